@@ -41,7 +41,7 @@ def test_it_has_the_options_but_is_in_nobodys_way() -> None:
             None,
             [(Level.FAIL, "options", "mitmdump: error: unrecognized arguments: --x")],
         ),
-        ("", None, [(Level.FAIL, "options", "the proxy did not start, and did not say why")]),
+        ("", None, [(Level.FAIL, "options", "the proxy did not start, and gave no reason")]),
         (
             "[07:00:00.1] cache: it is away\n[07:00:00.2] beware\n[07:00:00.2] beware",
             "0 responses",

@@ -1,13 +1,13 @@
-"""A certificate authority for one person's proxy, in the files that mitmproxy reads.
+"""A certificate authority (CA) for a proxy, in the files that mitmproxy reads.
 
     mitmproxy-ca.pem        key and certificate: what mitmproxy signs with (secret)
-    mitmproxy-ca.p12        the same, for programs that want PKCS #12 (secret)
-    mitmproxy-ca-cert.pem   the certificate: what clients trust
-    mitmproxy-ca-cert.cer   the same, as Android wants it called
-    mitmproxy-ca-cert.p12   the same, as Windows wants it
+    mitmproxy-ca.p12        the same, for programs that need PKCS #12 (secret)
+    mitmproxy-ca-cert.pem   the certificate, which clients trust
+    mitmproxy-ca-cert.cer   the same, with the extension that Android needs
+    mitmproxy-ca-cert.p12   the same, in the format that Windows needs
 
-Each authority has a name of its own: two of one name and different keys confuse browsers, and a name is how
-it is found again in a trust store.
+Each authority has a unique name: browsers are confused by two with the same name and different keys, and it is found
+by its name in a trust store.
 """
 
 import os
@@ -30,22 +30,22 @@ from proxy_policies.script_paths import own_command
 KEY_FILE = "mitmproxy-ca.pem"
 CERTIFICATE_FILE = "mitmproxy-ca-cert.pem"
 SECRET_FILES = (KEY_FILE, "mitmproxy-ca.p12")
-DH_FILE = "mitmproxy-dhparam.pem"  # mitmproxy writes it beside the others
+DH_FILE = "mitmproxy-dhparam.pem"  # written by mitmproxy
 PUBLIC_FILES = (CERTIFICATE_FILE, "mitmproxy-ca-cert.cer", "mitmproxy-ca-cert.p12")
 
 KEY_SIZE = 2048  # mitmproxy's: it signs every host's certificate, and serves with, this one key
 ENCRYPTED = (b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")  # PKCS #8 (RFC 7468, section 11), OpenSSL's
 LIFETIME = timedelta(days=3650)  # mitmproxy's
-SOON = timedelta(days=30)  # Let's Encrypt renews that long before the end
-CLOCK_SKEW = timedelta(days=2)  # mitmproxy's: clients whose clock is late
+RENEWAL_PERIOD = timedelta(days=30)  # before the end, as Let's Encrypt recommends
+CLOCK_SKEW = timedelta(days=2)  # mitmproxy's: for clients whose clocks are slow
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-"""What mitmproxy can sign with."""
+"""The kinds of keys that mitmproxy can sign with."""
 
 
 @dataclass(frozen=True)
 class Authority:
-    """A key and the certificate it signed for itself."""
+    """A key and its self-signed certificate."""
 
     key: Key
     certificate: x509.Certificate
@@ -57,18 +57,18 @@ class Authority:
 
     @property
     def permitted(self) -> list[str]:
-        """The domains and networks that it may sign for; none where it may for all."""
+        """The domains and networks it is limited to; empty if it is not limited."""
         return name_constraints.described(name_constraints.constraints_of(self.certificate))
 
     def ends_soon(self, now: datetime) -> bool:
-        """Return whether it is time to make another."""
-        return self.certificate.not_valid_after_utc - now < SOON
+        """Return whether it should be renewed."""
+        return self.certificate.not_valid_after_utc - now < RENEWAL_PERIOD
 
 
 def make_authority(name: str, now: datetime, permitted: Sequence[name_constraints.Permitted] = ()) -> Authority:
-    """Make an authority that may sign servers' certificates, and nothing else (RFC 5280 4.2.1).
+    """Return a new authority that can sign only servers' certificates (RFC 5280, section 4.2.1).
 
-    Where domains or networks are permitted, it may for these, and what is below or in them, alone.
+    With `permitted`, it can sign only for these domains with their subdomains, and for addresses in these networks.
     """
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_SIZE)
     subject = x509.Name(
@@ -104,7 +104,7 @@ def signing_only() -> x509.KeyUsage:
 
 
 def write_authority(folder: Path, authority: Authority) -> None:
-    """Write the files, replacing others; secrets are readable by their owner alone from the first byte."""
+    """Write the files, replacing existing ones; secret files are never readable by others."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     certificate = authority.certificate.public_bytes(serialization.Encoding.PEM)
     key = authority.key.private_bytes(
@@ -125,9 +125,9 @@ def _pkcs12(certificate: x509.Certificate, key: Key | None) -> bytes:
 
 
 def write_files(contents: Mapping[Path, bytes]) -> None:
-    """Replace files, once all are written; the mode of each is what its name asks for, whatever the umask.
+    """Write all files under temporary names, then rename them; an interruption before that changes nothing.
 
-    A link is replaced, not followed. Whoever is interrupted while they are written leaves everything as it was.
+    Modes depend on the names, not on the umask. A symbolic link is replaced, not followed.
     """
     drafts = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in contents}
     try:
@@ -148,14 +148,14 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 def name_of(certificate: x509.Certificate) -> str:
-    """Return the common name, or else the whole name, of whom a certificate is for."""
+    """Return the common name of a certificate's subject, or its whole name if it has none."""
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if names else certificate.subject.rfc4514_string()
 
 
 def read_certificate(folder: Path) -> x509.Certificate:
-    """Read what clients trust, for which no key is needed; raises ValueError where that is missing or broken."""
-    name = CERTIFICATE_FILE if (folder / CERTIFICATE_FILE).exists() else KEY_FILE  # which has it, too
+    """Return the certificate; its key is not needed. Raise ValueError if it is missing or invalid."""
+    name = CERTIFICATE_FILE if (folder / CERTIFICATE_FILE).exists() else KEY_FILE  # which also contains it
     content = _read(folder, name)
     try:
         return x509.load_pem_x509_certificate(content)
@@ -172,12 +172,12 @@ def _read(folder: Path, name: str) -> bytes:
 
 
 def _first_sentence(error: Exception) -> str:
-    """Return what cryptography says, without the address of its questions and answers."""
+    """Return the text of cryptography's error without the URL of its FAQ."""
     return str(error).partition(". See ")[0]
 
 
 def read_authority(folder: Path) -> Authority:
-    """Read what mitmproxy would sign with; raises ValueError where that is missing or broken."""
+    """Return the authority that mitmproxy would sign with. Raise ValueError if it is missing or invalid."""
     content = _read(folder, KEY_FILE)
     try:
         key = serialization.load_pem_private_key(content, None)
@@ -191,13 +191,13 @@ def read_authority(folder: Path) -> Authority:
 
 
 def is_encrypted(key_file: Path) -> bool:
-    """Return whether the key has a passphrase; raises OSError."""
+    """Return whether a key has a passphrase. Raise OSError."""
     content = key_file.read_bytes()
     return any(mark in content for mark in ENCRYPTED)
 
 
 def require_passphrase(key_file: Path, passphrase: str | None) -> None:
-    """Raise ValueError where mitmproxy cannot decrypt the key, OSError where it cannot be read."""
+    """Raise ValueError if the passphrase does not decrypt the key, OSError if the key cannot be read."""
     if not is_encrypted(key_file):
         return
     try:
@@ -208,7 +208,7 @@ def require_passphrase(key_file: Path, passphrase: str | None) -> None:
 
 
 def problems(folder: Path, authority: Authority, now: datetime) -> Iterator[tuple[str, str]]:
-    """Return what is wrong with an authority and its files, and what to do about each."""
+    """Return the problems of an authority and its files, each with advice."""
     certificate = authority.certificate
     another = f"{own_command()} certs make --force makes another, which every client must trust"
     if certificate.public_key() != authority.key.public_key():
@@ -220,25 +220,25 @@ def problems(folder: Path, authority: Authority, now: datetime) -> Iterator[tupl
         path = folder / name
         if path.exists() and path.stat().st_mode & 0o077:
             yield f"{name} can be read by others", shlex.join(["chmod", "600", str(path)])
-    if not _is_shown(folder, certificate):
+    if not _is_published(folder, certificate):
         yield f"{CERTIFICATE_FILE}, which clients trust, is not what {KEY_FILE} signs with", another
 
 
-def _is_shown(folder: Path, certificate: x509.Certificate) -> bool:
-    """Return whether clients are given this certificate."""
+def _is_published(folder: Path, certificate: x509.Certificate) -> bool:
+    """Return whether this certificate is in the file for clients."""
     try:
         return (folder / CERTIFICATE_FILE).exists() and read_certificate(folder) == certificate
     except ValueError:
         return False
 
 
-def is_begun(folder: Path) -> bool:
-    """Return whether files of an authority are there, whole or not."""
+def has_files(folder: Path) -> bool:
+    """Return whether there are files of an authority, complete or not."""
     return any((folder / name).exists() for name in (*SECRET_FILES, *PUBLIC_FILES))
 
 
 def remove_authority(folder: Path) -> None:
-    """Delete the files, and what is left of some that were interrupted."""
+    """Delete the files, and temporary files of interrupted writes."""
     left = [path for name in (*SECRET_FILES, *PUBLIC_FILES) for path in folder.glob(f".{name}.*")]
     for path in (*left, *(folder / name for name in (*SECRET_FILES, *PUBLIC_FILES, DH_FILE))):
         path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Tries an authority out: real clients ask a real mitmdump for https://mitm.it/, which it answers by itself.
+"""Tests an authority: real clients request https://mitm.it/ from a real mitmdump, which answers it itself.
 
-No network and no option of a policy has a part in it: what is tried is whether a client that trusts the certificate
-takes what mitmproxy signs with the key.
+Neither the network nor policies are involved: the test is whether a client that trusts the certificate accepts what
+mitmproxy signs with the key.
 """
 
 import os
@@ -22,13 +22,13 @@ from proxy_policies.certificates.stores import chromium_databases
 from proxy_policies.script_paths import scripts
 
 HOST = "mitm.it"
-"""Which mitmproxy answers by itself."""
-START_TIMEOUT = 60  # seconds that a start, or a client, may take
+"""The host that mitmproxy answers itself."""
+START_TIMEOUT = 60  # seconds for mitmdump's start, and for a client
 
-BROWSER_TIMEOUT = 90  # seconds: a first start makes a profile
+BROWSER_TIMEOUT = 90  # seconds: the first start creates a profile
 _CHROMIUM = (
     "--headless",
-    "--no-sandbox",  # it opens one page, of a proxy of ours
+    "--no-sandbox",  # it opens one page, from our own proxy
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
@@ -50,12 +50,12 @@ http.request({host: "127.0.0.1", port, method: "CONNECT", path: host + ":443"}).
 
 @contextmanager
 def proxy(confdir: Path, host: str = HOST) -> Iterator[int]:
-    """Run a mitmdump that signs with the authority in `confdir`, and answers for `host`; gives its port.
+    """Run a mitmdump that signs with the authority in `confdir`, and answers for `host`; yield its port.
 
-    Raises OSError.
+    Raise OSError if it does not start.
     """
     command = [str(Path(sys.executable).with_name("mitmdump")), "--listen-host", "127.0.0.1", "--listen-port", "0"]
-    command += ["-s", str(scripts()["headers"])]  # which does nothing, but for what every script mends
+    command += ["-s", str(scripts()["headers"])]  # for the bug fixes that every script applies
     for option in (f"confdir={confdir}", f"onboarding_host={host}", "connection_strategy=lazy", "upstream_cert=false"):
         command += ["--set", option]
     process = subprocess.Popen(  # noqa: S603 - our own mitmdump
@@ -89,19 +89,19 @@ def host_for(permitted: Sequence[str]) -> str:
 
 
 def curl(port: int, certificate: Path | None, host: str = HOST) -> str:
-    """Ask with curl; gives what it complains about. It trusts the certificate, or else what it does by itself."""
+    """Request with curl; return its error, "" for none. Without a certificate, it uses its own trust store."""
     trusting = ["--cacert", str(certificate)] if certificate else []
     return _error(["curl", "-sS", "-o", os.devnull, "-x", f"http://127.0.0.1:{port}", *trusting, f"https://{host}/"])
 
 
 def node(port: int, certificate: Path | None, host: str = HOST) -> str:
-    """Ask with Node."""
+    """Request with Node; return its error."""
     trusting = {"NODE_EXTRA_CA_CERTS": str(certificate)} if certificate else {}
     return _error(["node", "-e", _NODE, str(port), host], **trusting)
 
 
 def python(port: int, certificate: Path | None, host: str = HOST) -> str:
-    """Ask with Python's own urllib and ssl, as strict as they are by default."""
+    """Request with Python's urllib and ssl, with their default checks; return the error."""
     context = ssl.create_default_context(cafile=str(certificate) if certificate else None)
     handlers = (
         urllib.request.ProxyHandler({"https": f"http://127.0.0.1:{port}"}),
@@ -116,22 +116,22 @@ def python(port: int, certificate: Path | None, host: str = HOST) -> str:
 
 Client = Callable[[int, Path | None, str], str]
 CLIENTS: dict[str, Client] = {"curl": curl, "python": python, "node": node}
-_PAGE = "<title>mitmproxy</title>"  # of mitmproxy's own page; an error page may have the authority's name in it
+_PAGE = "<title>mitmproxy</title>"  # of mitmproxy's own page; an error page may contain the authority's name
 _ABOUT_TRUST = re.compile(r"certificate|ERR_CERT|net_error -20\d|self.signed|issuer", re.IGNORECASE)
 
 
 def clients() -> dict[str, Client]:
-    """Return the clients that this machine has."""
+    """Return the clients that are installed."""
     return {name: ask for name, ask in CLIENTS.items() if name == "python" or shutil.which(name)}
 
 
 def find_chromium() -> str:
-    """Return the path of Chromium, or of Chrome; "" where there is none."""
+    """Return the path of Chromium or Chrome; "" if neither is installed."""
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
 
 
 def chromium(port: int, host: str = HOST) -> str:
-    """Ask with Chromium, which trusts what the user's NSS database says: a copy of that, for it would make one."""
+    """Request with Chromium and a copy of the user's NSS database, as it would create one; return the error."""
     with tempfile.TemporaryDirectory(prefix="proxy-policies-") as home:
         for database in filter(Path.exists, chromium_databases(Path.home())):
             shutil.copytree(database, home / database.relative_to(Path.home()))
@@ -153,14 +153,14 @@ def chromium(port: int, host: str = HOST) -> str:
 
 
 def browser_complaint(page: str, log: str) -> str:
-    """Return what is wrong by the error page, or by the log that Chromium writes."""
+    """Return the error on Chromium's error page, or in its log."""
     if found := re.search(r"ERR_[A-Z_]+", page) or re.search(r"net_error -\d+", log):
         return found[0]
     return f"no page: {log.strip()[-200:]}"
 
 
 def is_about_trust(complaint: str) -> bool:
-    """Return whether a client complains that it does not trust the authority, and not of something else."""
+    """Return whether a client's error is that it does not trust the authority."""
     return _ABOUT_TRUST.search(complaint) is not None
 
 

@@ -1,4 +1,4 @@
-"""Refuses a confdir whose CA mitmproxy cannot sign with: it ends in a traceback, or goes on without certificates."""
+"""Rejects a confdir whose CA mitmproxy cannot use: it would end with a traceback, or run without certificates."""
 
 from mitmproxy import ctx
 
@@ -8,12 +8,12 @@ from proxy_policies.settings import reject
 
 
 class ConfdirCheck:
-    """Looks at the files of the CA before mitmproxy reads them, at start and whenever their options change."""
+    """Checks the CA's files before mitmproxy reads them, at start and when their options change."""
 
     name = "confdir_check"
 
     def configure(self, updated: set[str]) -> None:
-        """Refuse a confdir without a CA where none can be made, and a CA that cannot be read."""
+        """Reject a confdir without a CA if none can be created there, and a CA that cannot be read."""
         if not updated & {"confdir", "cert_passphrase"}:
             return
         confdir = expand_home(ctx.options.confdir)

@@ -1,4 +1,4 @@
-"""The page that hands the certificate to phones and other machines: how to trust it there, and how to undo that."""
+"""The page with the certificate for phones and other machines: how to trust it there, and how to undo that."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from proxy_policies.certificates.authority import Authority
 from proxy_policies.certificates.stores import Command, TrustStore, debian, fedora, other_systems
 
 FILE = "proxy-policies.crt"
-"""What the certificate is called where it is downloaded; Android asks for `.crt`."""
+"""The name of the downloaded file; Android needs `.crt`."""
 MEDIA_TYPE = "application/x-x509-ca-cert"
-"""By which phones and browsers know a certificate that is to be trusted."""
+"""The media type by which phones and browsers recognise a CA's certificate."""
 
 _TEMPLATE = Path(__file__).with_name("device_page.html")
 
 
 @dataclass(frozen=True)
 class Step:
-    """What to do, and what to type, if anything."""
+    """An instruction, and a command to type, if any."""
 
     text: str
     command: str = ""
@@ -31,7 +31,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Device:
-    """A kind of device: how the authority comes to be trusted there, and how that is undone."""
+    """A kind of device: the steps to trust the authority there, and to undo that."""
 
     name: str
     trust: Sequence[Step]
@@ -85,7 +85,7 @@ def _of_store(commands: Sequence[Command]) -> list[Step]:
 
 
 def fingerprint(ours: Authority) -> str:
-    """Return the SHA-256 fingerprint as devices show it."""
+    """Return the SHA-256 fingerprint in the form that devices show."""
     return ours.certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
 

@@ -17,9 +17,9 @@ from proxy_policies import page_server
 from proxy_policies.start_up import requirements
 
 SOMEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
-"""An address for documentation (RFC 5737, RFC 3849), by which the kernel tells ours; nothing is sent to it."""
+"""Addresses for documentation (RFC 5737, RFC 3849), to learn ours from the kernel; nothing is sent to them."""
 MAX_BODY = 16384
-"""Octets of a request's body: nobody has anything to say here."""
+"""Octets of a request's body; none is needed."""
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
@@ -30,7 +30,7 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class File:
-    """What is served under a path."""
+    """The content served under a path."""
 
     media_type: str
     content: bytes
@@ -38,17 +38,17 @@ class File:
 
 class _Handler(web.RequestHandler):
     def initialize(self, file: File) -> None:
-        """Take what is served."""
+        """Initialize with the served file."""
         self._file = file
 
     def set_default_headers(self) -> None:
-        """Say nothing of who serves it, and let nothing else in."""
+        """Set the fields that each response has."""
         self.clear_header("Server")
         for name, value in HEADERS.items():
             self.set_header(name, value)
 
     def get(self) -> None:
-        """Give it."""
+        """Send the file."""
         self.set_header("Content-Type", self._file.media_type)
         self.finish(self._file.content)
 
@@ -56,7 +56,7 @@ class _Handler(web.RequestHandler):
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Listen on an address; raises ValueError where that cannot be."""
+    """Return sockets that listen on an address. Raise ValueError."""
     try:
         return page_server.bind(host, port)
     except OSError as error:
@@ -64,7 +64,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 
 def url_of(sockets: list[socket.socket]) -> str:
-    """Return the URL by which others reach what listens; of all addresses, that of the way to everywhere."""
+    """Return the URL of the listening sockets; if they listen on all addresses, with that of the default route."""
     host, port = sockets[0].getsockname()[:2]
     if ipaddress.ip_address(host).is_unspecified:
         host = next(filter(None, map(_own_address, (one.family for one in sockets))), host)
@@ -79,7 +79,7 @@ def _own_address(family: int) -> str:
 
 
 def is_local(url: str) -> bool:
-    """Return whether a URL of `url_of` leads nowhere but to this machine, on this machine."""
+    """Return whether a URL from `url_of` has a loopback address."""
     return ipaddress.ip_address(url.removeprefix("http://").rpartition(":")[0].strip("[]")).is_loopback
 
 
@@ -96,7 +96,7 @@ async def serve(sockets: list[socket.socket], files: Mapping[str, File]) -> None
 
 
 def qr_code(url: str) -> tuple[str, str]:
-    """Return a QR code as an SVG and for a terminal; raises ValueError with how to get what makes one."""
+    """Return a QR code as SVG, and as text for a terminal. Raise ValueError if the package for it is missing."""
     try:
         import segno
     except ImportError:

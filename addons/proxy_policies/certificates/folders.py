@@ -1,4 +1,4 @@
-"""Where certificates are kept, and the confdir that mitmproxy gets for them."""
+"""The folder for certificates, and the confdir with them for mitmproxy."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from proxy_policies.script_paths import PACKAGE
 with lazy_imports():
     from proxy_policies.certificates import authority
 
-PREFIX = "mitmproxy-"  # of the names of all files with certificates and keys: mitmproxy's CONF_BASENAME
+PREFIX = "mitmproxy-"  # of all files with certificates and keys: mitmproxy's CONF_BASENAME
 CONFDIR = "confdir"
-"""The folder among the certificates that is mitmproxy's confdir."""
+"""The name of the confdir in the folder for certificates."""
 RESTORE = "restore it, or delete it: mitmproxy then makes another, which clients must trust"
 
 
 def certificates_folder() -> Path:
-    """Return the clone's `certs`; of an installed package, the user's folder for data (XDG_DATA_HOME)."""
+    """Return the clone's `certs`; for an installed package, a folder in the user's data (XDG_DATA_HOME)."""
     clone = PACKAGE.parents[1]
     if (clone / "addons" / "policy.py").exists() and (clone / "pyproject.toml").exists():
         return clone / "certs"
@@ -31,7 +31,7 @@ def certificates_folder() -> Path:
 
 
 def own_confdir() -> Path | None:
-    """Return the confdir with the CA that `certs make` made; None where there is none, and mitmproxy's own is used."""
+    """Return the confdir with the CA of `certs make`; None if there is none, and mitmproxy's own is used."""
     certificates = certificates_folder()
     if not (certificates / authority.KEY_FILE).exists():
         return None
@@ -40,14 +40,14 @@ def own_confdir() -> Path | None:
 
 
 def mitmproxy_confdir() -> Path:
-    """Return mitmproxy's own; where nobody's home is known, a folder that is not there."""
+    """Return mitmproxy's own confdir; one that does not exist if the home folder is unknown."""
     return expand_home("~/.mitmproxy")
 
 
 def require_confdir(confdir: Path, how: str = "--set confdir=FOLDER") -> None:
-    """Raise ValueError or OSError where mitmproxy can neither read a CA nor make one: it ends in a traceback there.
+    """Raise ValueError or OSError if mitmproxy can neither read a CA nor make one; it would end with a traceback.
 
-    A key may have a passphrase, which mitmproxy alone knows (`cert_passphrase`): it is not looked at.
+    A key with a passphrase (`cert_passphrase`) is not checked.
     """
     key = confdir / authority.KEY_FILE
     if not all(os.path.exists(path) for path in (key, confdir / authority.DH_FILE)):
@@ -70,7 +70,7 @@ def _require_folder(confdir: Path, how: str) -> None:
 
 
 def why_not_made(folder: Path) -> str:
-    """Return why nobody can write in a folder, or make it; "" otherwise. Makes nothing."""
+    """Return why a folder cannot be written or created; "" if it can. Creates nothing."""
     there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not there.is_dir():
         return os.strerror(errno.ENOTDIR)
@@ -78,16 +78,16 @@ def why_not_made(folder: Path) -> str:
 
 
 def link_confdir(certificates: Path, theirs: Path) -> None:
-    """Make a confdir with our CA, and with all else that the user keeps in mitmproxy's (config.yaml first of all).
+    """Create a confdir with links to our CA, and to the user's other files in mitmproxy's (config.yaml above all).
 
-    mitmproxy knows one folder for both. Links, so that changes there count here; those that lead nowhere are removed.
-    Control sockets are of one confdir: a proxy that runs would be found in both.
+    mitmproxy has one folder for both. Dangling links are removed. Control sockets are not linked, as a running proxy
+    would be found twice.
     """
     confdir = certificates / CONFDIR
     confdir.mkdir(mode=0o700, exist_ok=True)
     remove_dangling(confdir)
     sockets = socket_files.folder_of(confdir)
-    if sockets.is_symlink():  # as versions before 1.0 made it
+    if sockets.is_symlink():  # created by versions before 1.0
         sockets.unlink()
     ours = certificates.glob(f"{PREFIX}*")
     others = (path for path in theirs.glob("*") if not path.name.startswith(PREFIX) and path.name != sockets.name)
@@ -98,19 +98,19 @@ def link_confdir(certificates: Path, theirs: Path) -> None:
 
 
 def remove_confdir(certificates: Path) -> None:
-    """Remove the confdir, but for what somebody else has put there: the CA that its links lead to is gone."""
+    """Remove the confdir, whose CA is gone; keep files that others have put there."""
     confdir = certificates / CONFDIR
     remove_dangling(confdir)
     for link in confdir.glob("*"):
         if link.is_symlink() or link.name == authority.DH_FILE:
             link.unlink()
     for folder in (socket_files.folder_of(confdir), confdir):
-        with contextlib.suppress(OSError):  # something is in it, or it is not there
+        with contextlib.suppress(OSError):  # it is not empty, or does not exist
             folder.rmdir()
 
 
 def remove_dangling(confdir: Path) -> None:
-    """Remove links to what is gone."""
+    """Remove dangling links."""
     for link in confdir.glob("*"):
         if link.is_symlink() and not link.exists():
             link.unlink()

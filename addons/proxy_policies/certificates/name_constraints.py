@@ -1,4 +1,4 @@
-"""Name constraints: the hosts that clients believe an authority for (RFC 5280, section 4.2.1.10). Pure."""
+"""Name constraints: the hosts for which clients accept an authority (RFC 5280, section 4.2.1.10). Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from cryptography import x509
 Permitted = x509.DNSName | x509.IPAddress
 EVERY_ADDRESS = tuple(map(ip_network, ("0.0.0.0/0", "::/0")))
 NO_DOMAIN = "invalid"
-"""The domain of no host (RFC 6761, section 6.4): what is not of a kind that is named is not constrained."""
+"""A domain without hosts (RFC 6761, section 6.4): without any domain in the constraints, all would be permitted."""
 _DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})*")
 _NUMERIC = re.compile(r"[\d.]+")
 
 
 def parse_permitted(text: str) -> Permitted:
-    """Return the domain or the network that a user names; raises ValueError."""
+    """Return the domain or network in a text. Raise ValueError."""
     domain = text.lower().removeprefix("*.")
     if _DOMAIN.fullmatch(domain) and not _NUMERIC.fullmatch(domain):
         return x509.DNSName(domain)
@@ -28,7 +28,7 @@ def parse_permitted(text: str) -> Permitted:
 
 
 def only_for(permitted: Sequence[Permitted]) -> x509.NameConstraints:
-    """Return the constraint to some domains, with what is below them, and networks."""
+    """Return the constraints to some domains, with their subdomains, and networks."""
     networks = [name.value for name in permitted if isinstance(name, x509.IPAddress)]
     is_only_networks = len(networks) == len(permitted)
     versions = {network.version for network in networks}
@@ -37,7 +37,7 @@ def only_for(permitted: Sequence[Permitted]) -> x509.NameConstraints:
 
 
 def constraints_of(certificate: x509.Certificate) -> x509.NameConstraints | None:
-    """Return what an authority is limited by; None where it may sign for every host."""
+    """Return an authority's constraints; None if it has none."""
     try:
         return certificate.extensions.get_extension_for_class(x509.NameConstraints).value
     except x509.ExtensionNotFound:
@@ -45,13 +45,13 @@ def constraints_of(certificate: x509.Certificate) -> x509.NameConstraints | None
 
 
 def described(constraints: x509.NameConstraints | None) -> list[str]:
-    """Return the domains and networks that are permitted, as a user names them."""
+    """Return the permitted domains and networks as texts."""
     names = constraints.permitted_subtrees or () if constraints is not None else ()
     return [str(name.value) for name in names if isinstance(name, Permitted) and name.value != NO_DOMAIN]
 
 
 def allows(constraints: x509.NameConstraints, name: x509.GeneralName) -> bool:
-    """Return whether clients believe a certificate with this name in it."""
+    """Return whether clients accept a certificate with this name."""
     permitted = [one for one in constraints.permitted_subtrees or () if type(one) is type(name)]
     return (not permitted or _is_in(name, permitted)) and not _is_in(name, constraints.excluded_subtrees or ())
 

@@ -1,4 +1,4 @@
-"""Runs the commands of trust stores: shows each, and begins with none where a program is not there."""
+"""Runs the commands of trust stores; prints each, and runs none if a program is missing."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from pathlib import Path
 
 from proxy_policies.certificates.stores import MADE_BY_US, Command, TrustStore
 
-COMMAND_TIMEOUT = (
-    120.0  # seconds for a command: update-ca-certificates takes 10, and somebody may have to type a password
-)
-SHOWN = 4096  # characters of what a command that failed printed
+COMMAND_TIMEOUT = 120.0  # seconds for a command: update-ca-certificates takes 10, and a password may have to be typed
+SHOWN = 4096  # characters of a failed command's output
 PACKAGES = {
     "certutil": " (Debian package libnss3-tools)",
     "update-ca-certificates": " (this is not Debian?)",
@@ -27,13 +25,13 @@ PACKAGES = {
 
 
 def trusts(store: TrustStore) -> bool:
-    """Ask a store whether it trusts the authority."""
+    """Return whether a store trusts the authority."""
     return _answers(store.ask)
 
 
 def has(store: TrustStore) -> bool:
-    """Return whether something of the authority is in a store: it may have ended, or a `trust` was interrupted."""
-    return any(map(_answers, dict.fromkeys((store.ask, store.find))))  # Java's are one, and take a second
+    """Return whether the authority is in a store, even if it has expired, or `trust` was interrupted."""
+    return any(map(_answers, dict.fromkeys((store.ask, store.find))))  # for Java, both are one, which takes a second
 
 
 def _answers(question: Command) -> bool:
@@ -43,7 +41,7 @@ def _answers(question: Command) -> bool:
 
 
 def missing(commands: Iterable[Command]) -> str:
-    """Return the line that says which program of some commands is not there; "" where all are."""
+    """Return a line on the first missing program of some commands; "" if none is missing."""
     absent = next((command[0] for command in commands if shutil.which(command[0]) is None), "")
     if absent == "sudo":
         return "this store is root's, and there is no sudo: run it as root"
@@ -51,9 +49,9 @@ def missing(commands: Iterable[Command]) -> str:
 
 
 def run(commands: Sequence[Command], as_root: bool) -> int:
-    """Show and run commands until one fails; gives its exit code. What they print is shown if they fail.
+    """Print and run commands until one fails, whose output is printed; return its exit code.
 
-    Raises ValueError, before any is run, where a program is not there.
+    Raise ValueError before any is run if a program is missing.
     """
     prefix = ("sudo",) if as_root and os.geteuid() else ()
     if line := missing([*([prefix] if prefix else []), *commands]):
@@ -67,7 +65,7 @@ def run(commands: Sequence[Command], as_root: bool) -> int:
 
 
 def _run_one(command: Command) -> int:
-    """Run a command, which has nobody to ask: sudo asks for its password at the terminal itself."""
+    """Run a command without standard input: sudo asks for a password on the terminal itself."""
     with tempfile.TemporaryFile("w+", errors="replace") as output:
         try:
             code = subprocess.run(  # noqa: S603 - as above
@@ -82,7 +80,7 @@ def _run_one(command: Command) -> int:
 
 
 def take_out(stores: Sequence[TrustStore]) -> int:
-    """Take the authority out of those stores that it is in, and away what was begun; gives the highest exit code."""
+    """Remove the authority from those stores that have it, and databases made for it; return the highest exit code."""
     code = max((run(store.undo, store.as_root) for store in stores if has(store)), default=0)
     for database in [store.database for store in stores if store.database is not None]:
         remove_if_ours(database)
@@ -90,18 +88,18 @@ def take_out(stores: Sequence[TrustStore]) -> int:
 
 
 def remove_if_ours(database: Path) -> None:
-    """Remove an NSS database that was made for us, if nothing is in it any more, or nothing ever was."""
+    """Remove an NSS database that was made for us, if it is empty."""
     if not (database / MADE_BY_US).exists() or _has_certificates(database):
         return
     for name in (MADE_BY_US, "cert9.db", "key4.db", "pkcs11.txt"):
         (database / name).unlink(missing_ok=True)
     for folder in (database, database.parent):
-        with contextlib.suppress(OSError):  # something else is in it
+        with contextlib.suppress(OSError):  # it is not empty
             folder.rmdir()
 
 
 def _has_certificates(database: Path) -> bool:
-    """Return whether something is in an NSS database; one that cannot be asked keeps what it has."""
+    """Return whether an NSS database contains certificates; True if that is unknown."""
     if not (database / "cert9.db").exists():
         return False
     if shutil.which("certutil") is None:

@@ -1,7 +1,4 @@
-"""Where programs look for the authorities they trust, and the commands that add and remove one there.
-
-Nothing here runs a command: each store says which would.
-"""
+"""Trust stores of programs, and the commands that add and remove an authority there. Runs no command."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,10 +8,10 @@ from pathlib import Path
 Command = tuple[str, ...]
 
 STORES = ("debian", "fedora", "chromium", "firefox", "java")
-"""What the user calls them."""
+"""The names of stores on the command line."""
 
-# A variable left over from elsewhere wins over one that is not set, so all are set. Node adds to its own
-# authorities; the others replace theirs, hence the bundle.
+# All are set, as one of them that is already set would take precedence. Node adds the certificate to its own
+# authorities; the others replace theirs, and so need the bundle.
 BUNDLE_VARIABLES = (
     "SSL_CERT_FILE",
     "CURL_CA_BUNDLE",
@@ -26,26 +23,26 @@ EXTRA_VARIABLE = "NODE_EXTRA_CA_CERTS"
 
 
 def environment(certificate: Path, bundle: Path) -> dict[str, str]:
-    """Return the variables by which curl, Python, git, pip, Node and npm trust a certificate."""
+    """Return the variables that make curl, Python, git, pip, Node and npm trust a certificate."""
     return dict.fromkeys(BUNDLE_VARIABLES, str(bundle)) | {EXTRA_VARIABLE: str(certificate)}
 
 
 @dataclass(frozen=True)
 class TrustStore:
-    """A place that holds trusted authorities: how to add ours, remove it, and ask for it (exit code 0: it is there)."""
+    """A trust store: the commands to add our authority, remove it, and check for it (exit code 0: it is trusted)."""
 
     trust: tuple[Command, ...]
     undo: tuple[Command, ...]
     ask: Command
     find: Command
-    """Asks for what is left of one that has ended, or was interrupted, too."""
+    """Exit code 0: the authority is in the store, even if it has expired, or adding it was interrupted."""
     as_root: bool = False
     database: Path | None = None
-    """Of NSS, that is removed again where it was made for us and nothing else is in it."""
+    """An NSS database, which is removed if it was made for us and is empty."""
 
 
 MADE_BY_US = "made-by-proxy-policies"
-"""A file in an NSS database that was not there before."""
+"""A file that marks an NSS database as made for us."""
 DEBIAN_FOLDER = Path("/usr/local/share/ca-certificates")
 DEBIAN_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 FEDORA_FOLDER = Path("/etc/pki/ca-trust/source/anchors")
@@ -53,7 +50,7 @@ FEDORA_BUNDLE = Path("/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem")
 
 
 def debian(certificate: Path, name: str) -> TrustStore:
-    """Return the system's store of Debian and its kin: curl, git, wget, Go and much else read it."""
+    """Return the system's store on Debian and its derivatives, which curl, git, wget, Go and others read."""
     copy = DEBIAN_FOLDER / f"{file_name(name)}.crt"
     return TrustStore(
         trust=(("install", "-m", "644", str(certificate), str(copy)), ("update-ca-certificates",)),
@@ -65,7 +62,7 @@ def debian(certificate: Path, name: str) -> TrustStore:
 
 
 def fedora(certificate: Path, name: str) -> TrustStore:
-    """Return the system's store of Fedora and its kin (RHEL, CentOS, Rocky, Alma)."""
+    """Return the system's store on Fedora and its relatives (RHEL, CentOS, Rocky, Alma)."""
     copy = FEDORA_FOLDER / f"{file_name(name)}.pem"
     return TrustStore(
         trust=(("install", "-m", "644", str(certificate), str(copy)), ("update-ca-trust", "extract")),
@@ -77,7 +74,7 @@ def fedora(certificate: Path, name: str) -> TrustStore:
 
 
 def file_name(name: str) -> str:
-    """Return an authority's name as a file can have it: each has a file of its own in a folder of many."""
+    """Return an authority's name as a file name."""
     return re.sub(r"[^\w.-]+", "-", name).lstrip(".-") or "authority"
 
 
@@ -86,10 +83,10 @@ def _verify(bundle: Path, certificate: Path) -> Command:
 
 
 def nss(database: Path, certificate: Path, name: str) -> TrustStore:
-    """Return a database of Mozilla's NSS, as Chromium on Linux and each Firefox profile has one."""
+    """Return the store in an NSS database, which Chromium on Linux and each Firefox profile have."""
     at = ("certutil", "-d", f"sql:{database}")
     is_there = (database / "cert9.db").exists()
-    # The mark comes first: what is interrupted afterwards is known not to be somebody else's.
+    # The mark is made first, so that an interrupted database is known to be ours.
     making = (("install", "-D", "-m", "644", "/dev/null", str(database / MADE_BY_US)), (*at, "-N", "--empty-password"))
     make = () if is_there else making
     return TrustStore(
@@ -102,9 +99,9 @@ def nss(database: Path, certificate: Path, name: str) -> TrustStore:
 
 
 def chromium_databases(home: Path) -> list[Path]:
-    """Return where Chromium looks: since version 146 `~/.local/share/pki/nssdb`, unless the older one is there.
+    """Return Chromium's databases: since version 146 `~/.local/share/pki/nssdb`, unless the older one exists.
 
-    The snap has a home of its own.
+    The snap has another home folder.
     """
     old, new = home / ".pki/nssdb", home / ".local/share/pki/nssdb"
     snap = home / "snap/chromium/current"
@@ -112,7 +109,7 @@ def chromium_databases(home: Path) -> list[Path]:
 
 
 def java(certificate: Path, name: str) -> TrustStore:
-    """Return the store of the Java that is on the PATH; its password is Java's default."""
+    """Return the store of the Java on the PATH; its password is Java's default."""
     keytool, of_ours = ("keytool", "-cacerts", "-storepass", "changeit"), ("-alias", name.lower())
     ask = (*keytool, "-list", *of_ours)
     return TrustStore(
@@ -125,7 +122,7 @@ def java(certificate: Path, name: str) -> TrustStore:
 
 
 def stores(home: Path, certificate: Path, name: str) -> dict[str, list[TrustStore]]:
-    """Return the stores of a machine by the name the user gives them; Firefox has one a profile."""
+    """Return the stores of this machine by name; Firefox has one for each profile."""
     profiles: Iterable[Path] = (
         database.parent
         for folder in (".mozilla/firefox", ".config/mozilla/firefox", "snap/firefox/common/.mozilla/firefox")
@@ -142,14 +139,14 @@ def stores(home: Path, certificate: Path, name: str) -> dict[str, list[TrustStor
 
 @dataclass(frozen=True)
 class OtherSystem:
-    """Where somebody types the commands: how to trust a certificate there, and how to undo that."""
+    """The commands to trust a certificate on another system, and to undo that."""
 
     trust: Sequence[str]
     undo: Sequence[str]
 
 
 def other_systems(file: str, name: str) -> dict[str, OtherSystem]:
-    """Return what to type on systems whose stores nothing here reaches, beside a copy of the certificate."""
+    """Return the commands for other systems, to be typed beside a copy of the certificate."""
     keychain = "/Library/Keychains/System.keychain"
     return {
         "macos": OtherSystem(

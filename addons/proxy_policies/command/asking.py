@@ -1,4 +1,4 @@
-"""Sub-commands that put one of mitmproxy's commands to a running proxy, and print what it says."""
+"""Sub-commands that send one of mitmproxy's commands to a running proxy, and print the answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands, name: str, question: str, help: str, *examples: str) -> argparse.ArgumentParser:
-    """Add a sub-command; what is asked about, if anything, may be added to it as `arguments`, a list."""
+    """Return a new sub-command, to which the caller may add `arguments`, a list of texts to send."""
     parser = commands.add_parser(name, help=help, allow_abbrev=False)
     set_help(parser, help.capitalize() + ".", examples, running.EXIT_CODES)
     running.add_arguments(parser)
@@ -23,7 +23,7 @@ def add(commands: Commands, name: str, question: str, help: str, *examples: str)
 
 
 def run(given: argparse.Namespace) -> int:
-    """Ask, and print the answers."""
+    """Send the command, and print the answers."""
     found = [(one, one.ask(given.question, *given.arguments)) for one in running.chosen(given)]
     answers = [(one, [answer] if isinstance(answer, str) else answer) for one, answer in found]
     if given.json:

@@ -1,4 +1,4 @@
-"""`proxy-policies cache`: what a running proxy has stored."""
+"""`proxy-policies cache`: lists, shows and purges what a running proxy has stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from proxy_policies.command import asking, running
 SHOW = ("cache show http://127.0.0.1:9000/",)
 PURGE = (
     "cache purge 'http://127.0.0.1:9000/*'",
-    "cache purge --soft tag:shop           stale from now on, and there for when the origin fails",
+    "cache purge --soft tag:shop           stale from now on, but still used if the origin fails",
 )
 
 
@@ -18,7 +18,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     set_help(
         parser,
-        "List, show and purge what a running proxy has stored. Workers have a memory each, and all of them are asked.",
+        "List, show and purge what a running proxy has stored. Each worker has its own memory; all are asked.",
         (
             "cache stats",
             "cache list '*/api/*'",
@@ -30,7 +30,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="cache_command", metavar="COMMAND", required=True)
     asking.add(commands, "stats", "cache.stats", "print how full it is", "cache stats")
     listed = asking.add(commands, "list", "cache.list", "list what is stored", "cache list '*/api/*'")
-    listed.add_argument("arguments", nargs="*", metavar="GLOB", help="only URLs that match it, or have it in them")
+    listed.add_argument("arguments", nargs="*", metavar="GLOB", help="only URLs that match or contain it")
     shown = asking.add(commands, "show", "cache.show", "print what is stored under a URL", *SHOW)
     shown.add_argument("arguments", nargs=1, metavar="URL", help="the URL, or a key of `list`")
     purge = asking.add(commands, "purge", "cache.purge", "remove what is stored", *PURGE)

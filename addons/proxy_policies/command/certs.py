@@ -1,4 +1,4 @@
-"""`proxy-policies certs`: makes an authority, has it trusted, tries it, and takes it back."""
+"""`proxy-policies certs`: creates an authority, adds it to trust stores, tests it, and removes it."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ BUNDLE_FILE = "bundle.pem"
 DEVICE_PORT = 8083  # after mitmproxy's own 8080 and mitmweb's 8081
 OTHER_NAMES = {"macos": "the Mac", "windows": "Windows"}
 SHELLS = {"sh": "export {}={}", "fish": "set -gx {} {}"}
-"""How a shell sets a variable."""
+"""How each shell sets a variable."""
 
 
 def make(folder: Path, given: argparse.Namespace) -> int:
-    """Make an authority; one that is there already stays, unless forced."""
+    """Create an authority; replace an existing one only with --force."""
     if (folder / authority.KEY_FILE).exists():
         refuse_to_replace(folder, given.force)
     now = datetime.now(UTC)
@@ -81,14 +81,14 @@ def make(folder: Path, given: argparse.Namespace) -> int:
 
 
 def refuse_to_replace(folder: Path, is_forced: bool) -> None:
-    """Raise ValueError unless the authority that is there may go: nothing would know any more how to untrust it."""
+    """Raise ValueError unless the existing authority may be replaced: not while a store trusts it."""
     if not is_forced:
         raise ValueError(
             f"{folder} has an authority already; --force replaces it, and then every client must trust the new one"
         )
     try:
         trusting = [name for name in STORES if any(map(has, stores_of(folder, name)))]
-    except ValueError:  # it is broken: nothing says what it is called in a store
+    except ValueError:  # it is invalid, and its name in a store is unknown
         return
     if trusting:
         command = f"{own_command()} certs untrust"
@@ -96,7 +96,7 @@ def refuse_to_replace(folder: Path, is_forced: bool) -> None:
 
 
 def write_bundle(folder: Path) -> Path:
-    """Write the authorities of this machine and ours into one file, for programs that take one file only."""
+    """Write this machine's authorities and ours into one file, for programs that read only one."""
     bundle = folder / BUNDLE_FILE
     known = ssl.get_default_verify_paths().cafile
     system = Path(known if known and Path(known) != bundle else certifi.where())
@@ -106,7 +106,7 @@ def write_bundle(folder: Path) -> Path:
 
 
 def env(folder: Path, given: argparse.Namespace) -> int:
-    """Print the variables by which a shell's programs trust the authority."""
+    """Print the variables that make programs in a shell trust the authority."""
     authority.read_certificate(folder)
     variables = environment(folder / authority.CERTIFICATE_FILE, write_bundle(folder))
     print("\n".join(SHELLS[given.shell].format(name, shlex.quote(value)) for name, value in variables.items()))
@@ -117,7 +117,7 @@ def env(folder: Path, given: argparse.Namespace) -> int:
 
 
 def trust(folder: Path, given: argparse.Namespace) -> int:
-    """Add the authority to stores; say how on other systems."""
+    """Add the authority to stores; for other systems, print the commands."""
     ours = authority.name_of(authority.read_certificate(folder))
     code = 0
     for name in given.store:
@@ -129,7 +129,7 @@ def trust(folder: Path, given: argparse.Namespace) -> int:
 
 
 def untrust(folder: Path, given: argparse.Namespace) -> int:
-    """Take the authority out of stores, or out of every store it is in; say how on other systems."""
+    """Remove the authority from stores, by default from all; for other systems, print the commands."""
     ours = authority.name_of(authority.read_certificate(folder))
     for name in [name for name in given.store if name in OTHER_SYSTEMS]:
         show_commands(folder, name, other_systems(authority.CERTIFICATE_FILE, ours)[name].undo)
@@ -137,25 +137,25 @@ def untrust(folder: Path, given: argparse.Namespace) -> int:
 
 
 def show_commands(folder: Path, system: str, commands: Sequence[str]) -> None:
-    """Print what to type on another system."""
+    """Print the commands for another system."""
     print(f"# on {OTHER_NAMES[system]}, beside a copy of {folder / authority.CERTIFICATE_FILE}:")
     print("\n".join(commands))
 
 
 def take_out(folder: Path, names: Sequence[str]) -> int:
-    """Take the authority out of the stores of these names that it is in."""
+    """Remove the authority from the named stores; return the exit code."""
     return store_commands.take_out([store for name in names for store in stores_of(folder, name)])
 
 
 def serve(folder: Path, given: argparse.Namespace) -> int:
-    """Serve the certificate, with a page that says how to trust it, until interrupted."""
+    """Serve the certificate, with a page on how to trust it, until interrupted."""
     ours = authority.read_authority(folder)
     sockets = device_server.bind(given.listen_host, given.port)
     url = device_server.url_of(sockets)
     try:
         svg, blocks = device_server.qr_code(url)
-    except ValueError as without:
-        svg, blocks = "", f"{without}\n"
+    except ValueError as error:
+        svg, blocks = "", f"{error}\n"
     certificate = (folder / authority.CERTIFICATE_FILE).read_bytes()
     files = {
         "/": device_server.File("text/html; charset=utf-8", device_page.page(ours, url, svg).encode()),
@@ -170,13 +170,13 @@ def serve(folder: Path, given: argparse.Namespace) -> int:
 
 
 def undo(folder: Path, given: argparse.Namespace) -> int:
-    """Take the authority out of every store it is in, and delete it."""
+    """Remove the authority from every store, and delete it."""
     try:
         code = take_out(folder, STORES)
     except ValueError:
-        if not authority.is_begun(folder):
+        if not authority.has_files(folder):
             raise
-        code = 0  # it is broken, and nothing says what it is called in a store
+        code = 0  # it is invalid, and its name in a store is unknown
     if code == 0:
         authority.remove_authority(folder)
         (folder / BUNDLE_FILE).unlink(missing_ok=True)
@@ -187,7 +187,7 @@ def undo(folder: Path, given: argparse.Namespace) -> int:
 
 
 def verify(folder: Path, given: argparse.Namespace) -> int:
-    """Try the authority with the clients that are here, and say which stores (or: whether the ones named) trust it."""
+    """Test the authority with the installed clients, and print which stores trust it; return the exit code."""
     ours = authority.read_authority(folder)
     now = datetime.now(UTC)
     faults = [": ".join(fault) for fault in authority.problems(folder, ours, now)]
@@ -201,7 +201,7 @@ def verify(folder: Path, given: argparse.Namespace) -> int:
 
 
 def try_clients(folder: Path, ours: authority.Authority) -> list[str]:
-    """Have each client open a host through a proxy; gives the names of those that refused."""
+    """Test with each client through a proxy; return the names of those that failed."""
     host, certificate = client_checks.host_for(ours.permitted), folder / authority.CERTIFICATE_FILE
     with client_checks.proxy(folder, host) as port:
         asked = {name: ask(port, certificate, host) for name, ask in client_checks.clients().items()}
@@ -211,7 +211,7 @@ def try_clients(folder: Path, ours: authority.Authority) -> list[str]:
 
 
 def ask_stores(folder: Path, name: str) -> bool:
-    """Ask the stores of that name whether they trust the authority."""
+    """Print and return whether the stores of this name trust the authority."""
     stores = stores_of(folder, name)
     if not stores:
         say(name, "has no profile here")
@@ -230,13 +230,13 @@ def say(who: str, what: str) -> None:
 
 
 def stores_of(folder: Path, name: str) -> list[TrustStore]:
-    """Return the stores of that name; Firefox has one a profile, maybe none."""
+    """Return the stores of this name; Firefox has one for each profile, possibly none."""
     name_of_ours = authority.name_of(authority.read_certificate(folder))
     return stores(Path.home(), folder / authority.CERTIFICATE_FILE, name_of_ours)[name]
 
 
 def needed_stores(folder: Path, name: str) -> list[TrustStore]:
-    """Return the stores of that name; raises ValueError where there is none."""
+    """Return the stores of this name. Raise ValueError if there is none."""
     found = stores_of(folder, name)
     if not found:
         raise ValueError(f"{name} has no profile here yet: start it once")
@@ -257,7 +257,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def describe_authority(commands: Commands) -> None:
-    """Add what makes the authority, hands it on, and deletes it."""
+    """Add the commands that create, distribute and delete the authority."""
     made = add(commands, "make", "make an authority, with which the proxy signs from its next start", make, *MAKE)
     made.add_argument("--force", action="store_true", help="replace the one there")
     made.add_argument(
@@ -279,7 +279,7 @@ def describe_authority(commands: Commands) -> None:
 
 
 def describe_stores(commands: Commands) -> None:
-    """Add what has stores trust it, or not, and asks them."""
+    """Add the commands that change and check trust stores."""
     everything = ", ".join(STORES + OTHER_SYSTEMS)
     added = add(commands, "trust", "add it to stores; env is for a shell's programs", trust, *TRUST)
     added.add_argument("store", nargs="+", type=store_or_system, metavar="STORE", help=everything)
@@ -299,14 +299,14 @@ def add(commands: Commands, name: str, help: str, act: Act, *examples: str) -> a
 
 
 def named_folder(text: str) -> Path:
-    """Read the name of a folder; the empty one, of a shell's variable that is not set, is not this one."""
+    """Return a folder's path, for argparse. An empty text, as from an unset variable, is an error."""
     if not text:
         raise argparse.ArgumentTypeError("it is empty")
     return Path(text).absolute()
 
 
 def permitted(text: str) -> name_constraints.Permitted:
-    """Read a domain or a network; argparse reports what is wrong with it."""
+    """Return a domain or a network, for argparse."""
     try:
         return name_constraints.parse_permitted(text)
     except ValueError as error:
@@ -314,18 +314,18 @@ def permitted(text: str) -> name_constraints.Permitted:
 
 
 def store_name(text: str, known: Sequence[str] = STORES) -> str:
-    """Read a store's name; argparse reports what is wrong with it."""
+    """Return a store's name, for argparse."""
     if text not in known:
         raise argparse.ArgumentTypeError(f"no store {text!r}; choose from {', '.join(known)}")
     return text
 
 
 def store_or_system(text: str) -> str:
-    """Read the name of a store, or of a system where somebody types the commands."""
+    """Return the name of a store or of another system, for argparse."""
     return store_name(text, STORES + OTHER_SYSTEMS)
 
 
 def run_parsed(given: argparse.Namespace) -> int:
-    """Run a command; return its exit code. Raises ValueError and OSError with what is wrong."""
+    """Run a command; return its exit code. Raise ValueError or OSError."""
     folder: Path = given.folder or folders.certificates_folder().absolute()
     return int(given.act(folder, given))

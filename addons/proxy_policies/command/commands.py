@@ -1,6 +1,6 @@
-"""The sub-commands, and the parser that is made of them.
+"""The sub-commands, and the parser for them.
 
-What a sub-command needs is imported when its name is among the words: `--help` and `version` start at once.
+A sub-command's module is imported only if its name is on the command line, so that `--help` and `version` are fast.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from proxy_policies.version import VERSION
 
 @dataclass(frozen=True)
 class Command:
-    """A sub-command; `module` has `describe(parser)`, which adds its arguments and sets `run_command`."""
+    """A sub-command; its module's function `describe(parser)` adds the arguments and sets `run_command`."""
 
     name: str
     help: str
     module: str
     describe: str = "describe"
     program: str = ""
-    """Of mitmproxy's, that takes the arguments which the sub-command does not."""
+    """The program of mitmproxy that gets the sub-command's other arguments."""
 
 
 def _here(name: str, help: str) -> Command:
@@ -44,7 +44,7 @@ COMMANDS = (
     Command("certs", "make, trust and try the certificate authority", "proxy_policies.command.certs"),
     _proxy("home", "run the tunnel's end where the clients are, and no proxy"),
     _proxy("work", "run the tunnel's end behind the firewall, and no proxy"),
-    _here("stats", "print what a running proxy has counted"),
+    _here("stats", "print a running proxy's counters"),
     _here("dashboard", "print the address of a running proxy's live page, with its token"),
     _here("explain", "print what a running proxy decided about its last flows, and why"),
     _here("cache", "list, show and purge what a running proxy has stored"),
@@ -56,7 +56,7 @@ COMMANDS = (
     _here("version", "print the versions that are in use"),
 )
 GROUPS = ("capture", "certs", "cache", "tunnel")
-"""What has commands of its own, and does nothing without one."""
+"""Commands with sub-commands, which do nothing without one."""
 DESCRIPTION = "The policy layer for mitmproxy: a cache, compression, header rules, tunnels, captures."
 EXAMPLES = (
     "run                                  the proxy, on 127.0.0.1:8080",
@@ -68,16 +68,16 @@ EXIT_CODES = {0: "done", 1: "it could not be done, or what was checked is not so
 
 
 def no_parents(program: str) -> Sequence[argparse.ArgumentParser]:
-    """Leave mitmproxy's own arguments to mitmproxy."""
+    """Return no parsers: mitmproxy parses its arguments itself."""
     return ()
 
 
 def make_parser(
     words: Collection[str], parents: Callable[[str], Sequence[argparse.ArgumentParser]] = no_parents
 ) -> ArgumentParser:
-    """Return the parser for a command line: of the sub-commands, those that it names know their arguments.
+    """Return the parser for a command line; only sub-commands among its words have their arguments added.
 
-    `parents` gives parsers with what the programs of mitmproxy take besides, for shells that complete it.
+    `parents` returns parsers with the arguments of one of mitmproxy's programs, for shell completion.
     """
     top = ArgumentParser(prog=PROGRAM, allow_abbrev=False)
     set_help(top, DESCRIPTION, EXAMPLES, EXIT_CODES)
@@ -96,7 +96,7 @@ def make_parser(
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Return what a command line says; arguments that are mitmproxy's are `mitmproxy_arguments`. Exits as argparse."""
+    """Return the parsed command line, with mitmproxy's arguments in `mitmproxy_arguments`. Exit like argparse."""
     if not words or (len(words) == 1 and words[0] in GROUPS):
         words = [*words, "--help"]
     given, rest = make_parser(words).parse_known_args(words)

@@ -1,6 +1,6 @@
-"""`proxy-policies completion`: what makes a shell complete the command, and what answers it then.
+"""`proxy-policies completion`: prints the shell code for completion, and computes the completions.
 
-argcomplete runs the command itself at each TAB, with the parser that it always has.
+argcomplete runs the command itself at each TAB, with its normal parser.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print it."""
+    """Print the shell code."""
     print(shellcode([PROGRAM], shell=given.shell))
     return 0
 
 
 def complete() -> None:
-    """Answer a shell that wants to know how a line goes on, and exit."""
+    """Print the completions of a shell's line, and exit."""
     words = os.environ.get("COMP_LINE", "").split()
     parser = commands.make_parser(words, lambda program: [mitmproxy_parser(program)])
     argcomplete.autocomplete(parser, always_complete_options=False)
 
 
 def mitmproxy_parser(program: str) -> argparse.ArgumentParser:
-    """Return the parser of one of mitmproxy's programs; after `--set` it completes the names of options."""
+    """Return the parser of one of mitmproxy's programs, which completes option names after `--set`."""
     parser: argparse.ArgumentParser = getattr(cmdline, program)(options.Options())
     for action in parser._actions:
         if action.dest == "setoptions":
@@ -66,13 +66,13 @@ def mitmproxy_parser(program: str) -> argparse.ArgumentParser:
 
 
 def settings_that_begin(prefix: str, **_: object) -> list[str]:
-    """Return what can be set, as `name=`, mitmproxy's options and the policies'."""
+    """Return the options, mitmproxy's and ours, that begin with a prefix, as `name=`."""
     return [f"{name}=" for name in asyncio.run(_option_names()) if name.startswith(prefix)]
 
 
 async def _option_names() -> list[str]:
     known = options.Options()
-    dump.DumpMaster(known)  # whose addons declare theirs
+    dump.DumpMaster(known)  # its addons declare their options
     policies = runpy.run_path(str(scripts()["policy"]))["addons"]
     ours = {setting.name for policy in policies for setting in settings.settings_of(policy)}
     return sorted(ours.union(known.keys()))

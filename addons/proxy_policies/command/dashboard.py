@@ -1,4 +1,4 @@
-"""`proxy-policies dashboard`: where the live page of a running proxy is, token and all."""
+"""`proxy-policies dashboard`: prints the URL of a running proxy's dashboard, with its token."""
 
 from __future__ import annotations
 

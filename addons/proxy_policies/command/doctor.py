@@ -1,4 +1,4 @@
-"""`proxy-policies doctor`: looks over everything, and says what to do."""
+"""`proxy-policies doctor`: checks everything that a proxy needs, and gives advice."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     set_help(
         parser,
-        "Look over what a proxy needs here, and say what is right, what is not, and what to do: versions, packages,\n"
-        "the clock, the certificate authority and which clients trust it (by real connections through a proxy that is\n"
-        "started for a moment), the port, the options, the cache, the tunnel's certificates.\n\n"
-        "Give it the arguments that `run` is to have; a proxy that runs meanwhile is not disturbed.",
+        "Check what a proxy needs on this machine, and print the results with advice: versions, packages, the clock,\n"
+        "the certificate authority and which clients trust it (by real connections through a proxy that is started\n"
+        "for a moment), the port, the options, the cache, the tunnel's certificates.\n\n"
+        "Give it the arguments of `run`; a running proxy is not disturbed.",
         (
             "doctor",
             "doctor --set policy_file=policies.yaml --set cache=redis://127.0.0.1:6379/0",
@@ -31,14 +31,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
         ),
         {0: "nothing is wrong; there may be warnings", 1: "something is wrong"},
     )
-    parser.add_argument("-p", "--listen-port", type=port, default=PORT, help="the port that is meant (default: 8080)")
-    parser.add_argument("--listen-host", default="127.0.0.1", help="the address that is meant (default: 127.0.0.1)")
+    parser.add_argument("-p", "--listen-port", type=port, default=PORT, help="the port to check (default: 8080)")
+    parser.add_argument("--listen-host", default="127.0.0.1", help="the address to check (default: 127.0.0.1)")
     parser.add_argument("--json", action="store_true", help="print a JSON list: level, subject, text, advice")
     parser.set_defaults(run_command=run, takes_mitmproxy_arguments=True)
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print what is found, each as soon as it is."""
+    """Print the findings, each at once."""
     found = []
     for finding in look(given):
         found.append(finding)
@@ -50,7 +50,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def look(given: argparse.Namespace) -> Iterator[Finding]:
-    """Look at one thing after the other."""
+    """Run all checks, and yield their findings."""
     named = mitmproxy_arguments.value_of(given.mitmproxy_arguments, "confdir")
     confdir = expand_home(named) if named else folders.own_confdir() or folders.mitmproxy_confdir()
     yield from environment.python()

@@ -1,4 +1,4 @@
-"""`proxy-policies explain`: what a running proxy decided, and why."""
+"""`proxy-policies explain`: prints what a running proxy decided, and why."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     set_help(
         parser,
-        "Print what a running proxy decided about its last flows, and why. It knows the last 200; hits that the fast\n"
-        "path answers are counted by `stats`, and are not among them.",
-        ("explain", "explain /api/orders                   those whose URL has this in it", "explain --last 1 --json"),
+        "Print what a running proxy decided about its last flows, and why. The last 200 are kept, without hits on the\n"
+        "fast path, which `stats` counts.",
+        ("explain", "explain /api/orders                   flows whose URL contains this", "explain --last 1 --json"),
         running.EXIT_CODES,
     )
-    parser.add_argument("text", nargs="?", default="", help="print flows whose method and URL have this in them")
-    parser.add_argument("--last", type=int, default=20, metavar="N", help="print so many of the last (default: 20)")
+    parser.add_argument("text", nargs="?", default="", help="print only flows whose method and URL contain this")
+    parser.add_argument("--last", type=int, default=20, metavar="N", help="print the last N (default: 20)")
     running.add_arguments(parser)
     parser.set_defaults(run_command=run)
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print it."""
+    """Print the flows."""
     asked = [flow for one in running.chosen(given) for flow in one.ask("explain", given.text, str(given.last))]
     found = sorted(asked, key=lambda flow: flow["ended"])[-given.last :] if given.last > 0 else []
     if given.json:
@@ -42,7 +42,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def lines(flow: Mapping[str, Any]) -> Iterator[str]:
-    """Return a flow, and what was decided, a line each."""
+    """Return a line for the flow, and one for each decision."""
     when = time.strftime("%H:%M:%S", time.localtime(flow["ended"]))
     yield f"{when} {flow['flow']} → {flow['outcome'] or 'no answer'}"
     yield from (f"  {line}" for line in flow["lines"])

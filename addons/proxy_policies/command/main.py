@@ -1,4 +1,4 @@
-"""Runs a sub-command. What cannot be done is said in one line."""
+"""Runs a sub-command; reports an error in one line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_output()
     try:
         return run(words)
-    except BrokenPipeError:  # who reads has enough, as `head` has
+    except BrokenPipeError:  # the reader has ended, as `head` does
         return PIPE_CLOSED
     except (ValueError, OSError) as error:
         say(words[0], error_text(error))
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(words: Sequence[str]) -> int:
-    """Run the command line, and print all that it has printed before anything can end it; return the exit code."""
+    """Run the command line, and flush its output; return the exit code."""
     try:
         catch_interrupts()
         given = commands.parse(words)
@@ -46,11 +46,11 @@ def run(words: Sequence[str]) -> int:
 
 
 def say(command: str, text: str) -> None:
-    """Print a line about what went wrong."""
+    """Print a line about an error."""
     print(f"{PROGRAM} {command}: {printable(text, lines=True)}", file=sys.stderr)
 
 
 def catch_interrupts() -> None:
-    """Have Ctrl-C raise KeyboardInterrupt again, where `__main__` had it end the process without a word."""
+    """Make Ctrl-C raise KeyboardInterrupt again; `__main__` lets it end the process during imports."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""What arguments of mitmproxy say. Pure."""
+"""Reads mitmproxy's arguments. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from collections.abc import Sequence
 
 
 def value_of(arguments: Sequence[str], option: str) -> str:
-    """Return what arguments of mitmproxy set an option to by `--set`, over which `--listen-host` would win."""
+    """Return the value that `--set` gives an option; "" if it does not. Other arguments are not considered."""
     specs = [argument.removeprefix("--set=").partition("=") for argument in arguments]
     return next((value for name, _, value in specs if name == option), "")

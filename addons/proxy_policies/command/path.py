@@ -1,4 +1,4 @@
-"""`proxy-policies path`: where a script is, for `mitmdump -s "$(proxy-policies path)"`."""
+"""`proxy-policies path`: prints the path of a script, for `mitmdump -s "$(proxy-policies path)"`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     set_help(
         parser,
-        "Print the path of a script for mitmproxy's -s: of every policy, or of one alone.",
+        "Print the path of a script for mitmproxy's -s: with every policy, or with one.",
         (
             'path                                 every policy: mitmdump -s "$(proxy-policies path)"',
             "path cache                           the cache alone",

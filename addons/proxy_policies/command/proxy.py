@@ -1,4 +1,4 @@
-"""`proxy-policies run`, `web`, `console`, `home`, `work`: mitmproxy with our scripts, and defaults for one machine.
+"""`proxy-policies run`, `web`, `console`, `home`, `work`: mitmproxy with our scripts and defaults.
 
 All other arguments are mitmproxy's own.
 """
@@ -25,7 +25,7 @@ with lazy_imports():  # mitmproxy takes half a second
 
 EXIT_CODES = {0: "it was stopped", 1: "it could not start; the last line says why"}
 PRINTING = frozenset({"--version", "--options", "--commands", "-h", "--help"})
-"""Arguments of mitmproxy that have it print something, and end."""
+"""Arguments with which mitmproxy prints something and ends."""
 COMMON = "All other arguments are {program}'s: --set NAME=VALUE for an option (--options lists them), --mode, -s …\n"
 SIGNALS = """
 It listens on 127.0.0.1 unless --listen-host says otherwise, and signs with the CA of `proxy-policies certs make`, if
@@ -114,7 +114,7 @@ def _count(text: str) -> int:
 
 
 def run(program: str, script: str, given: argparse.Namespace) -> int:
-    """Become mitmproxy, or the supervisor of several; return the exit code. Raises ValueError and OSError."""
+    """Run mitmproxy, or the supervisor of several workers; return the exit code. Raise ValueError or OSError."""
     early_hang_up.note()
     if program == "mitmproxy":
         require_terminal(given.mitmproxy_arguments)
@@ -128,13 +128,13 @@ def run(program: str, script: str, given: argparse.Namespace) -> int:
 
 
 def require_terminal(arguments: Sequence[str]) -> None:
-    """Raise ValueError where the console has nothing to be shown on: mitmproxy's own line ends in a traceback."""
+    """Raise ValueError if the console has no terminal: mitmproxy would end with a traceback."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()) and not PRINTING.intersection(arguments):
         raise ValueError("needs a terminal; run and web do not")
 
 
 def arguments_of(script: str, settings: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Return mitmproxy's arguments: ours first, for what comes later wins."""
+    """Return mitmproxy's arguments: ours first, as later ones take precedence."""
     ours = ["-s", str(scripts()[script])]
     if script != "policy":
         ours.append("-n")

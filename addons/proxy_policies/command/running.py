@@ -1,4 +1,4 @@
-"""The proxies that run on this machine, as sub-commands name one."""
+"""Selects a running proxy, for sub-commands."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ EXIT_CODES = {0: "printed, or done", 1: "no such proxy runs, or it could not be 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what says which proxy is meant, and how to print."""
-    parser.add_argument("--port", type=port, help="of the proxy that is meant, where several run")
-    parser.add_argument("--pid", type=int, help="of the process that is meant, as a home and a work have no port")
-    parser.add_argument("--confdir", type=Path, help="its confdir, where that is not the usual one")
+    """Add the arguments that select the proxy, and `--json`."""
+    parser.add_argument("--port", type=port, help="select the proxy on this port, if several are running")
+    parser.add_argument("--pid", type=int, help="select the proxy with this process id; home and work have no port")
+    parser.add_argument("--confdir", type=Path, help="its confdir, if it is not the default one")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def chosen(given: argparse.Namespace) -> list[client.Instance]:
-    """Return the proxy that is meant, or the workers that share its port; raises ControlError."""
+    """Return the selected proxy, or the workers that share its port. Raise ControlError."""
     usual = (folders.certificates_folder() / folders.CONFDIR, folders.mitmproxy_confdir())
     found = client.instances([given.confdir] if given.confdir else usual)
     return client.choose(found, given.port, given.pid)

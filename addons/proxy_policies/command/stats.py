@@ -1,4 +1,4 @@
-"""`proxy-policies stats`: what a running proxy has counted."""
+"""`proxy-policies stats`: prints a running proxy's counters."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     set_help(
         parser,
-        "Print what a running proxy has counted: flows and decisions, clients, ways around mitmproxy's layers, what\n"
-        "is stored. Workers that share a port are printed one after the other.",
+        "Print a running proxy's counters: flows and decisions, clients, fast paths, stored responses. Workers that\n"
+        "share a port are printed one after the other.",
         ("stats", "stats --port 8080", "stats --json | jq '.[].policies.cache.bytes'"),
         running.EXIT_CODES,
     )
@@ -25,14 +25,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print it."""
+    """Print the counters."""
     found = [one.ask("stats") for one in running.chosen(given)]
     print(json.dumps(found, indent=2) if given.json else "\n\n".join("\n".join(lines(stats)) for stats in found))
     return 0
 
 
 def lines(stats: Mapping[str, Any]) -> Iterator[str]:
-    """Return what one process has counted, a line for each count."""
+    """Return a line for each counter of a process, after one about the process."""
     where = ", ".join(stats["addresses"]) or "no port"
     yield f"process {stats['pid']} on {where}, for {stats['seconds']:.0f} s; proxy-policies {stats['version']}"
     for policy, counts in stats["policies"].items():

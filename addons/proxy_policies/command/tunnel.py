@@ -1,4 +1,4 @@
-"""`proxy-policies tunnel`: what goes through a running home."""
+"""`proxy-policies tunnel`: prints and closes sessions of a running home."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import argparse
 from proxy_policies.argument_parser import set_help
 from proxy_policies.command import asking, running
 
-CLOSE = ("tunnel close 3                       the session of that number", "tunnel close ssh@office")
+CLOSE = ("tunnel close 3                       the session with this number", "tunnel close ssh@office")
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     set_help(
         parser,
-        "Print which works are connected to a running home and which sessions live, or end sessions.",
+        "Print which works are connected to a running home and which sessions are open, or end sessions.",
         ("tunnel status", *CLOSE),
         running.EXIT_CODES,
     )

@@ -1,4 +1,4 @@
-"""`proxy-policies units`: systemd's units for a proxy that is left running."""
+"""`proxy-policies units`: prints or writes systemd units."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print one, or write all; warn of an installation that a unit cannot see."""
+    """Print one unit, or write all; warn if units cannot see the folder of this installation."""
     command = str(Path(sys.executable).with_name(PROGRAM))
     if path := hidden([Path(sys.prefix), Path(sys.base_prefix).resolve()]):
         print(f"units: {WARNING.format(path=path)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`proxy-policies version`: what is in use, for a bug report."""
+"""`proxy-policies version`: prints the versions in use, for a bug report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Return what is in use, by name."""
+    """Return the versions and paths by name."""
     return {
         "proxy-policies": VERSION,
         "mitmproxy": requirements.mitmproxy_version(),
@@ -38,7 +38,7 @@ def versions() -> dict[str, str]:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print them."""
+    """Print the versions."""
     found = versions()
     if given.json:
         print(json.dumps(found, indent=2))

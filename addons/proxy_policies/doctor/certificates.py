@@ -1,4 +1,4 @@
-"""The authority that opens inspected hosts, who trusts it, and the certificates of the tunnel."""
+"""Checks the certificate authority, which clients trust it, and the certificates of the reverse tunnel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOW_TO_TRUST = {
 
 
 def look_at_authority(confdir: Path) -> Iterator[Finding]:
-    """Look at the files of the authority that a proxy with this confdir signs with."""
+    """Check the files of the authority in a confdir."""
     if not (confdir / authority.KEY_FILE).exists():
         if why := folders.why_not_made(confdir):
             yield fail("authority", f"confdir {confdir}: {why}", "--set confdir=FOLDER names another")
@@ -48,13 +48,13 @@ def _validity(subject: str, name: str, end: datetime, now: datetime, renewing: s
 
 
 def look_at_trust(confdir: Path) -> Iterator[Finding]:
-    """Have each client open a host, with what it trusts by itself, through a proxy that signs with the authority."""
+    """Check which clients trust the authority, by real connections through a proxy that signs with it."""
     if not (confdir / authority.KEY_FILE).exists():
         return
     try:
         ours = authority.read_authority(confdir)
         if list(authority.problems(confdir, ours, datetime.now(UTC))):
-            return  # said already, and nobody could trust it
+            return  # reported already, and no client could trust it
         host = client_checks.host_for(ours.permitted)
         with client_checks.proxy(confdir, host) as port:
             asked = {name: ask(port, None, host) for name, ask in client_checks.clients().items()}
@@ -75,7 +75,7 @@ def look_at_trust(confdir: Path) -> Iterator[Finding]:
 
 
 def look_at_tunnel() -> Iterator[Finding]:
-    """Look at the tunnel's certificates, where there are some."""
+    """Check the reverse tunnel's certificates, if there are any."""
     for kind in certificates.KINDS:
         folder = folders.certificates_folder() / kind
         if not folder.exists():

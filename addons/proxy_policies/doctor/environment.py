@@ -1,4 +1,4 @@
-"""Python, mitmproxy, packages, open files, clock."""
+"""Checks Python, mitmproxy, packages, open files and the clock."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from proxy_policies.doctor.finding import Finding, fail, ok, warn
 from proxy_policies.start_up import requirements
 
 EXTRAS = {"isal": "isal", "zlib_ng": "zlib-ng"}
-"""Modules that make compression faster, and the packages that bring them: the extra `fast`."""
+"""Modules for faster compression, and their packages: the extra `fast`."""
 FEW_FILES = 4096
-"""Below this the hard limit is felt: a client has a descriptor, and so has its origin."""
+"""A hard limit below this is reported: each client has a descriptor, and its origin another."""
 RELEASED = 1767225600.0  # 2026-01-01: a clock that is before this is wrong
 CLOCK_TIMEOUT = 5.0  # seconds for timedatectl
 
 
 def python() -> Iterator[Finding]:
-    """Look at Python and mitmproxy."""
+    """Check the versions of Python and mitmproxy."""
     yield ok("python", f"{platform.python_version()}, {sys.executable}")
     version = requirements.mitmproxy_version()
     if line := requirements.untested():
         yield warn("mitmproxy", line)
     else:
-        yield ok("mitmproxy", f"{version}; {requirements.LOWEST} to {requirements.NEWEST} were tried")
+        yield ok("mitmproxy", f"{version}; {requirements.LOWEST} to {requirements.NEWEST} were tested")
 
 
 def packages() -> Iterator[Finding]:
-    """Look at what is imported; where something is missing, we would not have started."""
-    yield ok("packages", f"all {len(requirements.MODULES)} that are needed are there")
+    """Check the packages; the required ones are present, as the command has started."""
+    yield ok("packages", f"all {len(requirements.MODULES)} required packages are installed")
     if missing := [package for module, package in EXTRAS.items() if importlib.util.find_spec(module) is None]:
         advice = requirements.install_command(missing)
         yield warn("packages", f"without {', '.join(missing)} gzip takes several times the CPU", advice)
 
 
 def open_files() -> Iterator[Finding]:
-    """Look at how many files a process may open."""
+    """Check the limit of open files."""
     try:
         import resource
     except ImportError:  # Windows
@@ -54,19 +54,19 @@ def open_files() -> Iterator[Finding]:
 
 
 def clock() -> Iterator[Finding]:
-    """Look at the time, on which certificates and freshness depend."""
+    """Check the clock, on which certificates and freshness depend."""
     now = time.time()
     written = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(now))
     if now < RELEASED:
-        yield fail("clock", f"it says {written}, before this was written", "set it, for example by systemd-timesyncd")
+        yield fail("clock", f"{written} is in the past", "set it, for example by systemd-timesyncd")
     elif is_synchronized() is False:
-        yield warn("clock", f"{written}, and nothing keeps it right", "timedatectl set-ntp true")
+        yield warn("clock", f"{written}, not synchronized", "timedatectl set-ntp true")
     else:
         yield ok("clock", written)
 
 
 def is_synchronized() -> bool | None:
-    """Ask systemd whether the clock is kept right; None where it cannot say."""
+    """Return whether systemd reports the clock as synchronized; None if that is unknown."""
     program = shutil.which("timedatectl")
     if program is None:
         return None

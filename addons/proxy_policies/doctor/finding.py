@@ -1,4 +1,4 @@
-"""What was found about one thing. Pure."""
+"""The result of one check. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 
 class Level(enum.StrEnum):
-    """How it is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARN = "warn"
@@ -17,7 +17,7 @@ class Level(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """A thing, how it is, and what to do about it."""
+    """What was checked, the result, and advice."""
 
     level: Level
     subject: str
@@ -30,25 +30,25 @@ class Finding:
         return f"{self.level:<4}  {self.subject:<15} {self.text}{f': {self.advice}' if self.advice else ''}"
 
     def as_json(self) -> dict[str, str]:
-        """Return it as JSON can hold it."""
+        """Return the finding as a JSON value."""
         return {**asdict(self), "level": str(self.level)}
 
 
 def ok(subject: str, text: str) -> Finding:
-    """Say that a thing is right."""
+    """Return a finding that something is right."""
     return Finding(Level.OK, subject, text)
 
 
 def warn(subject: str, text: str, advice: str = "") -> Finding:
-    """Say that a thing will do, but for what the text says."""
+    """Return a finding that something works, with a limitation."""
     return Finding(Level.WARN, subject, text, advice)
 
 
 def fail(subject: str, text: str, advice: str = "") -> Finding:
-    """Say that a thing has to be mended first."""
+    """Return a finding that something does not work."""
     return Finding(Level.FAIL, subject, text, advice)
 
 
 def has_failed(findings: Iterable[Finding]) -> bool:
-    """Return whether something has to be mended."""
+    """Return whether any of the checks failed."""
     return any(finding.level is Level.FAIL for finding in findings)

@@ -1,4 +1,4 @@
-"""A proxy that is started for a moment with the options that are meant: what it refuses, warns of, and cannot reach."""
+"""Starts a proxy for a moment with the given options, and reports its errors and warnings."""
 
 from __future__ import annotations
 
@@ -17,36 +17,38 @@ from proxy_policies.control import client, socket_files
 from proxy_policies.control.messages import ControlError
 from proxy_policies.doctor.finding import Finding, fail, ok, warn
 
-START_TIMEOUT = 60.0  # seconds for a start, on a machine that is busy
-LOOK_EVERY = 0.05
+START_TIMEOUT = 60.0  # seconds for a start on a busy machine
+POLL_INTERVAL = 0.05
 LEFT_OUT = ("home_listen", "work_home", "capture_file", "listen_port", "control_socket", "termlog_verbosity")
-"""Options by which a second proxy would be in the way of the first, or which the trial itself sets."""
+"""Options that would conflict with a running proxy, or that the trial sets itself."""
 ADVICE = {
-    errno.EADDRINUSE: "-p PORT takes another; ss -tlnp tells who has it",
-    errno.EACCES: "-p PORT takes another; those below 1024 are root's",
+    errno.EADDRINUSE: "-p PORT selects another; ss -tlnp shows which process has it",
+    errno.EACCES: "-p PORT selects another; those below 1024 need root",
 }
-"""What to do where a port cannot be had."""
+"""Advice for a port that cannot be used, by the error's number."""
 _TIME = re.compile(r"^\[[\d:.]+\]\s*")
 _CACHE = "cache: "
 _ORDINARY = re.compile(r"logged during startup|^Loading script|^To show all options")
 
 
 def look_at_port(host: str, port: int, confdir: Path) -> Iterator[Finding]:
-    """Look whether a port is free, or who of ours has it."""
+    """Check whether a port is free, or used by one of our proxies."""
     ours = [one for one in client.instances([confdir]) if port in one.ports]
     if ours:
-        yield ok("port", f"{port} is that of {', '.join(one.title for one in ours)}, which runs")
+        yield ok("port", f"{port} is used by a running proxy: {', '.join(one.title for one in ours)}")
         return
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             yield ok("port", f"{host or '*'}:{port} is free")
     except OSError as error:
-        why = str(error.strerror or error).partition(" (while ")[0]  # as socket.create_server goes on
-        yield fail("port", f"{host}:{port}: {why}", ADVICE.get(error.errno or 0, "--listen-host ADDRESS takes another"))
+        why = str(error.strerror or error).partition(" (while ")[0]  # its addition
+        yield fail(
+            "port", f"{host}:{port}: {why}", ADVICE.get(error.errno or 0, "--listen-host ADDRESS selects another")
+        )
 
 
 def look_at_options(arguments: Sequence[str]) -> Iterator[Finding]:
-    """Start a proxy with mitmproxy's arguments on a port of its own, and see what it says."""
+    """Start a proxy with mitmproxy's arguments on a free port, and report its output."""
     with _confdir() as folder, _started(trial_arguments(arguments, folder)) as process:
         instance = _wait(process, folder)
         stored = _stored(instance) if instance is not None else ""
@@ -56,11 +58,11 @@ def look_at_options(arguments: Sequence[str]) -> Iterator[Finding]:
 
 
 def judge(said: str, stored: str | None) -> Iterator[Finding]:
-    """Judge by what a proxy printed, and by what its cache says it has; None where it did not start."""
+    """Return findings from a proxy's output, and from its cache's statistics, None if it did not start."""
     lines = [_TIME.sub("", line) for line in said.splitlines()]
     telling = list(dict.fromkeys(line for line in lines if line.strip() and not _ORDINARY.search(line)))
     if stored is None:
-        yield fail("options", telling[-1] if telling else "the proxy did not start, and did not say why")
+        yield fail("options", telling[-1] if telling else "the proxy did not start, and gave no reason")
         return
     yield ok("options", "accepted")
     about_cache = [line.removeprefix(_CACHE) for line in telling if line.startswith(_CACHE)]
@@ -71,7 +73,7 @@ def judge(said: str, stored: str | None) -> Iterator[Finding]:
 
 
 def trial_arguments(arguments: Sequence[str], confdir: Path) -> list[str]:
-    """Return the arguments of the trial: those that are meant, without what would disturb a proxy that runs."""
+    """Return the arguments of the trial: the given ones without those that would disturb a running proxy."""
     kept: list[str] = []
     words = iter(arguments)
     for word in words:
@@ -113,10 +115,10 @@ def _started(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def _wait(process: subprocess.Popen[str], confdir: Path) -> client.Instance | None:
-    """Wait until the proxy answers, or has ended."""
+    """Return the proxy once it answers; None if it has ended, or does not answer in time."""
     until = time.monotonic() + START_TIMEOUT
     while process.poll() is None and time.monotonic() < until:
         if socket_files.sockets(confdir) and (found := client.instances([confdir])):
             return found[0]
-        time.sleep(LOOK_EVERY)
+        time.sleep(POLL_INTERVAL)
     return None

@@ -34,13 +34,13 @@ from proxy_policies.settings import Setting, parse_duration, parse_switch
 logger = logging.getLogger(__name__)
 
 NOT_TRUSTED = "Certificate verify failed"
-"""What mitmproxy says of a server whose certificate it does not trust."""
+"""Part of mitmproxy's error for a server whose certificate it does not trust."""
 REFUSED = "trust the proxy's certificate"
-"""What mitmproxy says, in one sentence or another, of a client that wants nothing of our certificate."""
+"""Part of mitmproxy's errors for a client that rejected our certificate."""
 
 
 class Inspection:
-    """Decides about every new connection, in every mode, whether mitmproxy may look inside."""
+    """Decides for every new connection, in every mode, whether mitmproxy decrypts it."""
 
     name = "inspection"
     fast_paths = NO_OBJECTION
@@ -70,7 +70,7 @@ class Inspection:
             self._undo()
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
-        """Decide about a connection, unless mitmproxy's own options have."""
+        """Decide about a connection, unless mitmproxy's own options decide."""
         context = nextlayer.context
         if nextlayer.layer is not None or not context.layers:
             return
@@ -84,16 +84,16 @@ class Inspection:
             self._carry_out(nextlayer, decision)
 
     def _decision(self, nextlayer: layer.NextLayer) -> Decision | None:
-        """Return our decision; None when mitmproxy's options decide. Halts the others while too little is known."""
+        """Return our decision; None if mitmproxy's options decide. Raise AddonHalt while more data is needed."""
         try:
             decision = None if is_decided_by_mitmproxy(nextlayer) else self._decide(nextlayer)
         except NeedsMoreData:
             raise exceptions.AddonHalt from None
-        except Exception:  # whatever is wrong, what nobody listed is not opened
+        except Exception:  # after an error, no connection is decrypted
             logger.exception("a connection is left untouched")
             return Decision(Action.UNTOUCHED, "inspection failed")
         if decision is not None and decision.action is Action.WAIT:
-            raise exceptions.AddonHalt  # nobody else shall decide yet
+            raise exceptions.AddonHalt  # no other addon may decide yet
         return decision
 
     def _decide(self, nextlayer: layer.NextLayer) -> Decision:
@@ -122,12 +122,12 @@ class Inspection:
 
     @only_if("_opened")
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Note on a flow that it is visible because its host is listed."""
+        """Note on a flow why its connection was decrypted."""
         if flow.client_conn.tls and (why := self._opened.get(flow.client_conn)):
             trace.note(flow, self.name, "opened", why)
 
     def tls_failed_client(self, data: TlsData) -> None:
-        """Leave a host alone whose client wants nothing of our certificate, if the user asked for that."""
+        """With inspect_fail_open, leave a host untouched whose client rejected our certificate."""
         client, address = data.context.client, data.context.server.address
         if not self.inspect_fail_open or client not in self._opened or address is None:
             return
@@ -138,7 +138,7 @@ class Inspection:
             logger.warning(f"{target} is left untouched for {ttl:g} s: a client refused our certificate")
 
     def tls_failed_server(self, data: TlsData) -> None:
-        """Say what makes us trust a server that has a CA of its own."""
+        """Log which option is needed for a server whose certificate is of a private CA."""
         if NOT_TRUSTED in (data.conn.error or ""):
             line = f"{data.conn.sni or 'a server'} has a certificate that is not trusted; that of a private CA is with "
             line += "--set ssl_verify_upstream_trusted_ca=FILE"

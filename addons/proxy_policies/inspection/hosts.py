@@ -1,4 +1,4 @@
-"""The hosts a user lists, and what becomes of a connection: opened or left untouched."""
+"""The hosts in `inspect_hosts`, and the decision to decrypt a connection or leave it untouched. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ class Glob:
     excludes: bool = False
 
     def matches(self, host: str, port: int) -> bool:
-        """Return whether a normalised host and its port fall under this glob."""
+        """Return whether a normalised host and its port match this glob."""
         return fnmatchcase(host, self.host) and fnmatchcase(str(port), self.port)
 
 
 def parse_glob(text: str) -> Glob:
-    """Read `host`, `host:port` or `!…`. Raises ValueError with the glob that was probably meant."""
+    """Return the glob in `host`, `host:port` or `!…`. Raise ValueError, with a suggestion if possible."""
     value = text.strip()
     mark, bare = value[: value.startswith("!")], value.removeprefix("!").strip()
     if not bare:
@@ -46,7 +46,7 @@ def parse_glob(text: str) -> Glob:
 
 
 def _split(mark: str, bare: str) -> tuple[str, str]:
-    """Split host, as it is compared, and port, both globs; an IPv6 address may stand without its brackets."""
+    """Return host and port of a glob, the host normalised; an IPv6 address may lack its brackets."""
     if match := _IPV6.fullmatch(bare.lower()):
         host, port = match[1], match[2]
     elif bare.count(":") > 1 and "[" not in bare:
@@ -72,7 +72,7 @@ def _suggest(mark: str, globs: list[str]) -> str:
 
 
 def _is_glob(text: str) -> bool:
-    """Return whether a guess would itself be taken; guesses only get shorter, so this comes to an end."""
+    """Return whether a suggestion is itself valid; as suggestions get shorter, the recursion ends."""
     try:
         parse_glob(text)
     except ValueError:
@@ -81,7 +81,7 @@ def _is_glob(text: str) -> bool:
 
 
 def suggest_globs(regex: str) -> list[str]:
-    """Guess the globs that a regular expression stands for; none when it cannot be said in globs."""
+    """Return the globs equivalent to a regular expression; empty if there are none."""
     text = re.sub(r"\((?:\?:)?\.[*+]\\?\.\)[?*]?", "*", regex)  # (.+\.)?example → *example
     group = re.fullmatch(r"(.*?)\((?:\?:)?([^()]*)\)(.*)", text)
     spread = [f"{group[1]}{one}{group[3]}" for one in group[2].split("|")] if group else text.split("|")
@@ -94,7 +94,7 @@ def _unescaped(regex: str) -> str:
 
 
 def normalize(host: str) -> str:
-    """Write a host in the one way it is compared: lower case, ASCII, no dot at its end."""
+    """Return a host in the form for comparison: lower case, ASCII, no dot at its end."""
     text = host.strip().rstrip(".").lower()
     if text.isascii():
         return text
@@ -106,7 +106,7 @@ def normalize(host: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """What a user lists."""
+    """The parsed value of inspect_hosts."""
 
     globs: tuple[Glob, ...] = ()
 
@@ -114,23 +114,23 @@ class Hosts:
         return any(not glob.excludes for glob in self.globs)
 
     def matches(self, host: str, port: int) -> bool:
-        """Return whether a host is listed and not excluded, in whatever order that was said."""
+        """Return whether a host is listed and not excluded; the order of globs does not matter."""
         hits = [glob for glob in self.globs if glob.matches(normalize(host), port)]
         return bool(hits) and not any(glob.excludes for glob in hits)
 
 
 def parse_hosts(values: Sequence[str]) -> Hosts:
-    """Read the values of inspect_hosts; raises ValueError."""
+    """Return the hosts in the values of inspect_hosts. Raise ValueError."""
     return Hosts(tuple(parse_glob(value) for value in values))
 
 
 class Protocol(Enum):
-    """What has come over a new connection."""
+    """The protocol detected on a new connection."""
 
     NOTHING = auto()
-    """Nothing yet, or not enough to decide."""
+    """Too little data to decide."""
     SERVER = auto()
-    """The server spoke first."""
+    """The server sent data first."""
     TLS = auto()
     HTTP = auto()
     OTHER = auto()
@@ -142,7 +142,7 @@ _LONGEST_LINE = 64 * 1024
 
 
 def detect_http(data: bytes) -> Protocol:
-    """Distinguish HTTP/1 from what is neither HTTP nor TLS, by the client's request line (RFC 9112, section 3)."""
+    """Return whether data is HTTP/1, by the client's request line (RFC 9112, section 3): HTTP, OTHER or NOTHING yet."""
     line, newline, _ = data.partition(b"\n")
     if newline:
         return Protocol.HTTP if _REQUEST_LINE.fullmatch(line) else Protocol.OTHER
@@ -152,23 +152,23 @@ def detect_http(data: bytes) -> Protocol:
 
 
 class Action(Enum):
-    """What becomes of a connection."""
+    """The treatment of a connection."""
 
     OPEN = auto()
-    """mitmproxy may look inside."""
+    """mitmproxy decrypts it."""
     UNTOUCHED = auto()
     WAIT = auto()
-    """More must be seen first."""
+    """More data is needed to decide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a connection, and why."""
+    """The treatment of a connection, and its reason."""
 
     action: Action
     why: str
     worth_logging: bool = False
-    """A user who listed the host would ask why."""
+    """True if the decision may surprise a user who listed the host."""
 
 
 NOT_LISTED = Decision(Action.UNTOUCHED, "not in inspect_hosts")
@@ -177,11 +177,10 @@ NOT_LISTED = Decision(Action.UNTOUCHED, "not in inspect_hosts")
 def decide(
     hosts: Hosts, host: str, port: int, seen: Protocol, sni: str | None = None, *, redirected: bool = False
 ) -> Decision:
-    """Decide about a connection to `host`, a name or an address, once enough of it is seen.
+    """Return the decision about a connection to `host`, a name or an address, given the protocol seen so far.
 
-    A name is decided by itself, and its SNI must agree; an address counts if it is listed
-    itself, else the SNI speaks for it. Of a tunnel that a client asked for, all else stays
-    untouched; of a connection that was `redirected` to us, plain HTTP is what we are there for.
+    If the host is a name, it must be listed, and so must the SNI; if it is an address, it or the SNI must be listed.
+    In a tunnel, everything else is untouched; on a connection `redirected` to us, plain HTTP is opened, too.
     """
     is_listed, is_named = hosts.matches(host, port), not is_address(host)
     if not is_listed and (is_named or not hosts) and not redirected:
@@ -213,16 +212,16 @@ def _decide_tls(hosts: Hosts, port: int, sni: str | None, is_listed: bool, is_na
 
 
 class PinnedHosts:
-    """Hosts whose clients refused our certificate, for a while."""
+    """Hosts whose clients have recently rejected our certificate."""
 
     def __init__(self) -> None:
         self._until: dict[tuple[str, int], float] = {}
 
     def note(self, host: str, port: int, now: float, ttl: float) -> None:
-        """Remember a host until `now + ttl`, seconds; forget those whose time is over."""
+        """Add a host until `now + ttl`, in seconds; remove expired ones."""
         self._until = {key: until for key, until in self._until.items() if until > now}
         self._until[normalize(host), port] = now + ttl
 
     def contains(self, host: str, port: int, now: float) -> bool:
-        """Return whether a host is remembered."""
+        """Return whether a host was added and has not expired."""
         return self._until.get((normalize(host), port), 0) > now

@@ -1,4 +1,4 @@
-"""What a new connection has said so far, and whether mitmproxy's own options name it. Tried on mitmproxy 12.2."""
+"""Detects the protocol of a new connection, and whether mitmproxy's own options decide. Tested with mitmproxy 12.2."""
 
 from mitmproxy import ctx
 from mitmproxy.addons.next_layer import NeedsMoreData, NextLayer
@@ -11,15 +11,15 @@ from proxy_policies.patches.ask_early import is_at_end
 
 
 def is_dns(nextlayer: layer.NextLayer) -> bool:
-    """Return whether a datagram goes to a name server, which is mitmproxy's business."""
+    """Return whether a datagram is sent to a name server; mitmproxy handles those."""
     address = nextlayer.context.server.address
     return nextlayer.context.client.transport_protocol == "udp" and address is not None and address[1] in (53, 5353)
 
 
 def may_become_tls(nextlayer: layer.NextLayer) -> bool:
-    """Return whether too little has come of a client to say that it is no TLS, which is set up with the proxy itself.
+    """Return whether a client's data so far may be the beginning of TLS with the proxy itself.
 
-    mitmproxy takes a first byte or two, which may come alone, for plain HTTP, and waits for the rest for ever.
+    mitmproxy would take one or two bytes alone for plain HTTP, and wait for the rest without limit.
     """
     is_first = len(nextlayer.context.layers) == 1 and nextlayer.context.client.transport_protocol == "tcp"
     data = nextlayer.data_client()
@@ -27,9 +27,9 @@ def may_become_tls(nextlayer: layer.NextLayer) -> bool:
 
 
 def may_become_http(nextlayer: layer.NextLayer) -> bool:
-    """Return whether too little has come inside of TLS to say that it is no HTTP.
+    """Return whether the data so far inside TLS may be the beginning of HTTP.
 
-    mitmproxy takes a part of a request's line for another protocol, which nobody looks into.
+    mitmproxy would take an incomplete request line for another protocol, and no policy would see the request.
     """
     context = nextlayer.context
     if not isinstance(context.layers[-1], ClientTLSLayer) or context.client.alpn or nextlayer.data_server():
@@ -39,7 +39,7 @@ def may_become_http(nextlayer: layer.NextLayer) -> bool:
 
 
 def is_decided_by_mitmproxy(nextlayer: layer.NextLayer) -> bool:
-    """Return whether ignore_hosts, allow_hosts or tcp_hosts name the connection. Raises NeedsMoreData."""
+    """Return whether ignore_hosts, allow_hosts or tcp_hosts decide about the connection. Raise NeedsMoreData."""
     options, theirs = ctx.options, ctx.master.addons.get("nextlayer")
     if not (options.ignore_hosts or options.allow_hosts or options.tcp_hosts) or theirs is None:
         return False
@@ -52,7 +52,7 @@ def is_decided_by_mitmproxy(nextlayer: layer.NextLayer) -> bool:
 
 
 def detect(nextlayer: layer.NextLayer) -> tuple[Protocol, str | None]:
-    """Return what has come over a new connection, and the SNI if it is TLS. Raises NeedsMoreData."""
+    """Return the protocol of a new connection, and the SNI if it is TLS. Raise NeedsMoreData."""
     try:
         seen, sni = _detect(nextlayer)
     except NeedsMoreData:
@@ -71,7 +71,7 @@ def _detect(nextlayer: layer.NextLayer) -> tuple[Protocol, str | None]:
     if hello := NextLayer._get_client_hello(nextlayer.context, data):
         return Protocol.TLS, hello.sni
     if starts_like_tls_record(data):
-        return Protocol.OTHER, None  # a record that is no ClientHello
+        return Protocol.OTHER, None  # a record without a ClientHello
     if data[:1] == b"\x16" and len(data) < 3:
         return Protocol.NOTHING, None
     return detect_http(data), None

@@ -1,4 +1,4 @@
-"""The mirror policy: copies a share of live requests to a candidate build, and reports what it answers otherwise."""
+"""The mirror policy: copies a share of live requests to a candidate build, and reports different responses."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ with lazy_imports():
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 2.0
-"""Between two writes of the report."""
+"""Seconds between two writes of the report."""
 
 
 def parse_target(text: str) -> str:
-    """Read `mirror_to`; raises ValueError."""
+    """Return the value of `mirror_to`. Raise ValueError."""
     return candidates.parse_target(text)
 
 
 def parse_share(text: str) -> float:
-    """Read `mirror_share`; raises ValueError."""
+    """Return the value of `mirror_share`. Raise ValueError."""
     return candidates.parse_share(text)
 
 
 def parse_methods(methods: Sequence[str]) -> tuple[str, ...]:
-    """Read `mirror_methods`: none are the safe ones."""
+    """Return the value of `mirror_methods`; if empty, the safe methods."""
     return tuple(method.strip().upper() for method in methods) or candidates.SAFE
 
 
 def parse_noise(text: str) -> noise.NoiseRules:
-    """Read the rules of a file; raises ValueError."""
+    """Return the rules in a file. Raise ValueError."""
     path = parse_path(text)
     return noise.NoiseRules(noise.parse_rules(read_text(path), path.name)) if path else noise.NoiseRules()
 
 
 class Mirror:
-    """Sends copies while real answers go their way."""
+    """Sends copies of requests, without delaying the responses to clients."""
 
     name = "mirror"
     fast_paths = NO_OBJECTION
@@ -90,7 +90,7 @@ class Mirror:
         self._started = 0.0
 
     def configure(self, updated: set[str]) -> None:
-        """Begin anew when an option changes."""
+        """Start again if an option has changed."""
         if any(name.startswith("mirror_") for name in updated) or (self.mirror_to and "capture_redact" in updated):
             self._end()
             if self.mirror_to:
@@ -126,7 +126,7 @@ class Mirror:
 
     @only_if("_copies")
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Begin to keep what is to be copied, before any policy touches it."""
+        """Start recording a request to be copied, before any policy changes it."""
         if self._copies is None or flow.is_replay or subrequest.purpose(flow):
             return
         begun = recording.begin(flow, self.mirror_max_body)
@@ -136,14 +136,14 @@ class Mirror:
 
     @only_if("_copies")
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Keep what the origin answers; what did not come from there is none of our business."""
+        """Record the response if it is from the origin; others are not compared."""
         begun = self._begun.get(flow)
         if begun is not None and flow_state.state_of(flow).origin is not None:
             flow_state.state_of(flow).response_body.tap(Stage.ORIGIN, begun.origin)
 
     @only_if("_copies")
     def response(self, flow: http.HTTPFlow) -> None:
-        """Copy the request, if it is its turn."""
+        """Copy the request, if it is in the share."""
         begun, state = self._begun.pop(flow, None), flow_state.state_of(flow)
         if begun is None or self._copies is None or self._share is None or state.origin is None or flow.websocket:
             return
@@ -156,11 +156,11 @@ class Mirror:
 
     @only_if("_copies")
     def error(self, flow: http.HTTPFlow) -> None:
-        """Forget an exchange that broke off: there is nothing to compare with."""
+        """Drop a failed exchange, which has no response to compare with."""
         self._begun.pop(flow, None)
 
     def done(self) -> None:
-        """Report."""
+        """Stop, and write the report."""
         self._end()
 
     def _write_later(self) -> None:

@@ -1,4 +1,4 @@
-"""Which live requests are copied, and what of them: a share of the safe ones, without credentials. Pure."""
+"""Which live requests are copied, and in what form: a share of the safe ones, without credentials. Pure."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from proxy_policies.capture.secrets.redact import Redactor
 
 SAFE = ("GET", "HEAD", "OPTIONS")
-"""RFC 9110, section 9.2.1; TRACE shows what it is sent, and is of no use to anybody else."""
+"""Safe methods (RFC 9110, section 9.2.1) except TRACE, which returns the request."""
 MARK = "X-Mirrored-By"
-"""The field of a copy: one that comes back to us is not copied again, and the candidate knows what it has."""
+"""A field of each copy, so that it is not copied again, and the candidate can recognise it."""
 CREDENTIALS = ("authorization", "proxy-authorization", "cookie")
 _CONDITIONS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
 
 
 @dataclass(slots=True)
 class Share:
-    """Chooses a share of what is asked for, evenly: of 0.25 every fourth."""
+    """Selects an even share of requests: for 0.25, every fourth."""
 
     share: float
     _due: float = 0.0
 
     def takes(self) -> bool:
-        """Return whether the next one is chosen."""
+        """Return whether the next request is selected."""
         self._due += self.share
         if self._due < 1 - 1e-9:
             return False
@@ -37,15 +37,12 @@ class Share:
 
 
 def is_copied(method: str, headers: Headers, methods: Collection[str]) -> bool:
-    """Return whether a request may be copied at all."""
+    """Return whether a request may be copied, by its method and fields."""
     return method in methods and header(headers, MARK) is None and header(headers, "upgrade") is None
 
 
 def without_credentials(request: Request, redactor: Redactor) -> Request | None:
-    """Return a request without the fields that hold secrets; None when its URL or its body holds one.
-
-    Conditions are left out, too: what the client has of the origin means nothing to another build.
-    """
+    """Return a request without fields that contain secrets; None if its URL or body contains one."""
     clean = redactor.request(request)
     if (clean.url, clean.target, clean.body) != (request.url, request.target, request.body):
         return None
@@ -60,13 +57,13 @@ def _is_credential(name: str) -> bool:
 
 
 def as_copy(request: Request, pseudonym: str) -> Request:
-    """Return a request as it is copied: marked, and without conditions of its client's cache."""
+    """Return the copy of a request: marked, and without the conditions of the client's cache."""
     kept = tuple(pair for pair in request.headers if pair[0].lower() not in _CONDITIONS)
     return replace(request, headers=(*kept, (MARK, pseudonym)))
 
 
 def parse_share(text: str) -> float:
-    """Read a share, 0 to 1. Raises ValueError."""
+    """Return a share, 0 to 1. Raise ValueError."""
     try:
         share = float(text)
     except ValueError:
@@ -77,7 +74,7 @@ def parse_share(text: str) -> float:
 
 
 def parse_target(text: str) -> str:
-    """Read the candidate's URL, without a slash at its end. Raises ValueError."""
+    """Return the candidate's URL without a slash at its end; "" if the text is empty. Raise ValueError."""
     if not text:
         return ""
     parts = urlsplit(text)

@@ -1,4 +1,4 @@
-"""Copies under way to the candidate: queued, sent, compared; bounded, and nobody waits for them."""
+"""Copies for the candidate: queued, sent and compared, within limits, and without delaying clients."""
 
 import asyncio
 import logging
@@ -21,19 +21,19 @@ from proxy_policies.mirror.candidates import as_copy, without_credentials
 logger = logging.getLogger(__name__)
 
 IN_FLIGHT = 8
-"""Copies that are sent at the same time; nginx's mirror has no bound, and slows its clients down for it."""
+"""Copies that are sent simultaneously; nginx's mirror has no limit, and slows its clients down."""
 QUEUED = 100
-"""Copies that wait to be sent; those that come when so many do are dropped, and counted."""
+"""Copies waiting to be sent; further ones are dropped and counted."""
 KEPT = 1000
-"""Outcomes kept for the report, what changed before what did not."""
+"""Outcomes kept for the report; different responses take precedence over equal ones."""
 
 type Send = Callable[[Request], Awaitable[tuple[Response, float]]]
-"""Sends a request to the candidate: its response, and the seconds it took. Raises SendError."""
+"""Sends a request to the candidate; returns its response, and the seconds it took. Raises SendError."""
 
 
 @dataclass(slots=True)
 class Copies:
-    """Sends copies with `send`, and compares what comes. `changed` is called whenever there is something to report."""
+    """Sends copies with `send`, and compares the responses. `changed` is called when the report has changed."""
 
     target: str
     send: Send
@@ -50,7 +50,7 @@ class Copies:
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "mirror"))
 
     def offer(self, entry: Entry) -> None:
-        """Take an exchange whose request is to be copied; it is dropped when too many wait."""
+        """Queue a copy of an exchange's request, or drop it if the queue is full."""
         if len(self._queue) >= QUEUED:
             self.drop("too many wait")
             return
@@ -66,7 +66,7 @@ class Copies:
         self.changed()
 
     def close(self) -> None:
-        """Stop sending; what waits is dropped."""
+        """Stop sending, and drop the queue."""
         for task in self._running:
             task.cancel()
         self._queue.clear()
@@ -76,7 +76,7 @@ class Copies:
         while self._queue:
             try:
                 await self._copy(self._queue.popleft())
-            except Exception:  # a copy is nobody's exchange: the next one goes on
+            except Exception:  # continue with the next copy
                 logger.exception("a copy could not be compared")
                 self.drop("failed to compare")
 
@@ -118,7 +118,7 @@ class Copies:
         self.changed()
 
     def summary(self) -> str:
-        """Return what has become of the copies, in one line."""
+        """Return the numbers of copies by outcome, in one line."""
         counts = dict(self.counts)
         head = [f"{counts.pop(name, 0)} {text}" for name, text in (("copied", "copied"), ("same", "the same"))]
         rest = [f"{count} {name}" for name, count in sorted(counts.items())]

@@ -1,4 +1,4 @@
-"""What the candidate answered otherwise, as the report of a check."""
+"""The report on the candidate's different responses, in the form of a check's report."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from proxy_policies.mirror.copies import KEPT, Copies
 
 
 def text(copies: Copies, path: str, started: float, now: float) -> str:
-    """Return the report for a file of this name: HTML, or JSON, with how many were not copied and why."""
+    """Return the report as HTML or JSON, by the file's name; with how many requests were not copied, and why."""
     report = _report(copies, started, now)
     if path.lower().endswith((".html", ".htm")):
         return page_html(report)

@@ -1,4 +1,4 @@
-"""Sending a copy to the candidate itself, over HTTP/1.1 and TLS where its URL says so."""
+"""Sends copies to the candidate, over HTTP/1.1, with TLS if its URL is https."""
 
 import asyncio
 import ssl
@@ -13,11 +13,11 @@ type Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 type Open = Callable[[str, int], Awaitable[Streams]]
 
 TIMEOUT = 30.0
-"""Seconds for each answer, as `check` waits."""
+"""Seconds for each response, as in `check`."""
 
 
 class DirectConnection(Connection):
-    """A connection to the candidate, opened when it is needed, for one request."""
+    """A connection to the candidate for one request."""
 
     def __init__(self, target: str, open: Open, limit: int, timeout: float = TIMEOUT) -> None:
         super().__init__(0, timeout, limit)
@@ -34,7 +34,7 @@ class DirectConnection(Connection):
 
 
 def sender(target: str, open: Open, limit: int) -> Callable[[Request], Awaitable[tuple[Response, float]]]:
-    """Return what sends a request to the candidate; `limit` is of octets of an answer."""
+    """Return a function that sends a request to the candidate; `limit` is of a response, in octets."""
 
     async def send(request: Request) -> tuple[Response, float]:
         connection = DirectConnection(target, open, limit)
