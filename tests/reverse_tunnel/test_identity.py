@@ -91,11 +91,11 @@ def test_the_end_is_said_a_month_before(tmp_path: Path) -> None:
 
 def test_what_changes_on_disk_is_seen(tmp_path: Path) -> None:
     folder = certificates.make("work", "office", tmp_path / "work")
-    before = identity.look_at(str(folder))
-    assert before == identity.look_at(str(folder)) != ()
+    before = identity.file_states(str(folder))
+    assert before == identity.file_states(str(folder)) != ()
     certificates.make("work", "office", folder)
-    assert identity.look_at(str(folder)) != before
-    assert identity.look_at("secret") == identity.look_at(str(tmp_path / "nowhere")) == ()
+    assert identity.file_states(str(folder)) != before
+    assert identity.file_states("secret") == identity.file_states(str(tmp_path / "nowhere")) == ()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from proxy_policies.reverse_tunnel import certificates, identity
 from proxy_policies.reverse_tunnel.identity import Credentials, Mode
-from proxy_policies.reverse_tunnel.reloaded_credentials import FollowedCredentials
+from proxy_policies.reverse_tunnel.reloaded_credentials import ReloadedCredentials
 
 
 @pytest.fixture
@@ -20,47 +20,47 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_nobody_before_it_is_loaded() -> None:
-    followed = FollowedCredentials("home", lambda _: None)
+    followed = ReloadedCredentials("home", lambda _: None)
     assert followed.current.mode is Mode.NONE
-    assert not followed.look_again("none", "")
+    assert not followed.reload_if_changed("none", "")
 
 
 def test_a_renewed_certificate_is_shown_once(folder: Path) -> None:
     renewed: list[Credentials] = []
-    followed = FollowedCredentials("home", renewed.append)
+    followed = ReloadedCredentials("home", renewed.append)
     followed.load(str(folder), "")
     followed.load(str(folder), "")
     first = followed.current
     assert not renewed
     certificates.make("home", "paris", folder)
-    assert not followed.look_again(str(folder), "")
+    assert not followed.reload_if_changed(str(folder), "")
     assert renewed == [followed.current]
     assert followed.current is not first
-    assert not followed.look_again(str(folder), "")
+    assert not followed.reload_if_changed(str(folder), "")
     assert len(renewed) == 1
 
 
 def test_another_name_is_another_end(folder: Path, tmp_path: Path) -> None:
     renewed: list[Credentials] = []
-    followed = FollowedCredentials("home", renewed.append)
+    followed = ReloadedCredentials("home", renewed.append)
     followed.load(str(folder), "")
     other = certificates.make("home", "lyon", tmp_path / "lyon")
     for file in folder.iterdir():
         if (other / file.name).is_file():
             file.write_bytes((other / file.name).read_bytes())
-    assert followed.look_again(str(folder), "")
+    assert followed.reload_if_changed(str(folder), "")
     assert (followed.current.name, renewed) == ("lyon", [])
 
 
 def test_the_old_one_is_good_while_the_new_one_is_not(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    followed = FollowedCredentials("home", lambda _: None)
+    followed = ReloadedCredentials("home", lambda _: None)
     followed.load(str(folder), "")
     first = followed.current
     (folder / certificates.CERT).write_text("half of a certifi")
-    assert not followed.look_again(str(folder), "")
-    assert not followed.look_again(str(folder), "")
+    assert not followed.reload_if_changed(str(folder), "")
+    assert not followed.reload_if_changed(str(folder), "")
     assert followed.current is first
-    assert caplog.text.count("the certificate has changed on disk and is not taken up") == 1
+    assert caplog.text.count("the certificate has changed on disk and cannot be loaded") == 1
 
 
 def test_what_cannot_be_read_is_said_and_makes_nobody_of_anybody(
@@ -69,8 +69,8 @@ def test_what_cannot_be_read_is_said_and_makes_nobody_of_anybody(
     def forbidden(tls: str) -> None:
         raise PermissionError(13, "Permission denied", tls)
 
-    followed = FollowedCredentials("home", lambda _: None)
-    monkeypatch.setattr(identity, "look_at", forbidden)
+    followed = ReloadedCredentials("home", lambda _: None)
+    monkeypatch.setattr(identity, "file_states", forbidden)
     with pytest.raises(ValueError, match="Permission denied"):
         followed.load(str(folder), "")
     assert not followed.is_known
@@ -78,10 +78,10 @@ def test_what_cannot_be_read_is_said_and_makes_nobody_of_anybody(
     followed.load(str(folder), "")
     first = followed.current
     assert first.mode is Mode.CERTIFICATES
-    monkeypatch.setattr(identity, "look_at", forbidden)
-    assert not followed.look_again(str(folder), "")
+    monkeypatch.setattr(identity, "file_states", forbidden)
+    assert not followed.reload_if_changed(str(folder), "")
     assert followed.current is first
-    assert "is not taken up: home_tls=" in caplog.text
+    assert "cannot be loaded: home_tls=" in caplog.text
 
 
 def test_a_certificate_without_a_name_is_refused(folder: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_certificate_without_a_name_is_refused(folder: Path) -> None:
     made = x509.CertificateBuilder(name, name, key.public_key(), 7, now, now + datetime.timedelta(days=1))
     (folder / certificates.CERT).write_bytes(made.sign(key, SHA256()).public_bytes(Encoding.PEM))
     (folder / certificates.KEY).write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    followed = FollowedCredentials("home", lambda _: None)
+    followed = ReloadedCredentials("home", lambda _: None)
     with pytest.raises(ValueError, match="no common name"):
         followed.load(str(folder), "")
     assert not followed.is_known

@@ -43,7 +43,9 @@ def look_at_authority(confdir: Path) -> Iterator[Finding]:
 def _validity(subject: str, name: str, end: datetime, now: datetime, renewing: str) -> Finding:
     text = f"{name}, until {end:%Y-%m-%d}"
     return (
-        warn(subject, text, f"{own_command()} {renewing} renews it") if end - now < identity.SOON else ok(subject, text)
+        warn(subject, text, f"{own_command()} {renewing} renews it")
+        if end - now < identity.RENEWAL_PERIOD
+        else ok(subject, text)
     )
 
 

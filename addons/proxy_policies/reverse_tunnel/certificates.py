@@ -1,10 +1,10 @@
-"""Makes the tunnel's certificates: one authority, one certificate for each home and each work, its name the identity.
+"""Creates the tunnel's certificates: one authority, and for each home and work a certificate with its name.
 
     proxy-policies certs tunnel home NAME [FOLDER]
     proxy-policies certs tunnel work NAME [FOLDER]
 
-A folder holds ca.pem, cert.pem and key.pem (mode 0600). The authority's own key stays in `tunnel-ca` beside them,
-and is needed by nobody but this module. A certificate of one kind is worth nothing as the other (RFC 5280 4.2.1.12).
+A folder contains ca.pem, cert.pem and key.pem (mode 0600). The authority's key is in `tunnel-ca` beside them, and is
+used by this module only. A certificate for home is not valid for work, nor the reverse (RFC 5280, section 4.2.1.12).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ KINDS = {"home": ExtendedKeyUsageOID.SERVER_AUTH, "work": ExtendedKeyUsageOID.CL
 CA, CERT, KEY = "ca.pem", "cert.pem", "key.pem"
 AUTHORITY = "tunnel-ca"
 CA_LIFE = datetime.timedelta(days=3650)
-LIFE = datetime.timedelta(days=825)  # what browsers once allowed at most; renewing is the same command again
+LIFE = datetime.timedelta(days=825)  # the former limit of browsers; the same command renews a certificate
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Pair:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read the pair that `save` wrote."""
+        """Return the pair that `save` wrote. Raise ValueError."""
         key = serialization.load_pem_private_key((folder / KEY).read_bytes(), None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise ValueError(f"{folder / KEY} is not a key of ours")
@@ -65,12 +65,12 @@ class Pair:
 
 
 def pem(certificate: x509.Certificate) -> bytes:
-    """Write a certificate as PEM."""
+    """Return a certificate as PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Put a file in its place whole, readable by its owner alone from the first byte."""
+    """Write a file atomically; it is never readable by others."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -104,47 +104,47 @@ def _sign(name: str, life: datetime.timedelta, issuer: Pair | None, extensions: 
 
 
 def make_authority() -> Pair:
-    """Make a certificate authority."""
+    """Return a new certificate authority."""
     return _sign(
         "proxy-policies tunnel", CA_LIFE, None, [x509.BasicConstraints(ca=True, path_length=0), signing_only()]
     )
 
 
 def make_leaf(kind: str, name: str, authority: Pair | None = None) -> Pair:
-    """Make a certificate for a home or a work; self-signed without an authority."""
+    """Return a new certificate for a home or a work; self-signed if there is no authority."""
     names = x509.SubjectAlternativeName([x509.DNSName(name)])
     constraints = x509.BasicConstraints(ca=False, path_length=None)
     return _sign(name, LIFE, authority, [constraints, x509.ExtendedKeyUsage([KINDS[kind]]), names])
 
 
 def name_of(certificate: x509.Certificate) -> str:
-    """Return the identity that a certificate stands for. Raises ValueError where it says none."""
+    """Return the name in a certificate, which is its owner's identity. Raise ValueError if it has none."""
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if not names:
-        raise ValueError("the certificate has no common name, by which its owner would be known")
+        raise ValueError("the certificate has no common name, which is its owner's identity")
     return str(names[0].value)
 
 
 def kinds_of(certificate: x509.Certificate) -> list[str]:
-    """Return what a certificate may be used as: by a home, by a work, by both or neither."""
+    """Return whether a certificate is valid for a home, a work, both or neither."""
     try:
         purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
-        return list(KINDS)  # it says nothing, and TLS takes that for anything
+        return list(KINDS)  # without the extension, TLS accepts it for any use
     return [kind for kind, purpose in KINDS.items() if purpose in purposes]
 
 
 def make(kind: str, name: str, folder: Path) -> Path:
-    """Make the certificate of a home or a work in `folder`, and the authority beside it if there is none yet.
+    """Create or renew the certificate of a home or a work in `folder`, and the authority beside it if needed.
 
-    Made again under the same name it is renewed. Raises ValueError for a bad kind or name, or another's folder.
+    Raise ValueError for an invalid kind or name, or if the folder has a certificate with another name.
     """
     if kind not in KINDS:
         raise ValueError(f"{kind!r} is neither home nor work")
     parse_name(name)
     if (folder / CERT).exists() and (owner := name_of(Pair.load(folder).certificate)) != name:
         other = f"name another folder for {name}: {own_command()} certs tunnel {kind} {name} FOLDER"
-        raise ValueError(f"{folder} holds the certificate of {owner}; {other}")
+        raise ValueError(f"{folder} has the certificate of {owner}; {other}")
     root = folder.parent / AUTHORITY
     if not (root / KEY).exists():
         make_authority().save(root)
@@ -164,7 +164,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def run(folder: Path, given: argparse.Namespace) -> int:
-    """Make a certificate, by default among others in `folder`; return the exit code."""
+    """Create a certificate, by default in a subfolder of `folder`; return the exit code."""
     made = make(given.kind, given.name, given.target or folder / given.kind)
     print(f"{given.kind} {given.name}: {made}")
     if given.kind == "work":

@@ -1,8 +1,8 @@
-"""Who we are to the other side, and how we make sure of who they are: certificates, a secret, or nothing.
+"""How home and work authenticate each other: with certificates, a secret, or not at all.
 
-FOLDER   TLS 1.3, both sides show a certificate of the tunnel's own authority; its name is the identity
-secret   TLS 1.3 with a throw-away certificate; both sides prove the secret, bound to that certificate
-none     plain, nobody proves anything: for loopback, and networks that are secure already
+FOLDER   TLS 1.3, both sides present a certificate of the tunnel's own authority; its name is the identity
+secret   TLS 1.3 with a temporary certificate; both sides prove that they know the secret, bound to that certificate
+none     plain text without authentication: for loopback, and networks that are already secure
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ HINTS = {
     "home": "make one with: {command} certs tunnel home {name}",
     "work": "make one at home with: proxy-policies certs tunnel work {name}, and copy its folder here",
 }
-"""Where the authority's key is, which makes certificates."""
-SOON = datetime.timedelta(days=30)  # Let's Encrypt renews that long before the end
-FOREIGN = (18, 19, 20, 21)  # OpenSSL's X509_V_ERR_… for a chain that ends in an authority which is not known
-MIN_SECRET = 12  # characters; stretching helps a weak secret, it does not save it
-SANE_BITS = 64.0
-"""Below these it can be guessed offline: whoever poses as home gets a proof to try against, 50 ms a guess and core."""
+"""How to create a certificate: where the authority's key is."""
+RENEWAL_PERIOD = datetime.timedelta(days=30)  # before the end, as Let's Encrypt recommends
+FOREIGN = (18, 19, 20, 21)  # OpenSSL's X509_V_ERR_… for a chain that ends in an unknown authority
+MIN_SECRET = 12  # characters; key stretching is not enough for a shorter one
+MIN_BITS = 64.0
+"""A secret with less entropy can be guessed offline by a false home, which receives a proof: 50 ms a guess and core."""
 UNICODE = 1000
-"""Characters to choose from in a script that has none of ASCII's."""
+"""The assumed number of characters in a script other than ASCII."""
 _ALPHABETS = (ascii_lowercase, ascii_uppercase, digits, punctuation + whitespace)
 
 
 class Mode(enum.Enum):
-    """How home and work make sure of each other."""
+    """How home and work authenticate each other."""
 
     CERTIFICATES = "certificates"
     SECRET = "secret"  # noqa: S105
@@ -54,14 +54,14 @@ class Mode(enum.Enum):
 
 
 UNCERTIFIED = (Mode.SECRET.value, Mode.NONE.value)
-"""What options say where nobody's name is certified."""
+"""The option values with which names are not certified."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What one side shows and asks for; `ends` is when its certificate does.
+    """What one side presents and requires; `ends` is the end of its certificate.
 
-    `digest` is that of home's own certificate, where a secret is bound to it.
+    `digest` is that of home's own certificate, if a secret is bound to it.
     """
 
     mode: Mode
@@ -71,14 +71,14 @@ class Credentials:
     digest: bytes = b""
     ends: datetime.datetime | None = None
     is_guessable: bool = False
-    """The secret is a weak one."""
+    """True if the secret is weak."""
 
 
 NO_CREDENTIALS = Credentials(Mode.NONE)
 
 
 def load(kind: str, tls: str, secret: str) -> Credentials:
-    """Make the credentials of a home or a work as the options ask. Raises ValueError saying what is missing."""
+    """Return the credentials of a home or a work, from its options. Raise ValueError that says what is missing."""
     match tls:
         case Mode.NONE.value:
             return NO_CREDENTIALS
@@ -87,8 +87,8 @@ def load(kind: str, tls: str, secret: str) -> Credentials:
     return _with_certificates(kind, find_folder(tls))
 
 
-def look_at(tls: str) -> tuple[tuple[int, int, int], ...]:
-    """Return what changes when the files of a certificate do; nothing where there are none."""
+def file_states(tls: str) -> tuple[tuple[int, int, int], ...]:
+    """Return a value that changes whenever a certificate's files do; empty if there are none."""
     if tls in UNCERTIFIED:
         return ()
     files = (find_folder(tls) / name for name in (certificates.CA, certificates.CERT, certificates.KEY))
@@ -97,28 +97,28 @@ def look_at(tls: str) -> tuple[tuple[int, int, int], ...]:
 
 
 def warning_of_end(kind: str, credentials: Credentials, now: datetime.datetime) -> str:
-    """Return that a certificate ends soon, and how to renew it; "" when it does not."""
-    if credentials.ends is None or credentials.ends - now > SOON:
+    """Return the warning that a certificate expires soon, and how to renew it; "" if it does not."""
+    if credentials.ends is None or credentials.ends - now > RENEWAL_PERIOD:
         return ""
     hint = HINTS[kind].format(name=credentials.name, command=own_command())
     return f"{kind}: the certificate of {credentials.name} ends on {credentials.ends:%Y-%m-%d}; {hint}"
 
 
-def in_words(error: Exception, within: float) -> str:
-    """Return in plain words why the two sides did not come together within so many seconds, and what would help."""
+def describe_failure(error: Exception, within: float) -> str:
+    """Return why the two sides could not connect within so many seconds, with advice."""
     said = tcp_connect.reason(error, within)
     is_foreign = isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in FOREIGN
     return f"{said}; home's proxy-policies certs tunnel has to make both, home's and work's" if is_foreign else said
 
 
 def find_folder(text: str) -> Path:
-    """Find a folder of certificates: where the text says, or, for a relative one, in the project."""
+    """Return the path of a folder of certificates; a relative one is also looked for in the project."""
     folder = parse_path(text) or Path()
     return folder if folder.exists() else folders.certificates_folder().parent / folder
 
 
 def read_secret(kind: str, text: str) -> str:
-    """Read a secret, or `@FILE`, a file that holds it. The errors never quote it."""
+    """Return a secret, given itself or as `@FILE`. Raise ValueError, which never quotes it."""
     secret = _read_file(text[1:]) if text.startswith("@") else text.strip()
     if len(secret) < MIN_SECRET:
         raise ValueError(f"{kind}_tls=secret needs {kind}_secret, {MIN_SECRET} characters or more, or @FILE")
@@ -126,7 +126,7 @@ def read_secret(kind: str, text: str) -> str:
 
 
 def guessable_bits(secret: str) -> float:
-    """Return how many bits a secret has at the most: a repeated character counts half, words are not known here."""
+    """Return an upper bound of a secret's entropy in bits; a repeated character counts half, words are not detected."""
     pool = sum(len(kind) for kind in _ALPHABETS if set(kind) & set(secret)) or UNICODE
     different = len(set(secret))
     return (different + (len(secret) - different) / 2) * math.log2(pool)
@@ -143,17 +143,17 @@ def _read_file(text: str) -> str:
 def _context(kind: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if kind == "home" else ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.check_hostname = False  # a home's name is its identity, not where it happens to be reached
+    context.check_hostname = False  # home's name is its identity, not its host name
     if kind == "home":
-        context.num_tickets = 0  # nobody resumes: each connection is authorised by itself
+        context.num_tickets = 0  # no resumption: each connection is authorised
     return context
 
 
 def _with_secret(kind: str, secret: str) -> Credentials:
     key = hashlib.scrypt(secret.encode(), salt=PROTOCOL.encode(), dklen=32, **SCRYPT)
     context = _context(kind)
-    context.verify_mode = ssl.CERT_NONE  # the proofs say whose certificate it is
-    is_guessable = guessable_bits(secret) < SANE_BITS
+    context.verify_mode = ssl.CERT_NONE  # the proofs cover the certificate
+    is_guessable = guessable_bits(secret) < MIN_BITS
     if kind == "work":
         return Credentials(Mode.SECRET, context, key=key, is_guessable=is_guessable)
     pair = certificates.make_leaf("home", "home")
@@ -191,14 +191,14 @@ def fingerprint(certificate: x509.Certificate) -> bytes:
 
 
 def peer_digest(transport: Any) -> bytes:
-    """Return the digest of the certificate that the peer showed; empty without TLS."""
+    """Return the digest of the peer's certificate; empty without TLS."""
     tls = transport.get_extra_info("ssl_object")
     shown = tls.getpeercert(binary_form=True) if tls is not None else None
     return hashlib.sha256(shown).digest() if shown else b""
 
 
 def peer_name(transport: Any) -> str | None:
-    """Return the name in the peer's certificate; None when it was asked for none."""
+    """Return the name in the peer's certificate; None if none was required."""
     tls = transport.get_extra_info("ssl_object")
     shown = tls.getpeercert() if tls is not None else None
     names = [value for part in (shown or {}).get("subject", ()) for key, value in part if key == "commonName"]

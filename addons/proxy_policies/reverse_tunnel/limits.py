@@ -1,4 +1,4 @@
-"""Bounds on unauthenticated peers, clients and bytes, and how long to wait between retries. Pure."""
+"""Limits on unauthenticated peers, clients and bytes, and the delays between retries. Pure."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from enum import IntEnum
 from proxy_policies.reverse_tunnel.protocol.messages import Reason, Refusal
 
 MAX_UNAUTHENTICATED = 128
-"""Connections at home's port that have not yet said who they are; one that has begun TLS holds some 300 KiB."""
-HANDSHAKE_TIMEOUT = 5.0  # seconds a peer has for all of TLS and handshake
+"""Unauthenticated connections to home; one in the TLS handshake takes some 300 KiB."""
+HANDSHAKE_TIMEOUT = 5.0  # seconds for TLS and the handshake
 
 FIRST_RETRY, LAST_RETRY = 0.25, 8.0  # seconds
-RESTART = 60.0  # seconds that a home which was there may take to start again
-RETRY_RESTART = 1.0  # seconds at most between two tries in that time
-STABLE_AFTER = 10.0  # seconds; a connection that stood longer ended for a reason of its own
-SHORT_LIVES = 3  # connections in a row that may end sooner, and home counts as there for all that
+RESTART = 60.0  # seconds in which a home that was connected is assumed to restart
+RETRY_RESTART = 1.0  # the longest delay in that time, in seconds
+STABLE_AFTER = 10.0  # seconds; the end of a longer connection is not counted as a repeated failure
+SHORT_LIVES = 3  # successive shorter connections after which home no longer counts as having been connected
 
-LINES_AT_ONCE = 10  # lines a minute that one work's coming and going may take
+LINES_AT_ONCE = 10  # log lines a minute about one work's connections
 
 
 def retry_delay(failures: int, chance: float, gone: float = math.inf) -> float:
-    """Return the seconds to wait after so many failures in a row; `chance` is random in [0, 1).
+    """Return the seconds to wait after so many successive failures; `chance` is random in [0, 1).
 
-    `gone` is for how many seconds home has not been there. Exponential up to a bound, and jittered downwards by up to
-    a half so that many works do not come at once.
+    `gone` is how many seconds ago home was last connected. The delay is exponential up to a limit, and jittered
+    downwards by up to a half, so that many works do not connect at once.
     """
     bound = RETRY_RESTART if gone < RESTART else LAST_RETRY
     longest = min(bound, math.ldexp(FIRST_RETRY, min(failures, 16)))
@@ -35,7 +35,7 @@ def retry_delay(failures: int, chance: float, gone: float = math.inf) -> float:
 
 
 def network_of(address: str) -> str:
-    """Return what an address is counted as: itself, or of IPv6 its /64."""
+    """Return the network that an address is counted in: itself, or for IPv6 its /64."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -47,7 +47,7 @@ def network_of(address: str) -> str:
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds at home: sessions per service, sessions per client address, bytes per second and session. 0: none."""
+    """Limits at home: sessions per service and per client address, bytes per second and session; 0: no limit."""
 
     service: int = 0
     client: int = 0
@@ -59,14 +59,14 @@ NO_LIMITS = Limits()
 
 @dataclass
 class SessionLimiter:
-    """Counts the sessions that live."""
+    """Counts the open sessions."""
 
     limits: Limits = NO_LIMITS
     services: Counter[str] = field(default_factory=Counter)
     clients: Counter[str] = field(default_factory=Counter)
 
     def enter(self, service: str, client: str) -> None:
-        """Count a session in; no client is this proxy itself, which speaks for many. Raises Refusal over a limit."""
+        """Count a session; `client` is "" for this proxy, which has no limit per client. Raise Refusal over a limit."""
         if self.limits.service and self.services[service] >= self.limits.service:
             raise Refusal(Reason.LIMIT, f"{service} has {self.limits.service} sessions")
         if client and self.limits.client and self.clients[client] >= self.limits.client:
@@ -75,7 +75,7 @@ class SessionLimiter:
         self.clients[client] += 1
 
     def leave(self, service: str, client: str) -> None:
-        """Count a session out."""
+        """Stop counting a session."""
         for counter, key in ((self.services, service), (self.clients, client)):
             counter[key] -= 1
             if not counter[key]:
@@ -83,27 +83,27 @@ class SessionLimiter:
 
 
 class RateLimiter:
-    """Keeps a stream to so many bytes a second, after a first burst of one second's worth."""
+    """Limits a stream's bytes per second, after a burst of one second's bytes."""
 
     def __init__(self, rate: int, now: float) -> None:
         self._rate = rate
         self._paid_until = now - 1
 
     def pause(self, size: int, now: float) -> float:
-        """Return for how many seconds to rest after `size` bytes that came at `now`."""
+        """Return how many seconds to pause after `size` bytes received at `now`."""
         self._paid_until = max(self._paid_until, now - 1) + size / self._rate
         return max(0.0, self._paid_until - now)
 
 
 class Stage(IntEnum):
-    """How far an unauthenticated peer has come."""
+    """The progress of an unauthenticated peer."""
 
     SILENT = 0
     """It has connected."""
     SPEAKING = 1
-    """It has said something."""
+    """It has sent data."""
     ENCRYPTED = 2
-    """It has ended TLS's handshake, which says little where no certificates are asked for."""
+    """It has completed the TLS handshake, which proves little without certificates."""
 
 
 @dataclass
@@ -113,10 +113,10 @@ class _Peer:
 
 
 class HandshakeLimiter:
-    """Admits unauthenticated peers. Over a bound it closes one of those who have come least far, whichever.
+    """Admits unauthenticated peers; beyond a limit, a random one of those with the least progress is closed.
 
-    Never the newcomer, and not the oldest: a work that comes from the same address as any number of others has its
-    chance with each try, and no longer needs it once it has spoken.
+    Never the new one, nor always the oldest: so a work has a chance at each attempt, however many connections come from
+    its address, and is safe once it has sent data.
     """
 
     def __init__(self, most: int = MAX_UNAUTHENTICATED) -> None:
@@ -125,13 +125,13 @@ class HandshakeLimiter:
         self._next = 0
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of peers."""
         return len(self._inside)
 
     def enter(self, address: str, chance: float, expected: int = 0) -> tuple[int, int | None]:
         """Return the new peer's number and that of the peer to close for it, if any; `chance` is random in [0, 1).
 
-        `expected` connections are being waited for, from whatever address: they come on top.
+        `expected` is the number of data connections on their way, from any address, by which the limit is raised.
         """
         evicted = None if len(self._inside) < self._most + expected else self._one_too_many(chance)
         if evicted is not None:
@@ -141,7 +141,7 @@ class HandshakeLimiter:
         return self._next, evicted
 
     def _one_too_many(self, chance: float) -> int:
-        """Return one of those of the network with most peers that have come least far."""
+        """Return one of the peers with the least progress, of the network with the most peers."""
         counts = Counter(peer.network for peer in self._inside.values())
         most = max(counts.values())
         stages = {number: peer.stage for number, peer in self._inside.items() if counts[peer.network] == most}
@@ -150,10 +150,10 @@ class HandshakeLimiter:
         return candidates[int(chance * len(candidates))]
 
     def advance(self, number: int, stage: Stage) -> None:
-        """Take note of how far a peer has come."""
+        """Note a peer's progress."""
         if peer := self._inside.get(number):
             peer.stage = stage
 
     def leave(self, number: int) -> None:
-        """Make room again."""
+        """Remove a peer."""
         self._inside.pop(number, None)

@@ -1,4 +1,4 @@
-"""How many files and sockets this process may have open. No mitmproxy in here."""
+"""Raises the limit of files and sockets that this process may have open. Does not import mitmproxy."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import contextlib
 
 
 def raise_open_file_limit() -> None:
-    """Raise the soft limit to the hard one, as Go's programs do at their start: 1024 are some 500 sessions."""
-    with contextlib.suppress(ImportError, OSError, ValueError):  # no Unix; macOS has a lower limit of its own, too
+    """Raise the soft limit to the hard one, as Go's programs do at start: 1024 suffice for some 500 sessions."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # not Unix; or macOS, which has another, lower limit
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,13 +1,13 @@
-"""The grammar of the tunnel's options: addresses, services, client listeners, what a work may offer. Pure.
+"""The grammar of the tunnel's options: addresses, services, client listeners, permitted services. Pure.
 
-    home       [NAME@]ADDRESS                        NAME: what home's certificate must say
-    address    PORT | HOST:PORT | [IPv6]:PORT        a bare PORT is on 127.0.0.1; *:PORT listens everywhere
-    service    NAME=ADDRESS[,proxy]                  proxy: say the client's address by PROXY protocol v2
-    listen     ADDRESS[,proxy]                       proxy: load balancers say by PROXY protocol whom it is from
+    home       [NAME@]ADDRESS                        NAME: the required name in home's certificate
+    address    PORT | HOST:PORT | [IPv6]:PORT        PORT alone is on 127.0.0.1; *:PORT listens on all addresses
+    service    NAME=ADDRESS[,proxy]                  proxy: send the client's address by PROXY protocol v2
+    listen     ADDRESS[,proxy]                       proxy: load balancers send the client's address by PROXY protocol
     client     ADDRESS=SERVICE[@WORK][,proxy]        proxy: likewise
-    allow      WORK=SERVICE[,SERVICE…]               both may be globs; office=* lets office offer anything
+    allow      WORK=SERVICE[,SERVICE…]               both may be globs; office=* permits office to offer anything
 
-Every parser raises ValueError with what would be right.
+Every parser raises ValueError that says how to write a valid value.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ with lazy_imports():
 
 @dataclass(frozen=True)
 class HomeAt:
-    """Where home is, and its name; "" when any home of the tunnel's authority will do."""
+    """Home's address, and its name; "" if any home with a certificate of the tunnel's authority is accepted."""
 
     address: Address
     name: str = ""
@@ -35,7 +35,7 @@ class HomeAt:
 
 @dataclass(frozen=True)
 class CommandListener:
-    """Where home listens for works; `proxy` when a load balancer's connections begin with a PROXY header there."""
+    """An address on which home listens for works; `proxy` if load balancers' connections begin with a PROXY header."""
 
     address: Address
     proxy: bool = False
@@ -43,7 +43,7 @@ class CommandListener:
 
 @dataclass(frozen=True)
 class ClientListener:
-    """Where home listens for clients, and for which service; `work` is "" when any work will do. `proxy` as above."""
+    """An address on which home listens for clients of a service; `work` is "" for any work. `proxy` as above."""
 
     address: Address
     service: str
@@ -51,12 +51,12 @@ class ClientListener:
     proxy: bool = False
 
     def __str__(self) -> str:
-        """Write it as the option has it."""
+        """Return it in the form of the option."""
         return f"{self.service}@{self.work}" if self.work else self.service
 
 
 def parse_target(text: str) -> Address:
-    """Read an address that must name a host and a port other than 0."""
+    """Return an address with a host, and a port other than 0."""
     address = parse_address(text, "")
     if not address[0] or not address[1]:
         raise ValueError(f"{text!r} is not HOST:PORT")
@@ -64,13 +64,13 @@ def parse_target(text: str) -> Address:
 
 
 def parse_listen(text: str) -> CommandListener | None:
-    """Read where to listen for works, `*:9000`, `9000,proxy`; nothing means nowhere."""
+    """Return the address to listen on for works, from `*:9000` or `9000,proxy`; None for an empty text."""
     address, is_proxy = _split_flag(text, "HOST:PORT")
     return CommandListener(parse_address(address), is_proxy) if text.strip() else None
 
 
 def _split_flag(text: str, form: str) -> tuple[str, bool]:
-    """Take `,proxy` off; `form` says how the rest is written."""
+    """Return the text without `,proxy`, and whether it had that; `form` describes the rest, for errors."""
     rest, comma, flag = text.partition(",")
     if comma and flag.strip() != "proxy":
         raise ValueError(f"{text!r} is not {form} or {form},proxy")
@@ -78,20 +78,20 @@ def _split_flag(text: str, form: str) -> tuple[str, bool]:
 
 
 def parse_home(text: str) -> HomeAt | None:
-    """Read where home is, and who it must be, if that is said; nothing means that this is no work."""
+    """Return home's address, and its required name, if any; None for an empty text."""
     name, at, address = text.strip().rpartition("@")
     return HomeAt(parse_target(address), parse_name(name) if at else "") if address else None
 
 
 def parse_name(text: str) -> str:
-    """Read the name of a home, a work or a service."""
+    """Return the name of a home, a work or a service."""
     if not is_name(text):
         raise ValueError(f"{text!r} is not a valid name; use lower-case letters, digits and hyphens")
     return text
 
 
 def parse_services(specs: Iterable[str]) -> Mapping[str, Service]:
-    """Read `ssh=student00:22`, `wiki=10.0.0.5:80,proxy`."""
+    """Return the services in `ssh=student00:22`, `wiki=10.0.0.5:80,proxy`, by name."""
     services: dict[str, Service] = {}
     for spec in specs:
         pair, is_proxy = _split_flag(spec, "NAME=HOST:PORT")
@@ -108,7 +108,7 @@ def parse_services(specs: Iterable[str]) -> Mapping[str, Service]:
 
 
 def parse_clients(specs: Iterable[str]) -> Mapping[Address, ClientListener]:
-    """Read `9001=ssh`, `127.0.0.1:9002=wiki@office`, `*:443=wiki,proxy`."""
+    """Return the listeners in `9001=ssh`, `127.0.0.1:9002=wiki@office`, `*:443=wiki,proxy`, by address."""
     client_listeners: dict[Address, ClientListener] = {}
     for spec in specs:
         pair, is_proxy = _split_flag(spec, "HOST:PORT=SERVICE@WORK")
@@ -127,7 +127,7 @@ def parse_clients(specs: Iterable[str]) -> Mapping[Address, ClientListener]:
 
 @dataclass(frozen=True)
 class Allowance:
-    """Which work may offer what. Without rules every work that home has let in may offer anything."""
+    """The services that each work may offer; without rules, every authenticated work may offer anything."""
 
     rules: Sequence[tuple[str, str]] = ()
 
@@ -144,7 +144,7 @@ EVERYBODY = Allowance()
 
 
 def parse_allow(specs: Iterable[str]) -> Allowance:
-    """Read `office=ssh,wiki`, `lab-*=*`."""
+    """Return the rules in `office=ssh,wiki`, `lab-*=*`."""
     rules = []
     for spec in specs:
         work, equals, services = spec.partition("=")
@@ -156,7 +156,7 @@ def parse_allow(specs: Iterable[str]) -> Allowance:
 
 
 def parse_internal(host: str) -> tuple[str, str] | None:
-    """Read (service, work) out of `SERVICE.WORK.internal`; None for any other host."""
+    """Return (service, work) from `SERVICE.WORK.internal`; None for any other host."""
     match host.lower().removesuffix(".").split("."):
         case [service, work, "internal"] if is_name(service) and is_name(work):
             return service, work
@@ -164,7 +164,7 @@ def parse_internal(host: str) -> tuple[str, str] | None:
 
 
 def parse_limits(text: str) -> limits.Limits:
-    """Read `service=100,client=10,rate=10m`, or some of them."""
+    """Return the limits in `service=100,client=10,rate=10m`, or some of them."""
     found: dict[str, int] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = (piece.strip() for piece in part.partition("="))
@@ -175,7 +175,7 @@ def parse_limits(text: str) -> limits.Limits:
 
 
 def parse_heartbeat(text: str) -> float:
-    """Read a heartbeat's interval in seconds."""
+    """Return a heartbeat's interval in seconds."""
     seconds = parse_duration(text)
     if not 0.05 <= seconds <= 60:
         raise ValueError("write a duration from 50ms to 1m")
@@ -183,7 +183,7 @@ def parse_heartbeat(text: str) -> float:
 
 
 def parse_spares(text: str) -> int:
-    """Read how many data connections to keep ready."""
+    """Return the number of data connections to keep ready."""
     if not (text.isascii() and text.isdigit()) or int(text) > MAX_SPARES:
         raise ValueError(f"write a number from 0 to {MAX_SPARES}")
     return int(text)

@@ -1,4 +1,4 @@
-"""Who an end of the tunnel is: as its options say, and anew when its certificate is renewed on disk."""
+"""The credentials of an end of the tunnel, loaded again when its certificate is renewed on disk."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ with lazy_imports():
 logger = logging.getLogger(__name__)
 
 
-class FollowedCredentials:
-    """The credentials of one end; `renewed` is called with new ones of the same name, which end no connection."""
+class ReloadedCredentials:
+    """The credentials of one end; `renewed` is called with renewed ones of the same name, which end no connection."""
 
     def __init__(self, kind: str, renewed: Callable[[identity.Credentials], None]) -> None:
         self._kind, self._renewed = kind, renewed
         self._known: identity.Credentials | None = None
-        self._loaded: object = None  # the options and the certificate's files as they were then
+        self._loaded: object = None  # the options, and the states of the certificate's files
         self._throttle = Throttle(3600.0)
         self._warned_on: datetime.date | None = None
 
     @property
     def is_known(self) -> bool:
-        """Return whether they were loaded: before, this end is not to begin."""
+        """Return whether they were loaded; this end must not start before."""
         return self._known is not None
 
     @property
     def current(self) -> identity.Credentials:
-        """Who we are, once this end has been on."""
+        """The present credentials; only once they were loaded."""
         return self._known or identity.NO_CREDENTIALS
 
     def load(self, tls: str, secret: str) -> None:
-        """Read who we are, if that changed. Raises ValueError."""
+        """Load the credentials if options or files have changed. Raise ValueError."""
         try:
             self._load(tls, secret)
         except OSError as error:
             raise ValueError(f"{self._kind}_tls={tls}: {error.filename or tls}: {error.strerror or error}") from error
 
     def _load(self, tls: str, secret: str) -> None:
-        seen = identity.look_at(tls)
+        seen = identity.file_states(tls)
         if seen and (tls, secret, seen) == self._loaded:
             return
         before, self._known = self._known, identity.load(self._kind, tls, secret)
@@ -53,10 +53,10 @@ class FollowedCredentials:
         if before is not None and before.name == self._known.name is not None:
             self._renewed(self._known)
 
-    def look_again(self, tls: str, secret: str) -> bool:
-        """Take a certificate up that was renewed on disk, warn once a day that it ends soon; True if we are another.
+    def reload_if_changed(self, tls: str, secret: str) -> bool:
+        """Load a certificate that was renewed on disk; warn once a day if it expires soon. True if its name changed.
 
-        One that cannot be used, being half written or gone, is not taken up: the old one is good still.
+        An invalid one, such as one being written, is not loaded: the previous one stays in use.
         """
         if self.current.mode is not identity.Mode.CERTIFICATES:
             return False
@@ -64,14 +64,14 @@ class FollowedCredentials:
         try:
             self.load(tls, secret)
         except ValueError as error:
-            line = f"{self._kind}: the certificate has changed on disk and is not taken up: {error}"
+            line = f"{self._kind}: the certificate has changed on disk and cannot be loaded: {error}"
             if admitted := self._throttle.admit(line, time.monotonic()):
                 logger.warning(admitted)
             return False
         if self.current is before:
             self._warn_of_end()
             return False
-        logger.info(f"{self._kind}: the certificate of {self.current.name} was loaded again from disk")
+        logger.info(f"{self._kind}: the certificate of {self.current.name} was reloaded from disk")
         return self.current.name != before.name
 
     def _warn_of_end(self) -> None:

@@ -1,4 +1,4 @@
-"""Logs what a peer can bring about as often as it likes: of each kind so many lines a minute, and how many more."""
+"""Logs lines that peers can cause at will: a limited number a minute of each kind, and how many more there were."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from proxy_policies.log_lines import Throttles
 
 
 class ThrottledLog:
-    """A logger that leaves out what is too much of a kind; kinds do not share their minute."""
+    """A logger with a limit for each kind of line."""
 
-    def __init__(self, logger: logging.Logger, at_once: int = 1) -> None:
+    def __init__(self, logger: logging.Logger, burst: int = 1) -> None:
         self._logger = logger
-        self._throttles = Throttles(burst=at_once)
+        self._throttles = Throttles(burst=burst)
 
     def info(self, kind: Hashable, line: str) -> bool:
-        """Log what happens; whether it was."""
+        """Log an event; return whether the line was logged."""
         return self._log(logging.INFO, kind, line)
 
     def warning(self, kind: Hashable, line: str) -> bool:
-        """Log what is wrong; whether it was."""
+        """Log a problem; return whether the line was logged."""
         return self._log(logging.WARNING, kind, line)
 
     def _log(self, level: int, kind: Hashable, line: str) -> bool:

@@ -1,4 +1,4 @@
-"""What both ends of the tunnel share as addons: options become a config, which is applied in the loop."""
+"""What the addons of both ends of the tunnel share: options become a config, which is applied in the event loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxy_policies.background import Tasks, in_background
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.reverse_tunnel import options
 from proxy_policies.reverse_tunnel.open_files import raise_open_file_limit
-from proxy_policies.reverse_tunnel.reloaded_credentials import FollowedCredentials
+from proxy_policies.reverse_tunnel.reloaded_credentials import ReloadedCredentials
 from proxy_policies.settings import Setting, reject
 
 with lazy_imports():
@@ -20,29 +20,29 @@ with lazy_imports():
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY = 5.0  # seconds between looks at the certificate's files
+POLL_INTERVAL = 5.0  # seconds between checks of the certificate's files
 END_WITHIN = 2.0  # seconds that mitmproxy waits for us when it ends
 ONE_END = "a tunnel ends in one process; run a proxy of its own for it"
 HEARTBEAT = "Reverse tunnel: heartbeat interval; a peer silent for three (of the longer side's) is disconnected."
 
 
 class TunnelEnd(ABC):
-    """One end: `Home` or `Work`, of which this says when it begins, changes and ends, one after the other."""
+    """One end, `Home` or `Work`: starts, changes and ends it, one at a time."""
 
     tunnel_heartbeat = Setting("4s", options.parse_heartbeat, HEARTBEAT)
     kind = ""
 
     def __init__(self) -> None:
-        self._credentials = FollowedCredentials(self.kind, self.renew)
+        self._credentials = ReloadedCredentials(self.kind, self.renew)
         self._tasks = Tasks(self.kind)
         self._lock = asyncio.Lock()
         self._is_running = False
         self._has_begun = False
-        self._doubts: set[str] = set()
-        """Those that were said, and hold."""
+        self._warnings: set[str] = set()
+        """The present warnings, which were logged."""
 
     def configure(self, updated: set[str]) -> None:
-        """Take changed options up; what is wrong with certificates or secrets is said at once."""
+        """Apply changed options; report errors of certificates and secrets at once."""
         if updated & {f"{self.kind}_{name}" for name in ("tls", "secret", "home", "listen")} and self.is_on:
             try:
                 self._credentials.load(*self.credentials_options())
@@ -53,31 +53,31 @@ class TunnelEnd(ABC):
             if self.credentials.is_guessable:
                 logger.warning(f"{self.kind}_secret can be guessed; a random one: openssl rand -hex 16")
         if self._is_running:
-            self._tasks.spawn(self._take_up(updated))
+            self._tasks.spawn(self._apply_changes(updated))
 
-    async def _take_up(self, updated: set[str]) -> None:
-        """Do what changed options say, once every policy knows them."""
-        self._say_doubts()
+    async def _apply_changes(self, updated: set[str]) -> None:
+        """Apply changed options, once every policy has them."""
+        self._log_warnings()
         if any(name.startswith((f"{self.kind}_", "tunnel_", "proxy_protocol")) for name in updated):
             await self._apply_if_wanted()
 
     async def _follow_certificate(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY)
-            if self.is_on and self._credentials.look_again(*self.credentials_options()):
+            await asyncio.sleep(POLL_INTERVAL)
+            if self.is_on and self._credentials.reload_if_changed(*self.credentials_options()):
                 self._tasks.spawn(self._apply())
 
-    def _say_doubts(self) -> None:
-        """Warn of what is doubtful by now, and was not yet."""
-        doubts = list(self.doubts())
-        for line in doubts:
-            if line not in self._doubts:
+    def _log_warnings(self) -> None:
+        """Log new warnings."""
+        warnings = list(self.warnings())
+        for line in warnings:
+            if line not in self._warnings:
                 logger.warning(f"{self.kind}: {line}")
-        self._doubts = set(doubts)
+        self._warnings = set(warnings)
 
     @property
     def credentials(self) -> identity.Credentials:
-        """Who we are, once this end has been on."""
+        """The credentials; only once they were loaded."""
         return self._credentials.current
 
     @in_background
@@ -85,7 +85,7 @@ class TunnelEnd(ABC):
         """Start."""
         self._is_running = True
         self._tasks.spawn(self._follow_certificate())
-        self._say_doubts()
+        self._log_warnings()
         if self.is_on:
             raise_open_file_limit()
         await self._apply_if_wanted()
@@ -100,7 +100,7 @@ class TunnelEnd(ABC):
                 await self.end()
 
     async def drain(self) -> None:
-        """Begin no session any more; those that live go on."""
+        """Accept no new sessions; open ones continue."""
         async with self._lock:
             await self.stop_beginning()
 
@@ -110,7 +110,7 @@ class TunnelEnd(ABC):
 
     async def _apply(self) -> None:
         if self.is_on and not self._credentials.is_known:
-            return  # nobody could tell who we are, nor we who asks; why is said where they were to be loaded
+            return  # without credentials; the reason was logged when they were loaded
         self._has_begun = True
         async with self._lock:
             await self.apply()
@@ -118,42 +118,42 @@ class TunnelEnd(ABC):
     @property
     @abstractmethod
     def is_on(self) -> bool:
-        """Return whether this end is wanted."""
+        """Return whether this end is enabled by its options."""
 
     @abstractmethod
     def credentials_options(self) -> tuple[str, str]:
-        """Return the options that say who we are."""
+        """Return the values of the options for credentials: TLS and secret."""
 
     @abstractmethod
     def plaintext_address(self) -> Address | None:
-        """Return the address that plain bytes would go over."""
+        """Return the address of connections that would not be encrypted; None if there are none."""
 
     def warn_if_plaintext(self) -> None:
-        """Warn where the connection is neither encrypted nor authenticated."""
+        """Warn if connections are neither encrypted nor authenticated."""
         address = self.plaintext_address()
         if self.credentials.mode is identity.Mode.NONE and address and not is_loopback(address[0]):
             shown = format_target(*address)
             logger.warning(f"{self.kind}_tls=none: the tunnel over {shown} is neither encrypted nor authenticated")
 
     @abstractmethod
-    def doubts(self) -> Iterator[str]:
-        """Return what to warn of: options that were hardly meant."""
+    def warnings(self) -> Iterator[str]:
+        """Return warnings about combinations of options that are probably mistakes."""
 
     @abstractmethod
     async def apply(self) -> None:
-        """Do what the options say."""
+        """Apply the options."""
 
     @abstractmethod
     def renew(self, credentials: identity.Credentials) -> None:
-        """Show another certificate of the same name."""
+        """Use a renewed certificate of the same name."""
 
     @abstractmethod
     async def stop_beginning(self) -> None:
-        """Let no client in any more."""
+        """Accept no more clients."""
 
     @abstractmethod
     def is_serving(self) -> bool:
-        """Return whether a session lives."""
+        """Return whether there is an open session."""
 
     @abstractmethod
     async def end(self) -> None:

@@ -270,8 +270,8 @@ def test_renewed_certificates_are_taken_up_and_connections_live_on(tmp_path: Pat
         shown = ssl.get_server_certificate(("127.0.0.1", started.home_port))
         for kind, name in (("home", "paris"), ("work", "office")):
             certificates.make(kind, name, started.certificate(kind, name))
-        started.home.wait_log("home: the certificate of paris was loaded again", timeout=30)
-        work.wait_log("work: the certificate of office was loaded again", timeout=30)
+        started.home.wait_log("home: the certificate of paris was reloaded", timeout=30)
+        work.wait_log("work: the certificate of office was reloaded", timeout=30)
         assert ssl.get_server_certificate(("127.0.0.1", started.home_port)) != shown
         for _ in range(5):  # spares of before, and new data connections
             with urllib.request.urlopen(f"http://127.0.0.1:{started.client_listeners['wiki']}/", timeout=100) as answer:

@@ -37,9 +37,9 @@ def test_a_proxy_that_anybody_may_ask_is_warned_of(changes: dict[str, object], l
     home = Home()
     with taddons.context(Block(), ProxyAuth(), Settings([home]), home) as context:
         context.configure(home, **{**OPEN, **changes})
-        doubts = [doubt for doubt in home.doubts() if "proxyauth" in doubt]
-    assert len(doubts) == bool(listening)
-    assert not listening or f"the proxy also listens on {listening} without proxyauth" in doubts[0]
+        warnings = [doubt for doubt in home.warnings() if "proxyauth" in doubt]
+    assert len(warnings) == bool(listening)
+    assert not listening or f"the proxy also listens on {listening} without proxyauth" in warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_a_load_balancer_that_is_not_named_is_warned_of(changes: dict[str, objec
     home, protocol = Home(), ProxyProtocol()
     with taddons.context(Block(), ProxyAuth(), Settings([protocol, home]), protocol, home) as context:
         context.configure(home, **{**OPEN, "listen_host": "127.0.0.1", **changes})
-        doubts = list(home.doubts())
-    assert any(NO_BALANCER in line for line in doubts) is is_doubtful
+        warnings = list(home.warnings())
+    assert any(NO_BALANCER in line for line in warnings) is is_doubtful
 
 
 @pytest.mark.parametrize(
@@ -75,5 +75,5 @@ def test_names_that_nothing_certifies_are_warned_of(changes: dict[str, object], 
     home = Home()
     with taddons.context(Block(), ProxyAuth(), Settings([home]), home) as context:
         context.configure(home, **{**OPEN, "listen_host": "127.0.0.1", **changes})
-        doubts = [line for line in home.doubts() if "home_allow" in line]
-    assert bool(doubts) is is_doubtful
+        warnings = [line for line in home.warnings() if "home_allow" in line]
+    assert bool(warnings) is is_doubtful

@@ -33,6 +33,6 @@ def test_work_without_a_home_or_services_says_so(changes: dict[str, object], dou
     work = Work()
     with taddons.context(Settings([work]), work) as context:
         context.configure(work, **changes)
-        doubts = list(work.doubts())
-    assert len(doubts) == bool(doubt)
-    assert not doubt or doubt in doubts[0]
+        warnings = list(work.warnings())
+    assert len(warnings) == bool(doubt)
+    assert not doubt or doubt in warnings[0]

@@ -1,1 +1,1 @@
-"""Where the clients are: works dial in, and each client is led to a service of one of them."""
+"""The tunnel's end for clients: works connect to it, and it links each client to a service of one of them."""

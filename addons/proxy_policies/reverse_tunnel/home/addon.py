@@ -1,4 +1,4 @@
-"""The tunnel's end where the clients are, as an addon."""
+"""The tunnel's end for clients, as an addon."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ with lazy_imports():
 
 
 def _open_proxies() -> str:
-    """Return where anybody may ask this proxy for any name: addresses beyond loopback, without credentials."""
+    """Return the addresses, other than loopback, on which this proxy accepts requests without credentials."""
     options = ctx.options
     if not options.server or options.proxyauth or (options.block_private and options.block_global):
         return ""
@@ -43,14 +43,14 @@ def _open_proxies() -> str:
 
 
 def _balancers() -> Sequence[Network]:
-    """Return the networks of load balancers that say by PROXY protocol whom a connection is from."""
+    """Return the networks of load balancers that send PROXY headers."""
     protocol = ctx.master.addons.get("proxy-protocol")
     networks: Sequence[Network] = protocol.proxy_protocol if protocol else ()
     return networks
 
 
 class Home(TunnelEnd):
-    """Where works dial in, clients come, and `SERVICE.WORK.internal` leads."""
+    """Accepts works and clients, and handles requests for `SERVICE.WORK.internal`."""
 
     name = kind = "home"
     fast_paths = NO_OBJECTION
@@ -83,24 +83,24 @@ class Home(TunnelEnd):
 
     @cached_property
     def _home(self) -> home.Home:
-        """The end itself."""
+        """The home without mitmproxy, created when first used."""
         return home.Home(session_flows.Flows(lambda: self.home_keep))
 
     @property
     def is_on(self) -> bool:
-        """Return whether works may dial in."""
+        """Return whether home_listen is set."""
         return self.home_listen is not None
 
     def credentials_options(self) -> tuple[str, str]:
-        """Return how works make sure of us."""
+        """Return home_tls and home_secret."""
         return self.home_tls, self.home_secret
 
     def plaintext_address(self) -> Address | None:
-        """Return where works dial in."""
+        """Return the address on which home listens for works."""
         return self.home_listen.address if self.home_listen else None
 
     async def apply(self) -> None:
-        """Do what the options say."""
+        """Apply the options."""
         config = home.HomeConfig(
             self.home_listen,
             self.credentials,
@@ -114,22 +114,22 @@ class Home(TunnelEnd):
 
     @in_background
     async def running(self) -> None:
-        """Start, and show the way to internal names."""
+        """Start, and route internal names."""
         await super().running()
         dial.add_route(self._route)
 
     @in_background
     async def done(self) -> None:
-        """End, and the way with it."""
+        """End, and route internal names no more."""
         dial.remove_route(self._route)
         await super().done()
 
     def renew(self, credentials: identity.Credentials) -> None:
-        """Show works another certificate of the same name."""
+        """Use a renewed certificate of the same name."""
         self._home.renew(credentials)
 
-    def doubts(self) -> Iterator[str]:
-        """Warn that no clients can connect, or that too many can."""
+    def warnings(self) -> Iterator[str]:
+        """Return warnings that no works or clients can connect, or that too many can."""
         if self.home_clients and not self.is_on:
             yield "home_clients is set but home_listen is not: home does not listen"
         if self._is_behind_balancer and not _balancers():
@@ -152,11 +152,11 @@ class Home(TunnelEnd):
         return any(listener.proxy for listener in (self.home_listen, *self.home_clients.values()) if listener)
 
     async def stop_beginning(self) -> None:
-        """Close the clients' ports. Works stay: what the proxy has begun may want a service yet."""
+        """Close the listeners for clients. Works stay connected, for requests of this proxy in progress."""
         await self._home.close_client_listeners()
 
     def is_serving(self) -> bool:
-        """Return whether a client's session lives; the proxy's own are seen by their clients."""
+        """Return whether a client's session is open; those of this proxy are counted with its own clients."""
         return any(session.client for session in self._home.sessions)
 
     async def end(self) -> None:
@@ -177,25 +177,25 @@ class Home(TunnelEnd):
 
     @only_if("is_on")
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Ask no upstream proxy for an internal name."""
+        """Send no request for an internal name to an upstream proxy."""
         if flow.server_conn.via is None:
             return
         address = flow.request.host, flow.request.port
         if self.is_on and options.parse_internal(address[0]):
-            flow.server_conn = Server(address=address)  # the old one is the way of this client's other requests
+            flow.server_conn = Server(address=address)  # a new one, as this client's other requests use the old one
             flow.request.authority = ""  # origin-form, RFC 9112 section 3.2.1
 
     http_connect = requestheaders
 
     @only_if("is_on")
     def server_connect(self, data: ServerConnectionHookData) -> None:
-        """Refuse UDP: no service takes it, and the name must not reach the DNS."""
+        """Refuse UDP: the tunnel does not support it, and the name must not be sent to a DNS server."""
         if self._is_internal(data.server) and data.server.transport_protocol == "udp":
             data.server.error = "the reverse tunnel carries TCP only"
 
     @only_if("is_on")
     def error(self, flow: http.HTTPFlow) -> None:
-        """Let the next request on this connection try again: mitmproxy would not, and work may be back by then."""
+        """Let the next request on this connection connect again: mitmproxy would repeat the error without trying."""
         if self._is_internal(flow.server_conn):
             flow.server_conn.error = None
 
@@ -206,16 +206,16 @@ class Home(TunnelEnd):
     # Commands
 
     def load(self, loader: Loader) -> None:
-        """Offer the commands."""
+        """Declare the commands."""
         loader.add_command("tunnel.status", self.status)
         loader.add_command("tunnel.close", self.close)
 
     def status(self) -> Sequence[str]:
-        """Return which works are connected, what they offer, and which sessions live."""
+        """Return lines on the connected works, their services, and the open sessions."""
         return status.status(self._home)
 
     async def statistics(self) -> Mapping[str, int]:
-        """Return how many works are connected, and how many sessions live; nothing when home is not on."""
+        """Return the numbers of connected works and open sessions; empty if home is not enabled."""
         return {"works": len(list(self._home.works)), "sessions": len(list(self._home.sessions))} if self.is_on else {}
 
     def close(self, which: str) -> str:

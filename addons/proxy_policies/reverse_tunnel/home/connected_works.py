@@ -1,4 +1,4 @@
-"""The works that are connected to home, and how home gets a data connection from one of them."""
+"""The works connected to home, and how home gets a data connection from one of them."""
 
 from __future__ import annotations
 
@@ -30,19 +30,17 @@ from proxy_policies.reverse_tunnel.transport.framed import Framed
 
 logger = logging.getLogger(__name__)
 
-FRESH_TRIES = 3  # data connections asked for in turn while each ends without a word; a spare that does costs none
-TRY_AGAIN = 0.2  # seconds between two of them
-POOL_REFILL_DELAY = (
-    0.02  # seconds: a spare's handshake must not cost the client who took the last one what it saves him
-)
-INSTANCES = 16  # earlier processes of a name that are remembered
-FAIL_OVER = 3.0  # seconds after which the next work is tried: TCP's first SYN is sent twice by then (RFC 6298)
-OPEN_TIMEOUT = 10.0  # seconds from a client's arrival to its service's answer
+FRESH_TRIES = 3  # data connections requested while each ends without a message; ended spares are not counted
+TRY_AGAIN = 0.2  # seconds between two requests
+POOL_REFILL_DELAY = 0.02  # seconds: a new spare's handshake must not delay the client that took the last one
+INSTANCES = 16  # earlier processes kept for each name
+FAIL_OVER = 3.0  # seconds until the next work is tried: by then TCP has sent its first SYN twice (RFC 6298)
+OPEN_TIMEOUT = 10.0  # seconds from a client's connection to its service's
 
 
 @dataclass(eq=False)
 class ConnectedWork:
-    """One work: its command connection, the data connections it keeps ready, the clients that wait for one."""
+    """A connected work: its command connection, its spare data connections, and the clients that wait for one."""
 
     peer: Peer
     command: Framed
@@ -52,15 +50,15 @@ class ConnectedWork:
     spares: deque[Framed] = field(default_factory=deque)
     _waiting: dict[str, asyncio.Future[Framed]] = field(default_factory=dict)
     since: float = field(default_factory=time.time)
-    dismissed: str = ""  # why home has sent it away
+    dismissed: str = ""  # why home has disconnected it
 
     @property
     def name(self) -> str:
-        """Its identity."""
+        """The work's name."""
         return self.protocol.work
 
     async def open(self, call: OpenRequest) -> Framed:
-        """Return a data connection whose service answers. Raises Refusal."""
+        """Return a data connection on which the service is connected. Raise Refusal."""
         self.protocol.check(call.service)
         spares, why = len(self.spares), "went away"
         for number in range(spares + FRESH_TRIES):
@@ -75,7 +73,7 @@ class ConnectedWork:
         raise Refusal(Reason.NO_WORK, f"work {self.name} {why}")
 
     async def _obtain(self, call: OpenRequest) -> Framed | None:
-        """Take a spare data connection, else ask for one; None when work is gone."""
+        """Return a spare data connection, or else a new one; None if work is gone."""
         if self.spares:
             data = self.spares.popleft()
             data.send(encode(Use(call.service, call.client, call.server)))
@@ -98,7 +96,7 @@ class ConnectedWork:
             self.protocol.pending.pop(begin.token, None)
 
     def claim(self, data: Framed, token: str) -> None:
-        """Take a data connection in. Raises Refusal when nobody waits for it."""
+        """Accept a data connection for the client that waits for it, or as a spare. Raise Refusal."""
         pending = self.protocol.claim(token, time.monotonic())
         data.start_keepalive(self.peer.heartbeat, self.peer.silence_timeout)
         if pending.call is None:
@@ -111,22 +109,22 @@ class ConnectedWork:
         answer.set_result(data)
 
     def _forget(self, data: Framed) -> None:
-        with contextlib.suppress(ValueError):  # taken already
+        with contextlib.suppress(ValueError):  # already used
             self.spares.remove(data)
 
     def refill(self) -> None:
-        """Ask for as many spare data connections as are missing."""
+        """Request the missing spare data connections."""
         missing = self.protocol.spares - len(self.spares) - self.protocol.spares_awaited
         for _ in range(missing):
             self.command.send(encode(self.protocol.spare(time.monotonic())))
 
     def tend(self) -> None:
-        """Forget old tokens; keep the spares complete. To be called about once a second."""
+        """Remove expired tokens, and request missing spares. To be called about once a second."""
         self.protocol.expire(time.monotonic())
         self.refill()
 
     async def listen(self) -> None:
-        """Take in what work says until it is gone. Raises ConnectionError, ProtocolError."""
+        """Handle work's messages until it is gone. Raise ConnectionError or ProtocolError."""
         while True:
             refused = self.protocol.receive(await receive(self.command))
             if refused is None:
@@ -136,7 +134,7 @@ class ConnectedWork:
                 answer.set_exception(Refusal(refused.reason, refused.text))
 
     def leave(self, reason: Refuse | None = None) -> None:
-        """Let go of work. Its live sessions go on; clients that still wait are refused."""
+        """Disconnect work. Its open sessions continue; waiting clients are refused."""
         if reason is not None:
             self.dismissed = reason.text or reason.reason
             self.command.send(encode(reason))
@@ -150,13 +148,13 @@ class ConnectedWork:
 
 
 def _abort_unused(answer: asyncio.Future[Framed]) -> None:
-    """End a data connection that came in the turn of the event loop in which its client left."""
+    """Close a data connection that arrived in the same turn of the event loop in which its client left."""
     if answer.done() and not answer.cancelled() and answer.exception() is None:
         answer.result().abort()
 
 
 async def _ready(data: Framed) -> Framed:
-    """Wait for the service behind a data connection. Raises Refusal, ConnectionError."""
+    """Return a data connection once its service is connected. Raise Refusal or ConnectionError."""
     try:
         match await receive(data):
             case Ready():
@@ -168,32 +166,32 @@ async def _ready(data: Framed) -> Framed:
     except ProtocolError as error:
         data.abort()
         raise Refusal(Reason.PROTOCOL, str(error)) from None
-    except BaseException:  # the client's own time-out or end, too
+    except BaseException:  # also a time-out, or the client's end
         data.abort()
         raise
 
 
 def describe(work: ConnectedWork) -> str:
-    """Return what work offers."""
+    """Return the services that work offers, for messages."""
     offered = ", ".join(work.protocol.services) or "nothing"
     denied = ", ".join(work.protocol.denied)
     return f"{offered} (not allowed: {denied})" if denied else offered
 
 
 class WorkRegistry:
-    """All works that are connected, those first that clients are to be sent to first: the longest connected."""
+    """All connected works, in the order in which they are used: the longest connected first."""
 
     def __init__(self) -> None:
         self.log = ThrottledLog(logger, LINES_AT_ONCE)
         self._by_name: dict[str, ConnectedWork] = {}
-        self._replaced: dict[str, deque[str]] = {}  # instances that had the place of the one that has it now
+        self._replaced: dict[str, deque[str]] = {}  # earlier instances of each name
 
     def __iter__(self) -> Iterator[ConnectedWork]:
-        """Go through them."""
+        """Return an iterator over the works."""
         return iter(list(self._by_name.values()))
 
     def add(self, work: ConnectedWork) -> None:
-        """Take a work in; one of the same name is replaced at once."""
+        """Add a work; it replaces one of the same name at once."""
         old = self._by_name.get(work.name)
         self._by_name[work.name] = work
         if old is None:
@@ -205,9 +203,9 @@ class WorkRegistry:
         old.leave(Refuse(Reason.REPLACED, f"by a newer command connection of the same name, from {work.address}"))
 
     def check_twin(self, peer: Peer, address: str) -> None:
-        """Refuse a process that comes back to a place which a later one has taken, and keeps.
+        """Raise Refusal for a process that was replaced by a later one, which is still connected.
 
-        A restart never comes back; two machines that have one name would take the place from each other for ever.
+        After a restart, the old process never returns; but two machines with one name would replace each other forever.
         """
         if peer.instance in self._replaced.get(peer.name, ()):
             there = self._by_name[peer.name].address
@@ -217,7 +215,7 @@ class WorkRegistry:
             )
 
     def remove(self, work: ConnectedWork) -> bool:
-        """Let a work go; whether it was still the one of its name."""
+        """Remove a work; return whether it was still the current one of its name."""
         work.leave()
         if self._by_name.get(work.name) is not work:
             return False
@@ -226,18 +224,18 @@ class WorkRegistry:
         return True
 
     def dismiss(self, reason: Refuse, allowance: Allowance | None = None) -> None:
-        """Send away those that may offer nothing any more; all of them without an allowance."""
+        """Disconnect works that may no longer offer anything; without an allowance, all."""
         for work in self:
             if allowance is None or not allowance.knows(work.name):
                 work.leave(reason)
 
     @property
     def awaited(self) -> int:
-        """How many data connections are on their way."""
+        """The number of data connections on their way."""
         return sum(len(work.protocol.pending) for work in self)
 
     def find(self, service: str, name: str = "") -> list[ConnectedWork]:
-        """Return the work of that name, or else those that offer the service. Raises Refusal."""
+        """Return the work of this name; without a name, those that offer the service. Raise Refusal."""
         if name:
             if name not in self._by_name:
                 raise Refusal(Reason.NO_WORK, f"no work {name} is connected")
@@ -249,12 +247,12 @@ class WorkRegistry:
         raise Refusal(Reason.UNKNOWN, f"no work offers {service}")
 
     def put_last(self, work: ConnectedWork) -> None:
-        """Send clients to the others first, from now on."""
+        """Use the other works first from now on."""
         if self._by_name.get(work.name) is work:
             self._by_name[work.name] = self._by_name.pop(work.name)
 
     def claim(self, data: Framed, claim: Claim, certified: str | None) -> None:
-        """Take a data connection in. Raises Refusal."""
+        """Accept a work's data connection. Raise Refusal."""
         if certified is not None and certified != claim.work:
             raise Refusal(Reason.NOT_ALLOWED, f"the certificate says {certified}, not {claim.work}")
         work = self._by_name.get(claim.work)

@@ -1,4 +1,4 @@
-"""Home: where works dial in and clients come. Links 1, 2, 3 and 6 of the six; no mitmproxy in here."""
+"""Home: accepts works and clients. Links 1, 2, 3 and 6 of the six. Does not import mitmproxy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from proxy_policies.reverse_tunnel.home.sessions import (
     SessionTable,
     cancel_current,
 )
-from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, in_words, peer_name
+from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, describe_failure, peer_name
 from proxy_policies.reverse_tunnel.limits import (
     HANDSHAKE_TIMEOUT,
     NO_LIMITS,
@@ -73,7 +73,7 @@ MAINTAIN_EVERY = 1.0  # seconds
 
 @dataclass(frozen=True)
 class HomeConfig:
-    """What the options say. `listen` None: no home."""
+    """The options. If `listen` is None, home is off."""
 
     listen: CommandListener | None = None
     credentials: Credentials = NO_CREDENTIALS
@@ -85,12 +85,12 @@ class HomeConfig:
 
     @property
     def command_listener(self) -> tuple[CommandListener | None, Credentials, float]:
-        """What works see of it: when this changes, they have to come anew."""
+        """The part that works depend on: if it changes, they must connect again."""
         return self.listen, self.credentials, self.heartbeat
 
 
 class Home:
-    """One home. `apply` starts it, changes it live, and with no `listen` ends it."""
+    """One home. `apply` starts it, changes it while it runs, and without `listen` ends it."""
 
     def __init__(self, observer: SessionObserver | None = None) -> None:
         self.works = WorkRegistry()
@@ -104,7 +104,7 @@ class Home:
         self._commands, self._clients = Tasks("home"), Tasks("home")
 
     async def apply(self, config: HomeConfig) -> None:
-        """Become what the options say; live sessions live on."""
+        """Apply the options; open sessions continue."""
         old, self._config = self._config, config
         if config.command_listener != old.command_listener:
             await self._open_command_listener(config)
@@ -113,11 +113,11 @@ class Home:
         await self._open_client_listeners(config.client_listeners if config.listen else {})
 
     def renew(self, credentials: Credentials) -> None:
-        """Show another certificate of the same name from now on; connections that stand live on."""
+        """Use a renewed certificate of the same name from now on; open connections continue."""
         self._config = replace(self._config, credentials=credentials)
 
     async def close_client_listeners(self) -> None:
-        """Let no client in any more; live sessions live on, and works stay."""
+        """Accept no more clients; open sessions continue, and works stay connected."""
         await self._open_client_listeners({})
 
     async def close(self) -> None:
@@ -149,16 +149,16 @@ class Home:
                 self._client_listeners[address] = client_listener, await self._open_client_listener(client_listener)
 
     async def _open_client_listener(self, client_listener: ClientListener) -> Listener:
-        def come_in(sock: socket.socket, client: Address) -> None:
+        def accept(sock: socket.socket, client: Address) -> None:
             self._clients.spawn(self._serve(sock, client, client_listener), eager=True)
 
         is_balancer = self._balancers_at(client_listener)
-        listener = Listener(client_listener.address, f"home: {client_listener}", come_in, is_balancer)
+        listener = Listener(client_listener.address, f"home: {client_listener}", accept, is_balancer)
         await listener.open()
         return listener
 
     def _balancers_at(self, listener: CommandListener | ClientListener) -> Callable[[str], bool]:
-        """Return what says whose connections there begin with a PROXY header."""
+        """Return a function that says whether connections from an address begin with a PROXY header."""
         return lambda address: listener.proxy and in_networks(address, self._config.balancers)
 
     def _review(self, allowance: Allowance) -> None:
@@ -184,7 +184,7 @@ class Home:
             self._unauthenticated[number] = task
 
     async def _authenticate(self, number: int, sock: socket.socket, address: Address) -> None:
-        """Authenticate a peer in time; serve a command connection until it ends."""
+        """Authenticate a peer, with a time-out; serve a command connection until it ends."""
         work: ConnectedWork | None = None
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT):
@@ -193,18 +193,20 @@ class Home:
         except Refusal as refusal:
             kind = refusal.reason, network_of(address[0])
             self._log.warning(kind, f"home: refused {address[0]}: {refusal}")
-        except Exception as error:  # whatever an unauthenticated peer causes
-            why = "handshake timed out" if isinstance(error, TimeoutError) else in_words(error, HANDSHAKE_TIMEOUT)
-            self._log.warning("stranger", f"home: closed unauthenticated connection from {address[0]}: {why}")
+        except Exception as error:  # an unauthenticated peer must not cause worse than a log line
+            why = (
+                "handshake timed out" if isinstance(error, TimeoutError) else describe_failure(error, HANDSHAKE_TIMEOUT)
+            )
+            self._log.warning("unauthenticated", f"home: closed unauthenticated connection from {address[0]}: {why}")
         finally:
             self._authenticated(number)
         if work is not None:
             await self._serve_command(work, address)
 
     async def _encrypt(self, number: int, sock: socket.socket) -> Framed:
-        """Shake hands by TLS, if that is wanted, with a peer that says something. Raises OSError."""
+        """Return the framed connection to a peer that has sent data, after the TLS handshake, if any. Raise OSError."""
         credentials = self._config.credentials
-        await connections.spoken_on(sock)
+        await connections.wait_for_data(sock)
         self._handshakes.advance(number, Stage.SPEAKING)
         framed = await connections.accept_framed(sock, credentials)
         if credentials.mode is Mode.CERTIFICATES:
@@ -214,12 +216,15 @@ class Home:
         return framed
 
     def _authenticated(self, number: int) -> None:
-        """Count a peer no more among those who may be closed for others: it has proved who it is, or is gone."""
+        """Stop counting a peer as unauthenticated: it is authenticated, or gone."""
         self._handshakes.leave(number)
         self._unauthenticated.pop(number, None)
 
     async def _identify(self, framed: Framed, address: str) -> ConnectedWork | None:
-        """Read the first frame; a data connection is accepted here. Raises OSError, ProtocolError, Refusal."""
+        """Return the work of a command connection, None for a data connection, by the first frame.
+
+        Raise OSError, ProtocolError or Refusal.
+        """
         certified = peer_name(framed.lower) if self._config.credentials.mode is Mode.CERTIFICATES else None
         try:
             match await receive(framed):
@@ -255,7 +260,7 @@ class Home:
         return await self._receive_offer(framed, handshake.peer, address)
 
     async def _reply(self, handshake: HomeHandshake, said: Message, address: str) -> Message:
-        """Return the answer to what a work said, which is welcome if it may offer anything. Raises Refusal."""
+        """Return the answer to a work's message; WELCOME only if it may offer anything. Raise Refusal."""
         with self._slow_to_guessers(address):
             await asyncio.sleep(self._guesses.delay(address, asyncio.get_running_loop().time()))
             answer = handshake.receive(said)
@@ -264,7 +269,7 @@ class Home:
         return answer
 
     def _check_admission(self, peer: Peer, address: str) -> None:
-        """Refuse a work before it is welcome. Raises Refusal."""
+        """Raise Refusal for a work that must not be welcomed."""
         if not self._config.allowance.knows(peer.name):
             raise Refusal(Reason.NOT_ALLOWED, f"home_allow does not list work {peer.name}")
         self.works.check_twin(peer, address)
@@ -284,7 +289,7 @@ class Home:
         return ConnectedWork(peer, framed, session, self.works.log, address)
 
     async def _serve_command(self, work: ConnectedWork, address: Address) -> None:
-        """Keep a command connection until it ends."""
+        """Serve a command connection until it ends."""
         work.command.start_keepalive(work.peer.heartbeat, work.peer.silence_timeout)
         self.works.add(work)
         line = f"home: work {work.name} connected from {address[0]}, offers {describe(work)}"
@@ -302,7 +307,7 @@ class Home:
     # Clients
 
     async def open(self, call: OpenRequest, work: str = "") -> Framed:
-        """Return a data connection on which the service answers, from the first work that has one. Raises Refusal."""
+        """Return a data connection on which the service is connected, from the first work that can. Raise Refusal."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         *others, last = self.works.find(call.service, work)
@@ -316,7 +321,7 @@ class Home:
         return await _open_within(max(FAIL_OVER, OPEN_TIMEOUT + began - loop.time()), last, call)
 
     async def connect(self, service: str, work: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open a service for somebody in this process, as a stream pair. Raises Refusal."""
+        """Return a stream pair to a service, for this process. Raise Refusal."""
         session = Session(service, work, None, None, lambda: None)
         self.sessions.enter(session)
         try:
@@ -365,7 +370,7 @@ class Home:
         await self._observer.closed(session)
 
     async def _open_linked(self, session: Session, call: OpenRequest) -> Framed:
-        """Return a data connection as `open` does, once the observer knows of it."""
+        """Return a data connection as `open` does, after notifying the observer."""
         data = await self.open(call, session.work)
         try:
             await self._observer.linked(session)

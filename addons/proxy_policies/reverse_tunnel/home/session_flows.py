@@ -1,4 +1,4 @@
-"""Shows each session as a TCP flow: a row in mitmweb, hooks for other addons, its bytes in the comment."""
+"""Creates a TCP flow for each session: a row in mitmweb, hooks for other addons, its bytes in the comment."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from proxy_policies.reverse_tunnel.protocol.frames import Bytes
 
 
 class Flows:
-    """Watches sessions. `keep` says how many bytes of each to keep as the flow's messages."""
+    """Observes sessions. `keep` returns how many bytes of each to keep as the flow's messages."""
 
     def __init__(self, keep: Callable[[], int]) -> None:
         self._keep = keep
         self._flows: dict[int, tcp.TCPFlow] = {}
 
     async def opened(self, session: Session) -> None:
-        """Show the client."""
+        """Create the flow."""
         shown = self._flows[session.number] = _flow_of(session)
         if left := self._keep():
             session.tap = _Keeper(shown, left)
         await _trigger(TcpStartHook(shown))
 
     async def linked(self, session: Session) -> None:
-        """Show that the service answered."""
+        """Trigger the hook for the open session."""
         shown = self._flows[session.number]
         shown.server_conn.timestamp_tcp_setup = time.time()
         shown.server_conn.state = connection.ConnectionState.OPEN
 
     async def closed(self, session: Session) -> None:
-        """Show what went through, and how it ended."""
+        """Note the bytes on the flow, and how the session ended."""
         shown = self._flows.pop(session.number)
         shown.client_conn.timestamp_end = shown.server_conn.timestamp_end = time.time()
         shown.client_conn.state = shown.server_conn.state = connection.ConnectionState.CLOSED
@@ -81,7 +81,7 @@ async def _trigger(hook: Hook) -> None:
 
 
 async def _trigger_but_dumper(hook: TcpErrorHook) -> None:
-    """Ask everybody but mitmdump's printer, which would say again, without time, what home's log line says."""
+    """Trigger a hook, except in mitmdump's dumper, which would repeat home's log line without the time."""
     addons = ctx.master.addons
     for addon in addons.chain:
         if not isinstance(addon, Dumper):

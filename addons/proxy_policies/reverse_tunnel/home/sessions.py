@@ -1,4 +1,4 @@
-"""The sessions that live: one for each client, for `tunnel.status`, `tunnel.close` and whoever watches."""
+"""The open sessions, one for each client, for `tunnel.status`, `tunnel.close` and observers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _numbers = itertools.count(1)
 
 @dataclass(eq=False)
 class Session:
-    """One client's use of one service. `close` ends it; times in seconds since the epoch."""
+    """One client's use of one service. `close` ends it; times are in seconds since the epoch."""
 
     service: str
     work: str
@@ -29,34 +29,34 @@ class Session:
     number: int = field(default_factory=lambda: next(_numbers))
     started: float = field(default_factory=time.time)
     counts: ByteCounts = field(default_factory=ByteCounts)
-    tap: Tap | None = None  # shown the bytes, if somebody keeps them
+    tap: Tap | None = None  # called with the bytes, if they are kept
 
     @property
     def target(self) -> str:
-        """The service as the client asked for it."""
+        """The service, with the work if the client chose one."""
         return f"{self.service}@{self.work}" if self.work else self.service
 
     @property
     def source(self) -> str:
-        """The client, for people."""
+        """The client, for messages."""
         return format_target(*self.client[:2]) if self.client else "this proxy"
 
     def account(self) -> str:
-        """Return what went through: bytes from the client and to it, and for how long."""
+        """Return the bytes from the client and to it, and the duration, for messages."""
         return self.counts.account(time.time() - self.started)
 
 
 class SessionObserver(Protocol):
-    """What is notified of sessions."""
+    """Is notified of sessions."""
 
     async def opened(self, session: Session) -> None:
         """Handle a client that has connected."""
 
     async def linked(self, session: Session) -> None:
-        """Handle the answer of its service."""
+        """Handle the connection to its service."""
 
     async def closed(self, session: Session) -> None:
-        """Handle its end; `session.counts.error` says why, if it was cut off or refused."""
+        """Handle its end; `session.counts.error` is the error, if there was one."""
 
 
 class NullObserver:
@@ -69,37 +69,37 @@ class NullObserver:
 
 
 class SessionTable:
-    """All sessions that live now, within their limits."""
+    """The open sessions, and their limits."""
 
     def __init__(self) -> None:
         self._sessions = SessionLimiter()
         self._live: dict[int, Session] = {}
 
     def limit(self, limits: Limits) -> None:
-        """Apply other limits, to sessions that begin from now on."""
+        """Set the limits for new sessions."""
         self._sessions.limits = limits
 
     @property
     def rate(self) -> int:
-        """Bytes a second for each; 0 is no limit."""
+        """Bytes a second for each session; 0 for no limit."""
         return self._sessions.limits.rate
 
     def enter(self, session: Session) -> None:
-        """Begin a session. Raises Refusal over a limit."""
+        """Add a session. Raise Refusal over a limit."""
         self._sessions.enter(session.service, session.client[0] if session.client else "")
         self._live[session.number] = session
 
     def leave(self, session: Session) -> None:
-        """End a session; again is once."""
+        """Remove a session; has no effect if it was already removed."""
         if self._live.pop(session.number, None) is not None:
             self._sessions.leave(session.service, session.client[0] if session.client else "")
 
     def __iter__(self) -> Iterator[Session]:
-        """Go through them, oldest first."""
+        """Return an iterator over the sessions, oldest first."""
         return iter(list(self._live.values()))
 
     def close(self, which: str) -> int:
-        """End those of this number, service, `service@work` or work; `all` ends all. Returns how many."""
+        """End the sessions of a number, service, `service@work` or work, or `all`; return how many."""
         chosen = [v for v in self if which and which in ("all", str(v.number), v.service, v.target, v.work)]
         for session in chosen:
             session.close()
@@ -107,7 +107,7 @@ class SessionTable:
 
 
 def cancel_current() -> Callable[[], object]:
-    """Return what ends the current task."""
+    """Return a function that cancels the current task."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101
     return task.cancel

@@ -1,4 +1,4 @@
-"""What `tunnel.status` says."""
+"""The answer of `tunnel.status`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from proxy_policies.reverse_tunnel.home.home import Home
 
 
 def status(home: Home) -> list[str]:
-    """Describe works and sessions, a line for each."""
+    """Return a line for each work and each session."""
     now = time.time()
     works = [
         f"work {work.name}: {describe(work)}; {len(work.spares)} spare, connected {now - work.since:.0f} s"

@@ -1,1 +1,1 @@
-"""What home and work say to each other, as pure functions: names, handshake, messages, and what may come when."""
+"""The protocol between home and work, without I/O: names, handshake, messages, and their order."""

@@ -1,7 +1,7 @@
-"""A command connection at work, seen from either side, with no sockets: what may be asked, and what was. Pure.
+"""The state of a command connection after its handshake, for either side. Pure.
 
-Home asks for data connections by tokens, each good for one claim within a short life. Work knows its services by name
-and nothing else: an address never travels from home to work.
+Home requests data connections with tokens, each valid once and for a short time. It names services only by name: no
+address is ever sent from home to work.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ TOKEN_LIFETIME = 10.0  # seconds
 
 
 def new_token() -> str:
-    """Make a token that nobody can guess."""
+    """Return a random token."""
     return secrets.token_urlsafe(32)
 
 
 @dataclass(frozen=True)
 class OpenRequest:
-    """What a client wants: a service, for whom, and where it came in."""
+    """A client's request for a service, with the addresses of its connection."""
 
     service: str
     client: Address | None = None
@@ -42,7 +42,7 @@ class OpenRequest:
 
 @dataclass(frozen=True)
 class PendingToken:
-    """A data connection that home has asked for: for which call (None: a spare), until when."""
+    """A data connection that home has requested: for which call (None: a spare), and until when."""
 
     call: OpenRequest | None
     expires: float
@@ -50,7 +50,7 @@ class PendingToken:
 
 @dataclass
 class HomeProtocol:
-    """What home knows of one work. Times in seconds of the caller's clock."""
+    """Home's state of one work. Times are in seconds of the caller's clock."""
 
     work: str
     allows: Callable[[str], bool]
@@ -62,7 +62,7 @@ class HomeProtocol:
     _offered: tuple[str, ...] = ()
 
     def receive(self, message: Message) -> Refuse | None:
-        """Take in what work says; a refused request is handed on. Raises ProtocolError."""
+        """Handle work's message; return a refusal of one of our requests. Raise ProtocolError."""
         match message:
             case Offer():
                 self._offered, self.spares = message.services, min(message.spares, MAX_SPARES)
@@ -71,28 +71,28 @@ class HomeProtocol:
             case Refuse():
                 self.pending.pop(message.token, None)
                 return message
-        raise ProtocolError(f"{type(message).__name__} has no place on a command connection")
+        raise ProtocolError(f"{type(message).__name__} is not allowed on a command connection")
 
     def review(self, allows: Callable[[str], bool]) -> None:
-        """Sort what work offers into what it may and what it may not."""
+        """Divide work's services into permitted and denied ones."""
         self.allows = allows
         self.services = tuple(name for name in self._offered if allows(name))
         self.denied = tuple(name for name in self._offered if not allows(name))
 
     def begin(self, call: OpenRequest, now: float) -> Begin:
-        """Ask for a data connection for a call. Raises Refusal."""
+        """Return the request for a data connection for a call. Raise Refusal."""
         self.check(call.service)
         return Begin(self._new_token(call, now), call.service, call.client, call.server)
 
     def check(self, service: str) -> None:
-        """Raise Refusal unless the service is to be had."""
+        """Raise Refusal unless the service is offered and permitted."""
         if service in self.denied:
             raise Refusal(Reason.NOT_ALLOWED, f"work {self.work} may not offer {service}")
         if service not in self.services:
             raise Refusal(Reason.UNKNOWN, f"work {self.work} offers no {service}")
 
     def spare(self, now: float) -> Spare:
-        """Ask for a data connection ahead of its client."""
+        """Return the request for a spare data connection."""
         return Spare(self._new_token(None, now))
 
     def _new_token(self, call: OpenRequest | None, now: float) -> str:
@@ -101,44 +101,44 @@ class HomeProtocol:
         return token
 
     def claim(self, token: str, now: float) -> PendingToken:
-        """Use a token up. Raises Refusal for one that is unknown, used or too old."""
+        """Return what a token was made for, and invalidate it. Raise Refusal if it is unknown, used or expired."""
         pending = self.pending.pop(token, None)
         if pending is None or pending.expires < now:
             raise Refusal(Reason.STALE, "nobody waits for this data connection")
         return pending
 
     def expire(self, now: float) -> None:
-        """Forget the tokens that are too old."""
+        """Remove expired tokens."""
         self.pending = {token: pending for token, pending in self.pending.items() if pending.expires >= now}
 
     @property
     def spares_awaited(self) -> int:
-        """How many spare data connections are on their way."""
+        """The number of spare data connections on their way."""
         return sum(pending.call is None for pending in self.pending.values())
 
 
 @dataclass
 class WorkProtocol:
-    """What work knows while its command connection stands."""
+    """Work's state while its command connection is open."""
 
     services: Mapping[str, Service]
     spares: int
 
     def offer(self) -> Offer:
-        """Return what there is."""
+        """Return the message with our services."""
         return Offer(tuple(self.services), self.spares)
 
     def receive(self, message: Message) -> Begin | Spare:
-        """Return what home asks for. Raises Refusal when home sends us away, ProtocolError."""
+        """Return home's request. Raise Refusal if home disconnects us, or ProtocolError."""
         match message:
             case Begin() | Spare():
                 return message
             case Refuse():
                 raise Refusal(message.reason, message.text)
-        raise ProtocolError(f"{type(message).__name__} has no place on a command connection")
+        raise ProtocolError(f"{type(message).__name__} is not allowed on a command connection")
 
     def service(self, name: str) -> Service:
-        """Return the service of that name. Raises Refusal."""
+        """Return the service of this name. Raise Refusal."""
         service = self.services.get(name)
         if service is None:
             raise Refusal(Reason.UNKNOWN, f"this work offers no {name}")

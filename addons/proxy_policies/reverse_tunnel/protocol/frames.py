@@ -1,15 +1,15 @@
-"""Frames: how one encrypted connection carries a stream that can be half-closed, and says that it is alive.
+"""Frames: they carry a stream with half-close, and keepalives, over one encrypted connection.
 
     frame = type (1 byte) length (3 bytes, big-endian) payload (length bytes)
 
-    DATA  bytes of the stream, at most 16 MiB - 1; given out in pieces as they come, so a long frame costs no memory
+    DATA  bytes of the stream, at most 16 MiB - 1; returned in the pieces received, so a long frame takes no memory
     EOF   the stream ends in this direction (a half-close; TLS in the event loop has none)
-    RST   the stream is broken off; the payload says why
-    PING  nothing to say, and still here
-    BYE   EOF was sent and received: the receiver of BYE may close, for nothing of either stream is under way any more
+    RST   the stream is reset; the payload is the reason
+    PING  a keepalive
+    BYE   EOF was sent and received: the receiver of BYE may close, as no data of either stream is on its way
 
-Types above BYE belong to whoever uses the frames; their payload is bounded and given out whole. A connection that
-ends without EOF was cut. Pure: no sockets, no clock.
+Types above BYE are for the users of frames; their payload is bounded and returned whole. A connection that ends without
+EOF was cut off. Pure.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 HEAD = 4  # bytes
-LONGEST = (1 << 24) - 1  # bytes of payload that the length field can say
-LIMIT = 1 << 14  # bytes of any payload but DATA's: a list of a few hundred services fits
+LONGEST = (1 << 24) - 1  # bytes of payload, limited by the length field
+LIMIT = 1 << 14  # bytes of payloads other than DATA's: enough for a list of a few hundred services
 
 type Bytes = bytes | bytearray | memoryview
 type Frame = tuple[int, Bytes]
@@ -42,30 +42,30 @@ class Kind(enum.IntEnum):
 
 
 def head(kind: int, length: int) -> bytes:
-    """Write a frame's head. ValueError for a payload too long to say."""
+    """Return a frame's head. Raise ValueError if the payload is too long."""
     if length > LONGEST:
         raise ValueError(f"a frame holds {LONGEST} bytes, not {length}")
     return (kind << 24 | length).to_bytes(HEAD)
 
 
 def frame(kind: int, payload: bytes = b"") -> bytes:
-    """Write a whole frame."""
+    """Return a whole frame."""
     return head(kind, len(payload)) + payload
 
 
 class Parser:
-    """Turns bytes, however they are cut, into frames."""
+    """Parses frames from bytes in pieces of any size."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
-        self._part = bytearray()  # of a head, or of a payload that is given out whole
+        self._part = bytearray()  # of a head, or of a payload that is returned whole
         self._kind: int | None = None  # of the frame whose payload is awaited
         self._left = 0  # bytes of that payload still to come
 
     def feed(self, data: Bytes) -> Iterator[Frame]:
-        """Return the frames that `data` completes, and DATA as far as it goes. Raises FrameError.
+        """Yield the frames that `data` completes, and parts of DATA. Raise FrameError.
 
-        A DATA payload is a view on `data`: good until the caller uses that buffer again.
+        A DATA payload is a view of `data`, valid until the caller reuses that buffer.
         """
         view = memoryview(data)
         while view:
@@ -107,7 +107,7 @@ class Parser:
 
 
 class KeepaliveAction(enum.Enum):
-    """What a heart has to do at this moment."""
+    """What a keepalive has to do now."""
 
     REST = enum.auto()
     PING = enum.auto()
@@ -116,10 +116,10 @@ class KeepaliveAction(enum.Enum):
 
 @dataclass
 class Keepalive:
-    """Notices a peer that has fallen silent, and keeps us from seeming so. Times in seconds, of any one clock.
+    """Detects a silent peer, and sends pings so that we are not silent. Times are in seconds of any one clock.
 
-    Each side pings of its own accord, and expects no answer: a peer that has stopped reading (its client has) is not
-    a dead one, and still pings.
+    Each side sends pings without expecting an answer: a peer that has stopped reading, because its client has, still
+    pings.
     """
 
     interval: float
@@ -127,15 +127,14 @@ class Keepalive:
     received: float
     sent: float
     looked: float = math.inf
-    """When we looked last."""
+    """The time of the last check."""
 
     def beat(self, now: float, *, received: bool, sent: bool) -> KeepaliveAction:
-        """Decide, by whether bytes came and went since the last beat.
+        """Return what to do, given whether bytes were received and sent since the last call.
 
-        `received` is to be true while the caller does not read: that silence is its own. `sent` is to be true while
-        bytes of its own wait to be sent: a ping behind them would reach the peer no sooner. Who has not looked for
-        longer than `interval` has stood still himself (a suspended machine, a process that had no time): that is no
-        silence of the peer's, who may have waited likewise.
+        `received` must be True while the caller does not read, as the peer's silence is then unknown. `sent` must be
+        True while bytes wait to be sent, as a ping would wait behind them. If the last call was longer ago than
+        `interval`, this process was suspended or starved, and the time does not count as silence of the peer.
         """
         self.received = now if received else self.received + max(0.0, now - self.looked - self.interval)
         self.looked = now

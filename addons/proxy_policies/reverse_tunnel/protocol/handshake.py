@@ -1,7 +1,7 @@
-"""How a command connection is opened: who is who, and who knows the secret. Pure; the nonces are arguments.
+"""The handshake of a command connection: names, and proofs of the secret. Pure; the nonces are arguments.
 
-Work proves first, so that home gives an unauthenticated peer nothing to guess at. Both proofs cover the digest of the
-certificate that home showed on this very connection: a man in the middle shows another one, and neither proof fits.
+Work proves first, so that home gives an unauthenticated peer nothing to guess from. Both proofs cover the digest of
+home's certificate on this connection: a man in the middle has another one, and neither proof is valid.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
     Welcome,
 )
 
-CAPABILITIES: tuple[str, ...] = ()  # none yet; a later version may say "udp" here
-MISSES = 3  # heartbeats that may stay away before a peer counts as lost
+CAPABILITIES: tuple[str, ...] = ()  # none yet; a later version may add "udp"
+MISSES = 3  # missing heartbeats after which a peer counts as lost
 
 
 @dataclass(frozen=True)
 class Peer:
-    """Whom we talk to once the handshake is done. `heartbeat` and `silence_timeout` in seconds."""
+    """The peer after the handshake. `heartbeat` and `silence_timeout` are in seconds."""
 
     name: str
     heartbeat: float
@@ -41,7 +41,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class Terms:
-    """What one side brings along: its name, its heartbeat in seconds, the key made of the secret, home's digest."""
+    """One side's name, heartbeat in seconds, key derived from the secret, and the digest of home's certificate."""
 
     name: str
     heartbeat: float
@@ -51,14 +51,14 @@ class Terms:
     instance: str = ""
 
     def proof(self, role: str, work: str, nonces: tuple[str, str]) -> str:
-        """Prove knowledge of the key as `role` ("work" or "home"); empty without a key."""
+        """Return the proof of the key for `role` ("work" or "home"); empty without a key."""
         if not self.key:
             return ""
         said = "\n".join((PROTOCOL, role, work, *nonces, self.digest.hex()))
         return hmac.new(self.key, said.encode(), hashlib.sha256).hexdigest()
 
     def peer(self, name: str, said: Hello | Challenge) -> Peer:
-        """Describe the peer by what it said."""
+        """Return the peer described by its message."""
         silence_timeout = MISSES * max(self.heartbeat, said.heartbeat)
         capabilities = frozenset(CAPABILITIES).intersection(said.capabilities)
         instance = said.instance if isinstance(said, Hello) else ""
@@ -67,7 +67,7 @@ class Terms:
 
 def _check(proof: str, expected: str) -> None:
     if not hmac.compare_digest(proof, expected):
-        raise Refusal(Reason.SECRET, "home and work do not have the same secret, or somebody sits between them")
+        raise Refusal(Reason.SECRET, "home and work do not have the same secret, or the connection is intercepted")
 
 
 def _check_name(name: str, certified: str | None) -> None:
@@ -81,7 +81,7 @@ def _check_version(version: int, whose: str) -> None:
 
 
 class HomeHandshake:
-    """Home's side. `certified` is the name in work's certificate, None where none is asked for."""
+    """Home's side. `certified` is the name in work's certificate, None if none is required."""
 
     def __init__(self, terms: Terms, certified: str | None = None) -> None:
         self.peer: Peer | None = None
@@ -89,13 +89,13 @@ class HomeHandshake:
         self._hello: Hello | None = None
 
     def receive(self, message: Message) -> Message:
-        """Return the answer; `peer` is set once there is nothing more to come. Raises Refusal, ProtocolError."""
+        """Return the answer; `peer` is set once the handshake is complete. Raise Refusal or ProtocolError."""
         match message:
             case Hello() if self._hello is None:
                 return self._greet(message)
             case Prove() if self._hello is not None and self.peer is None:
                 return self._welcome(self._hello, message)
-        raise ProtocolError(f"{type(message).__name__} has no place in the handshake")
+        raise ProtocolError(f"{type(message).__name__} is not allowed in the handshake")
 
     def _greet(self, hello: Hello) -> Challenge:
         if hello.protocol != PROTOCOL:
@@ -113,7 +113,7 @@ class HomeHandshake:
 
 
 class WorkHandshake:
-    """Work's side. `certified` is the name in home's certificate, None where there is none to trust."""
+    """Work's side. `certified` is the name in home's certificate, None if certificates are not used."""
 
     def __init__(self, terms: Terms, certified: str | None = None) -> None:
         self.peer: Peer | None = None
@@ -126,7 +126,7 @@ class WorkHandshake:
         return Hello(terms.name, terms.nonce, terms.heartbeat, capabilities=CAPABILITIES, instance=terms.instance)
 
     def receive(self, message: Message) -> Message | None:
-        """Return the answer, if one is due; `peer` is set once home is welcome too. Raises Refusal, ProtocolError."""
+        """Return the answer, None at the end, when `peer` is set. Raise Refusal or ProtocolError."""
         match message:
             case Refuse():
                 raise Refusal(message.reason, message.text)
@@ -140,4 +140,4 @@ class WorkHandshake:
                 _check_name(message.home, self._certified)
                 self.peer = self._terms.peer(message.home, self._challenge)
                 return None
-        raise ProtocolError(f"{type(message).__name__} has no place in the handshake")
+        raise ProtocolError(f"{type(message).__name__} is not allowed in the handshake")

@@ -1,7 +1,6 @@
-"""What home and work say to each other: one dataclass a message, one frame type each, JSON on the wire.
+"""The messages between home and work: a dataclass and a frame type for each, JSON in the frame. Pure.
 
-Fields that we do not know are passed over, so that a later version can add some; a message type that we do not know is
-an error. Pure.
+Unknown fields are ignored, so that later versions can add some; an unknown message type is an error.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 
 class ProtocolError(ValueError):
-    """The peer said what the protocol has no room for."""
+    """The peer has violated the protocol."""
 
 
 class Reason(enum.StrEnum):
-    """Why something was refused, in the words of the log."""
+    """Why something was refused, as logged."""
 
     NO_WORK = "no work connected"
     UNKNOWN = "service unknown"
@@ -48,14 +47,14 @@ class Reason(enum.StrEnum):
 
 
 class Refusal(ValueError):
-    """What was asked for is not to be had."""
+    """A request was refused."""
 
     def __init__(self, reason: Reason, text: str = "") -> None:
         super().__init__(f"{reason}: {text}" if text else str(reason))
         self.reason, self.text = reason, text
 
 
-# Readers of one JSON value each. ValueError says what was expected.
+# Readers of one JSON value each; they raise ValueError with what was expected.
 
 type _Reader = Callable[[Any], Any]
 
@@ -106,7 +105,7 @@ def _read_reason(value: Any) -> Reason:
 
 
 def _read_text(value: Any) -> str:
-    """Read text of the peer's, which may end up in a log."""
+    """Return a text of the peer with control characters escaped, as it may be logged."""
     if not isinstance(value, str) or len(value) > 512:
         raise ValueError("a short text")
     return printable(value)
@@ -143,7 +142,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """Home answers, and asks for the proof."""
+    """Home answers, and requests the proof."""
 
     nonce: Nonce
     heartbeat: Seconds
@@ -153,14 +152,14 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Prove:
-    """Work proves that it knows the secret; empty where there is none."""
+    """Work proves that it knows the secret; empty if there is none."""
 
     proof: Proof
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """Home proves the same, and says its own name."""
+    """Home proves the same, and sends its name."""
 
     proof: Proof
     home: Name = "home"
@@ -168,7 +167,7 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Work's services, and how many data connections it would like to keep ready."""
+    """Work's services, and the number of spare data connections it wishes to keep."""
 
     services: Names
     spares: Number = 0
@@ -176,7 +175,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Begin data connect: open a data connection for this service. `client` came to `server`, if we know."""
+    """Begin data connect: open a data connection for this service. `client` connected to `server`, if known."""
 
     token: Token
     service: Name
@@ -193,7 +192,7 @@ class Spare:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """No, and why; `token` where the answer would else not be known to belong to its question."""
+    """A refusal with its reason; `token` identifies the request, if needed."""
 
     reason: Why
     text: Text = ""
@@ -202,7 +201,7 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The first frame of a data connection: which request it answers."""
+    """The first frame of a data connection: the request that it answers."""
 
     work: Name
     token: Token
@@ -210,7 +209,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A client has come for this spare data connection."""
+    """This spare data connection is now used for a client."""
 
     service: Name
     client: Where = None
@@ -245,17 +244,17 @@ _READERS: dict[type[Message], dict[str, _Reader]] = {
 
 
 def encode(message: Message) -> bytes:
-    """Write a message as one frame."""
+    """Return a message as one frame."""
     return frame(_KINDS[type(message)], json.dumps(asdict(message), separators=(",", ":")).encode())
 
 
 def decode(kind: int, payload: Bytes) -> Message:
-    """Read the message in a frame. Raises ProtocolError."""
+    """Return the message in a frame. Raise ProtocolError."""
     if kind == Kind.RST:
         return Refuse(Reason.PROTOCOL, printable(bytes(payload).decode(errors="replace")[:512]))
     message = _TYPES.get(kind)
     if message is None:
-        raise ProtocolError(f"a frame of type {kind} is no message")
+        raise ProtocolError(f"a frame of type {kind} is not a message")
     return _build(message, _object(payload))
 
 

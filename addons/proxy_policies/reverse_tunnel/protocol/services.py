@@ -1,4 +1,4 @@
-"""The services that works offer, and what these, works and homes may be called. Pure."""
+"""The services that works offer, and the names of services, works and homes. Pure."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 from proxy_policies.addresses import Address
 
-MAX_SERVICES = 240  # of one work: with names of whatever length they fit one message, of 16 KiB at most
-MAX_SPARES = 16  # data connections home keeps ready for one work at most, whatever work would like
+MAX_SERVICES = 240  # of one work: with the longest names they fit into one message of 16 KiB
+MAX_SPARES = 16  # spare data connections that home keeps for one work
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123 section 2.1; names become host names
 
 
 def is_name(text: str) -> bool:
-    """Return whether the text can name a home, a work or a service: one label of a host name, in lower case."""
+    """Return whether a text is a valid name for a home, a work or a service: a host name's label, in lower case."""
     return _LABEL.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
 class Service:
-    """A third-party server that work offers under a name."""
+    """A server that work offers under a name."""
 
     name: str
     address: Address

@@ -1,1 +1,1 @@
-"""What carries bytes between home and work: connections opened and accepted, frames, TLS, two transports joined."""
+"""The connections between home and work: opening and accepting, frames, TLS, and linking two transports."""

@@ -1,4 +1,4 @@
-"""Opens and accepts the tunnel's connections: bound in time, kept alive by the kernel too, framed or bare."""
+"""Opens and accepts the tunnel's connections, framed or bare, with time-outs and TCP keepalive."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from proxy_policies.socket_options import reset_on_close
 
 logger = logging.getLogger(__name__)
 
-CONNECT_WITHIN = 8.0  # seconds; less than home waits for the whole of it
-BIND_AGAIN = 1.0  # seconds until the next try to listen where somebody else does
-HEADER_WITHIN = 5.0  # seconds that a load balancer has for its PROXY header; it sends it at once
-NOT_HERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)  # of an address: as asyncio has it, bpo-30945
-ACCEPT_AGAIN = 0.1  # seconds until the next try to accept when that failed: mostly for want of descriptors
+CONNECT_WITHIN = 8.0  # seconds; less than home waits for the service
+BIND_AGAIN = 1.0  # seconds until the next attempt to listen on an address in use
+HEADER_WITHIN = 5.0  # seconds for a load balancer's PROXY header; it sends it at once
+NOT_HERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)  # errors of an address that this machine lacks, as in asyncio
+ACCEPT_AGAIN = 0.1  # seconds until the next attempt to accept after an error, mostly a lack of descriptors
 
 Accept = Callable[[socket.socket, Address], None]
 
@@ -38,16 +38,16 @@ class Bare(asyncio.Protocol):
     """A client or service connection, unread until it is linked."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait: the relay takes over with a protocol of its own."""
+        """Stop reading until the relay sets its own protocol."""
         transport.pause_reading()  # type: ignore[attr-defined]
         sock = transport.get_extra_info("socket")
         keep_alive(sock)
-        reset_on_close(sock)  # until it is linked, and the stream has ended both ways
+        reset_on_close(sock)  # until the linked stream has ended in both directions
 
 
 def keep_alive(sock: Any) -> None:
-    """Let the kernel notice a dead path, for connections that have no heartbeat of ours."""
-    with contextlib.suppress(OSError):  # gone already, which macOS says here
+    """Enable TCP keepalive, for connections without our heartbeat."""
+    with contextlib.suppress(OSError):  # macOS raises if the connection is already closed
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
             if hasattr(socket, name):
@@ -55,7 +55,7 @@ def keep_alive(sock: Any) -> None:
 
 
 async def dial_framed(address: Address, credentials: Credentials) -> Framed:
-    """Connect to home. Raises OSError (TLS's errors and time-outs are some), UnicodeError for a name that cannot be."""
+    """Return a connection to home. Raise OSError (also for TLS and time-outs), or UnicodeError for an invalid name."""
     framed = Framed()
     protocol = _secure(framed, credentials)
     async with asyncio.timeout(CONNECT_WITHIN):
@@ -65,8 +65,8 @@ async def dial_framed(address: Address, credentials: Credentials) -> Framed:
     return framed
 
 
-async def spoken_on(sock: socket.socket) -> None:
-    """Wait until a peer has said something, or is gone; it costs little as long. Closes the socket when cancelled."""
+async def wait_for_data(sock: socket.socket) -> None:
+    """Wait until a peer has sent data or is gone, without using resources for TLS. If cancelled, close the socket."""
     loop, spoken = asyncio.get_running_loop(), asyncio.Event()
     try:
         loop.add_reader(sock, spoken.set)
@@ -82,7 +82,7 @@ async def spoken_on(sock: socket.socket) -> None:
 
 
 async def accept_framed(sock: socket.socket, credentials: Credentials) -> Framed:
-    """Take an accepted connection as a framed one. Raises OSError."""
+    """Return a framed connection on an accepted socket. Raise OSError."""
     framed = Framed()
     protocol = _secure(framed, credentials, server_side=True)
     await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, sock)
@@ -91,7 +91,7 @@ async def accept_framed(sock: socket.socket, credentials: Credentials) -> Framed
 
 
 def _secure(framed: Framed, credentials: Credentials, *, server_side: bool = False) -> Framed | Tls:
-    """Return what a bare transport is to talk to: the framed connection, or TLS below it."""
+    """Return the protocol for a bare transport: the framed connection, or TLS below it."""
     return Tls(credentials.context, framed, server_side=server_side) if credentials.context else framed
 
 
@@ -101,22 +101,22 @@ async def _handshake(protocol: Framed | Tls) -> None:
 
 
 async def dial_bare(address: Address) -> Any:
-    """Connect to a service; returns its transport. Raises as `dial_framed`."""
+    """Return the transport of a connection to a service. Raise as `dial_framed`."""
     sock = await tcp_connect.connect(*address, timeout=CONNECT_WITHIN)
     transport, _ = await asyncio.get_running_loop().create_connection(Bare, sock=sock)
     return transport
 
 
 async def accept_bare(sock: socket.socket) -> Any:
-    """Take an accepted client; returns its transport. Raises OSError."""
+    """Return the transport of an accepted client. Raise OSError."""
     transport, _ = await asyncio.get_running_loop().connect_accepted_socket(Bare, sock)
     return transport
 
 
 async def introduced(sock: socket.socket, balancer: Address) -> Address:
-    """Return whom a load balancer's connection is from: whom its PROXY header names, or the balancer's own.
+    """Return the client in a load balancer's PROXY header; the balancer's own address if it names none.
 
-    Raises HeaderError, EOFError, OSError.
+    Raise HeaderError, EOFError or OSError.
     """
     loop = asyncio.get_running_loop()
 
@@ -134,14 +134,14 @@ async def introduced(sock: socket.socket, balancer: Address) -> Address:
 
 
 async def receive(framed: Framed) -> Message:
-    """Wait for the next message. Raises ConnectionError, ProtocolError."""
+    """Return the next message. Raise ConnectionError or ProtocolError."""
     return decode(*await framed.receive())
 
 
 class Listener:
-    """Accepts connections at one address until it is closed; where somebody else listens it waits its turn.
+    """Accepts connections on one address until it is closed; while the address is in use, it tries again.
 
-    A connection from where `is_balancer` says so is from whom its PROXY header names.
+    `is_balancer` returns whether connections from an address begin with a PROXY header, which names the client.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Listener:
         self._tasks, self._throttle, self._refusals = Tasks("tunnel"), Throttle(60.0), Throttle(60.0)
 
     async def open(self) -> None:
-        """Start to listen, at once if that is possible."""
+        """Start listening, at once if possible."""
         try:
             self._listen(await _bind(self.address))
         except (OSError, UnicodeError) as error:
@@ -163,7 +163,7 @@ class Listener:
             self._tasks.spawn(self._wait())
 
     async def close(self) -> None:
-        """Listen no more; connections that were accepted live on."""
+        """Stop listening; accepted connections continue."""
         await self._tasks.cancel()
         for sock in self._sockets:
             sock.close()
@@ -193,14 +193,14 @@ class Listener:
                 self._tasks.spawn(self._introduce(sock, address[:2]), eager=True)
             else:
                 self._accept(sock, address[:2])
-            await asyncio.sleep(0)  # where the next is there already nothing else would have its turn
+            await asyncio.sleep(0)  # give other tasks their turn even if more connections are waiting
 
     async def _introduce(self, sock: socket.socket, balancer: Address) -> None:
         try:
             client = await introduced(sock, balancer)
         except (header.HeaderError, EOFError, OSError) as error:
             sock.close()
-            why = "no PROXY header came" if isinstance(error, TimeoutError) else str(error)
+            why = "no PROXY header received" if isinstance(error, TimeoutError) else str(error)
             line = f"{self._what}: {format_target(*balancer[:2])} rejected: {why}"
             if said := self._refusals.admit(line, asyncio.get_running_loop().time()):
                 logger.warning(said)
@@ -220,7 +220,7 @@ class Listener:
 
 
 async def _bind(address: Address) -> list[socket.socket]:
-    """Listen on every address that the host stands for and this machine has: `localhost` where there is no IPv6."""
+    """Return sockets listening on all addresses of the host that this machine has: `localhost` may lack IPv6."""
     found = await look_up(*address, timeout=CONNECT_WITHIN, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     missing: OSError | None = None
@@ -245,7 +245,7 @@ def _listening_socket(family: int, where: tuple[Any, ...]) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a crash leaves nothing that is in the way
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # despite connections left by a crash
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(where)

@@ -1,12 +1,12 @@
 """A connection that carries frames: an asyncio transport on top, a protocol of the real transport below.
 
-Above it looks like any other connection, TLS included, except that half-close works and that silence ends it. First
-it carries messages (`receive`, `send`: they decide what the connection is for), then, once `set_protocol` was
-called, a byte stream for that protocol.
+To the protocol above, it is a connection like any other, except that half-close works and that silence ends it. First
+it is in message mode (`receive`, `send`), in which its purpose is agreed; once `set_protocol` is called, it is a byte
+stream for that protocol.
 
-Rules: data handed to the protocol is a view that is valid during the call, and longer only if the protocol's peer
-keeps it queued (`read_buffer.py`); an end without EOF is a reset; whoever closes says EOF first. The real transport
-closes after BYE only: before, a ping that meets a closed socket would make the kernel throw away what is on its way.
+Rules: data passed to the protocol is a view, valid during the call, and longer only if the protocol's peer queues it
+(`read_buffer.py`); an end without EOF is a reset; a side sends EOF before closing. The real transport is closed only
+after BYE: otherwise, a ping to a closed socket would make the kernel drop data on its way.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from proxy_policies.reverse_tunnel.protocol.frames import (
 from proxy_policies.reverse_tunnel.transport import read_buffer
 from proxy_policies.reverse_tunnel.transport.transport_layer import TransportLayer
 
-MESSAGE_BUFFER = 1 << 12  # bytes read at once while talking: bounds what an unauthenticated peer can make us hold
-MAX_INBOX = 64  # frames that may wait to be received
-CHECKS_PER_INTERVAL = 4  # looks at the clock per heartbeat interval: how late a loss may be noticed
-REASON = 512  # bytes in which a peer may say why it breaks a stream off
-FLUSH = 3.0  # seconds a closing connection has to send its last frame
-UNDER_WAY = 1.0  # seconds after a close in which what comes was sent before the peer could know: a round trip, amply
-LINGER = 60.0  # seconds a stream that was closed here may go on there: Linux's tcp_fin_timeout
+MESSAGE_BUFFER = 1 << 12  # bytes read at once in message mode: limits the memory for an unauthenticated peer
+MAX_INBOX = 64  # frames waiting to be received
+CHECKS_PER_INTERVAL = 4  # checks per heartbeat interval: they determine how late a loss is detected
+REASON = 512  # bytes of a peer's reason for a reset
+FLUSH = 3.0  # seconds to send the last frame of a closing connection
+UNDER_WAY = 1.0  # seconds after a close in which data may have been sent before the peer knew: more than a round trip
+LINGER = 60.0  # seconds for which the peer may continue a stream that was closed here: Linux's tcp_fin_timeout
 
 
 class Framed(TransportLayer):
@@ -47,7 +47,7 @@ class Framed(TransportLayer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.reason = ""  # why it ended, when it was not a clean end
+        self.reason = ""  # why it ended, if by an error
         self._on_lost: Callable[[Framed], object] = lambda framed: None
         self._loop = asyncio.get_running_loop()
         self._parser = Parser()
@@ -62,7 +62,7 @@ class Framed(TransportLayer):
         self._next_beat: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
-    # The talk
+    # Message mode
 
     def send(self, *frames: bytes) -> None:
         """Write whole frames."""
@@ -71,7 +71,7 @@ class Framed(TransportLayer):
             self.lower.write(b"".join(frames))
 
     async def receive(self) -> Frame:
-        """Wait for the next frame that is neither PING nor part of a stream. Raises ConnectionError at the end."""
+        """Return the next frame that is neither PING nor part of a stream. Raise ConnectionError at the end."""
         while not self._inbox:
             if self._lost or self._protocol is not None:
                 raise ConnectionResetError(self.reason or "the connection ended")
@@ -83,13 +83,13 @@ class Framed(TransportLayer):
         return mail
 
     def when_lost(self, callback: Callable[[Framed], object]) -> None:
-        """Have this function called at the end, in place of any before; at once, if the end has come."""
+        """Set the function that is called at the end of the connection; if it has ended, call it at once."""
         self._on_lost = callback
         if self._lost:
             callback(self)
 
     def start_keepalive(self, interval: float, timeout: float) -> None:
-        """Ping after `interval` seconds of saying nothing; give up after `timeout` seconds of hearing nothing."""
+        """Ping after `interval` seconds without sending; close after `timeout` seconds without receiving."""
         now = self._loop.time()
         self._keepalive = Keepalive(interval, timeout, now, now, now)
         self._schedule_keepalive(interval)
@@ -115,7 +115,7 @@ class Framed(TransportLayer):
     # Below: the protocol of the real transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the real transport."""
+        """Set the real transport."""
         self.lower = transport
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -123,7 +123,7 @@ class Framed(TransportLayer):
         return read_buffer.view() if self._protocol is not None else read_buffer.view()[:MESSAGE_BUFFER]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Act on what came."""
+        """Handle received bytes."""
         self._received = True
         try:
             for kind, payload in self._parser.feed(read_buffer.view()[:nbytes]):
@@ -132,7 +132,7 @@ class Framed(TransportLayer):
             self.reset(str(error))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Notify the protocol, or the one who waits for a message."""
+        """Notify the protocol, or the caller of `receive`."""
         self._lost = True
         for timer in (self._next_beat, self._deadline):
             if timer is not None:
@@ -151,7 +151,7 @@ class Framed(TransportLayer):
             self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass its end on."""
+        """Pass the end of back-pressure on."""
         if self._protocol is not None:
             self._protocol.resume_writing()
 
@@ -175,16 +175,16 @@ class Framed(TransportLayer):
             raise FrameError(f"frame of type {kind} has no place here")
 
     def _refuse_late_data(self) -> None:
-        """Break off a stream that goes on after we have closed, as TCP does: not every sender reads an end of file."""
+        """Reset a stream that continues after we have closed, as TCP does: not every sender reads an end of file."""
         if self._loop.time() > self._closed_at + UNDER_WAY:
             self.reset("closed while bytes came")
 
     def _enqueue(self, kind: int, payload: bytes) -> None:
-        """Keep what comes; a stream that has begun waits outside for its protocol, however it is cut."""
+        """Queue a frame; once a stream has begun, stop reading until its protocol is set."""
         if kind == Kind.DATA and self._has_stream_begun():
             self._inbox[-1] = kind, bytes(self._inbox[-1][1]) + payload
         elif len(self._inbox) > 2 * MAX_INBOX:
-            raise FrameError("more frames than anybody asked for")
+            raise FrameError("too many frames waiting")
         else:
             self._inbox.append((kind, payload))
         if self._is_inbox_full():
@@ -217,7 +217,7 @@ class Framed(TransportLayer):
     # Above: the transport of a stream
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Become a byte stream, and give the protocol what came before it did."""
+        """Become a byte stream, and pass queued data to the protocol."""
         first = self._protocol is None
         self._protocol = protocol
         if not first:
@@ -225,7 +225,7 @@ class Framed(TransportLayer):
         if self._lost:
             self._loop.call_soon(self._protocol.connection_lost, ConnectionResetError(self.reason))
             return
-        self.resume_reading()  # what is in the inbox may have stopped it; the protocol may stop it again
+        self.resume_reading()  # the inbox may have stopped it; the protocol may stop it again
         try:
             while self._inbox:
                 self._take(*self._inbox.popleft())
@@ -258,7 +258,7 @@ class Framed(TransportLayer):
         self.write(b"".join(list_of_data))
 
     def can_write_eof(self) -> bool:
-        """Half-close is what frames are for."""
+        """Return True: frames provide half-close."""
         return True
 
     def write_eof(self) -> None:
@@ -270,7 +270,7 @@ class Framed(TransportLayer):
         self._maybe_close()
 
     def close(self) -> None:
-        """End the stream, and the connection as soon as the peer has everything. What it still says is dropped."""
+        """End the stream, and the connection once the peer has received everything; drop what it still sends."""
         if self.is_closing():
             return
         if self._protocol is None:
@@ -283,7 +283,7 @@ class Framed(TransportLayer):
             self._deadline = self._loop.call_later(LINGER, self.lower.abort)
 
     def reset(self, reason: str) -> None:
-        """Break the stream off, with the reason for the peer."""
+        """Reset the stream, sending the reason to the peer."""
         if self._is_over():
             return
         self.reason = self.reason or reason
@@ -325,7 +325,7 @@ class Framed(TransportLayer):
 
 
 def open_streams(transport: asyncio.Transport) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Make a framed connection, or what lies on it, asyncio's stream pair."""
+    """Return asyncio's stream pair for a framed connection, or for a layer on it."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=1 << 18, loop=loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)

@@ -1,4 +1,4 @@
-"""A stream that keeps to a rate: for those of this process, which no link paces."""
+"""A stream with a limited rate, for the streams of this process, which are not relayed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxy_policies.reverse_tunnel.transport.transport_relay import Pace
 
 
 class RateLimitedTransport(TransportLayer):
-    """Between a framed connection and its protocol: after what came or went, both rest as `pace` says."""
+    """A layer between a framed connection and its protocol, which pauses reading and writing as `pace` returns."""
 
     def __init__(self, lower: asyncio.Transport, pace: Pace) -> None:
         super().__init__()
@@ -19,13 +19,13 @@ class RateLimitedTransport(TransportLayer):
         self._pace = pace
         self._protocol: Any = None
         self._is_paused = False  # by the protocol
-        self._resting = 0  # reasons of ours not to read
-        self._full = 0  # reasons not to write
+        self._resting = 0  # number of our reasons not to read
+        self._full = 0  # number of reasons not to write
 
     # Below: the protocol of the framed connection
 
     def data_received(self, data: Bytes) -> None:
-        """Hand on what came, and read no more for a while."""
+        """Pass received data on, and pause reading."""
         self._protocol.data_received(data)
         if (rest := self._pace(len(data))) > 0:
             self._resting += 1
@@ -41,21 +41,21 @@ class RateLimitedTransport(TransportLayer):
             self.lower.resume_reading()
 
     def eof_received(self) -> bool:
-        """Hand the end of file on."""
+        """Pass the end of file on."""
         return bool(self._protocol.eof_received())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Hand the end on."""
+        """Pass the end of the connection on."""
         self._protocol.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Let the protocol write no more, for one more reason."""
+        """Add a reason for the protocol not to write."""
         self._full += 1
         if self._full == 1:
             self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        """Let it write again when no reason is left."""
+        """Remove a reason; without any, the protocol may write."""
         self._full -= 1
         if not self._full:
             self._protocol.resume_writing()
@@ -63,7 +63,7 @@ class RateLimitedTransport(TransportLayer):
     # Above: the transport of the protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Take the stream's protocol."""
+        """Set the stream's protocol."""
         self._protocol = protocol
         self.lower.set_protocol(self)
 
@@ -73,7 +73,7 @@ class RateLimitedTransport(TransportLayer):
         return protocol
 
     def write(self, data: Bytes) -> None:
-        """Write, and take no more for a while."""
+        """Write data, and pause writing."""
         self.lower.write(data)
         if (rest := self._pace(len(data))) > 0:
             self.pause_writing()
@@ -105,7 +105,7 @@ class RateLimitedTransport(TransportLayer):
         self.lower.pause_reading()
 
     def resume_reading(self) -> None:
-        """Receive again, once rested."""
+        """Receive again, after the pause."""
         self._is_paused = False
         self._read_on()
 

@@ -1,4 +1,4 @@
-"""A layer of a connection: a protocol to the transport below, a transport to the protocol above."""
+"""A layer of a connection: the protocol of the transport below, the transport of the protocol above."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 class TransportLayer(asyncio.Transport, asyncio.BufferedProtocol):
-    """What every layer hands on as it is: how much the transport below has still to send, and its end."""
+    """The methods that every layer forwards to the transport below: its write buffer, and its end."""
 
     lower: Any = None
 
     def eof_received(self) -> bool:
-        """Let the transport below close: an end there is the end."""
+        """Let the transport below close at its end of file."""
         return False
 
     def abort(self) -> None:

@@ -1,8 +1,8 @@
-"""Joins two asyncio transports both ways, by protocol callbacks: for connections that are no bare sockets.
+"""Relays between two asyncio transports, by protocol callbacks, for connections other than bare sockets.
 
-Every read is written on at once, from one shared buffer and uncopied as long as the far side keeps up. A far side that
-does not pauses the near side's reading: that is all the back-pressure there is. End of file passes on as half-close; a
-connection that breaks takes the other with it, as a reset: bare connections are to be given with `reset_on_close` set.
+Every read is written to the other side at once, from one shared buffer, without copying as long as that side keeps up;
+if it does not, reading is paused. An end of file is passed on as a half-close. If a connection fails, the other is
+reset: bare connections must have `reset_on_close` set.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from proxy_policies.reverse_tunnel.transport.framed import Framed
 from proxy_policies.socket_options import reset_on_close
 
 Pace = Callable[[int], float]
-"""Called with the size of what just came, returns for how many seconds to read no more."""
+"""Called with the size of received data; returns for how many seconds to pause reading."""
 
 Tap = Callable[[bool, Bytes], None]
-"""Shown what came, and whether it came from the first end; keeps a copy if anything."""
+"""Called with whether data is from the first end, and with the data, which it must copy to keep."""
 
 
 class Names(NamedTuple):
-    """What both ends, and whoever relays between them, are called where it is said by whom a session was broken."""
+    """The names of both ends, and of the relay, in error messages."""
 
     a: str = "the first end"
     b: str = "the second end"
@@ -43,16 +43,18 @@ async def relay_transports(
     tap: Tap | None = None,
     names: Names = Names(),  # noqa: B008 -- it cannot be changed
 ) -> ByteCounts:
-    """Relay between two transports until both directions have ended or a connection broke.
+    """Relay between two transports until both directions have ended, or a connection has failed.
 
-    Takes both over and closes them, on cancellation too. Never raises OSError: that is `ByteCounts.error`.
+    Close both, also if cancelled. Never raises OSError: see `ByteCounts.error`.
     """
     counts = counts or ByteCounts()
     ends = _Side(a, counts.add_up, pace, names.a), _Side(b, counts.add_down, pace, names.b)
     ends[0].far, ends[1].far = ends[1], ends[0]
     if tap is not None:
         ends[0].tap, ends[1].tap = functools.partial(tap, True), functools.partial(tap, False)
-    for end in sorted(ends, key=lambda end: isinstance(end.transport, Framed)):  # those that may hold bytes last
+    for end in sorted(
+        ends, key=lambda end: isinstance(end.transport, Framed)
+    ):  # framed ones last, as they may have queued bytes
         end.start()
     try:
         await asyncio.gather(*(end.lost for end in ends))
@@ -66,7 +68,7 @@ async def relay_transports(
 
 
 class _Side(asyncio.BufferedProtocol):
-    """One of the two connections. `far` is the other."""
+    """One of the two connections; `far` is the other."""
 
     far: _Side
     tap: Callable[[Bytes], None] | None = None
@@ -75,11 +77,11 @@ class _Side(asyncio.BufferedProtocol):
         self.transport, self._name = transport, name
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tally, self._pace = tally, pace
-        self._holds = 0  # reasons not to read
+        self._holds = 0  # number of reasons not to read
         self._ended = False
 
     def start(self) -> None:
-        """Take the transport over."""
+        """Set this as the transport's protocol."""
         self.transport.set_protocol(self)
         if self.transport.is_closing():
             self.connection_lost(ConnectionResetError("gone before it was linked"))
@@ -91,7 +93,7 @@ class _Side(asyncio.BufferedProtocol):
         return read_buffer.payload()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Pass on what a bare transport read."""
+        """Pass on data read by a bare transport."""
         far = self.far.transport
         if self.tap is not None:
             self.tap(read_buffer.view()[:nbytes])
@@ -102,7 +104,7 @@ class _Side(asyncio.BufferedProtocol):
         self._account(nbytes)
 
     def data_received(self, data: Bytes) -> None:
-        """Pass on what a framed transport read, into the thread's buffer too."""
+        """Pass on data read by a framed transport, also into the thread's buffer."""
         if self.tap is not None:
             self.tap(data)
         self.far.transport.write(data)
@@ -117,7 +119,7 @@ class _Side(asyncio.BufferedProtocol):
             asyncio.get_running_loop().call_later(rest, self.release)
 
     def eof_received(self) -> bool:
-        """Pass the half-close on, and stay open for what comes back."""
+        """Pass the half-close on, and stay open for the other direction."""
         if self._ended:
             return True
         self._ended = True
@@ -132,7 +134,7 @@ class _Side(asyncio.BufferedProtocol):
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take the far side along, unless both have ended as they should."""
+        """Reset the far side, unless both directions have ended regularly."""
         if not self.lost.done():
             clean = exc is None and self._ended and self.far._ended
             if clean and (sock := self.transport.get_extra_info("socket")) is not None:
@@ -140,13 +142,13 @@ class _Side(asyncio.BufferedProtocol):
             self.lost.set_result(None) if clean else self.lost.set_exception(self._broken(exc))
 
     def _broken(self, exc: Exception | None) -> Exception:
-        """Return an error that says who broke off: of a framed connection that is the peer's word."""
+        """Return the error with the side that failed; for a framed connection, with the peer's reason."""
         if isinstance(exc, OSError) and exc.errno is not None:
             return ConnectionResetError(broken_by(self._name, exc))
         return exc or ConnectionResetError(f"{self._name} closed the connection")
 
     def pause_writing(self) -> None:
-        """Read no more from the far side while this one is full."""
+        """Pause reading from the far side while this one's write buffer is full."""
         self.far.hold()
 
     def resume_writing(self) -> None:
@@ -154,19 +156,19 @@ class _Side(asyncio.BufferedProtocol):
         self.far.release()
 
     def hold(self) -> None:
-        """Stop reading, for one more reason."""
+        """Add a reason not to read."""
         self._holds += 1
         self.transport.pause_reading()
 
     def release(self) -> None:
-        """Read again when no reason is left."""
+        """Remove a reason; without any, read again."""
         self._holds -= 1
         spent = self._ended and not isinstance(self.transport, Framed)  # asyncio would read its end again
         if not self._holds and not spent and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def drop(self, reason: str) -> None:
-        """Break the connection off if it is still there."""
+        """Reset the connection, if it is still open."""
         if isinstance(self.transport, Framed):
             self.transport.reset(reason)
         else:

@@ -1,1 +1,1 @@
-"""Behind the firewall: dials home, and opens services for its clients."""
+"""The tunnel's end behind the firewall: connects to home, and opens services for its clients."""

@@ -20,7 +20,7 @@ with lazy_imports():
 
 
 class Work(TunnelEnd):
-    """Dials home, and offers services."""
+    """Connects to home, and offers services."""
 
     name = kind = "work"
     fast_paths = NO_OBJECTION
@@ -43,11 +43,11 @@ class Work(TunnelEnd):
 
     @cached_property
     def _work(self) -> work.Work:
-        """The end itself."""
+        """The work without mitmproxy, created when first used."""
         return work.Work()
 
     def configure(self, updated: set[str]) -> None:
-        """Take changed options up, unless home is to have a name that nothing certifies."""
+        """Apply changed options; reject a name for home without certificates, which prove it."""
         if self.work_home and self.work_home.name and self.work_tls in identity.UNCERTIFIED:
             reject(f"work_home names home {self.work_home.name}, which takes certificates; work_tls={self.work_tls}")
             return
@@ -55,19 +55,19 @@ class Work(TunnelEnd):
 
     @property
     def is_on(self) -> bool:
-        """Return whether there is a home to dial."""
+        """Return whether work_home is set."""
         return self.work_home is not None
 
     def credentials_options(self) -> tuple[str, str]:
-        """Return how home makes sure of us."""
+        """Return work_tls and work_secret."""
         return self.work_tls, self.work_secret
 
     def plaintext_address(self) -> Address | None:
-        """Return where home is."""
+        """Return home's address."""
         return self.work_home.address if self.work_home else None
 
     async def apply(self) -> None:
-        """Do what the options say."""
+        """Apply the options."""
         config = work.WorkConfig(
             self.work_home,
             self.credentials.name or self.work_name,
@@ -79,22 +79,22 @@ class Work(TunnelEnd):
         await self._work.apply(config)
 
     def renew(self, credentials: identity.Credentials) -> None:
-        """Show home another certificate of the same name."""
+        """Use a renewed certificate of the same name."""
         self._work.renew(credentials)
 
-    def doubts(self) -> Iterator[str]:
-        """Warn that no service is offered."""
+    def warnings(self) -> Iterator[str]:
+        """Return warnings that no service is offered."""
         if self.work_services and not self.is_on:
             yield "work_services is set and work_home is not: nothing is offered"
         elif not self.is_on and "home_listen" not in ctx.options:  # work's script alone
             yield "work_home is not set: nothing is offered; work --home HOST:PORT --service NAME=HOST:PORT"
 
     async def stop_beginning(self) -> None:
-        """Leave home, which sends clients elsewhere then."""
+        """Leave home, which then uses other works."""
         await self._work.leave()
 
     def is_serving(self) -> bool:
-        """Return whether a session with a service lives."""
+        """Return whether a session with a service is open."""
         return self._work.is_serving
 
     async def end(self) -> None:

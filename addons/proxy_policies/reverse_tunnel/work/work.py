@@ -1,6 +1,6 @@
-"""Work: dials home, and links what home asks for to its services. Links 1, 3, 4 and 5 of the six; no mitmproxy in here.
+"""Work: connects to home, and links data connections to services. Links 1, 3, 4 and 5 of the six.
 
-Work opens no port, and connects to nothing but home and the services that it offers.
+Work opens no port, and connects only to home and to the services that it offers. Does not import mitmproxy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from proxy_policies.addresses import Address, format_target
 from proxy_policies.background import Tasks
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.proxy_protocol import header
-from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, in_words, peer_digest, peer_name
+from proxy_policies.reverse_tunnel.identity import (
+    NO_CREDENTIALS,
+    Credentials,
+    Mode,
+    describe_failure,
+    peer_digest,
+    peer_name,
+)
 from proxy_policies.reverse_tunnel.limits import (
     HANDSHAKE_TIMEOUT,
     LINES_AT_ONCE,
@@ -54,12 +61,12 @@ logger = logging.getLogger(__name__)
 
 SESSION_ENDS = Names("home", "the service", "work")
 
-REPLACED_BACKOFF = 16  # failures in a row that a replaced work counts as: its twin has the place
+REPLACED_BACKOFF = 16  # the failures that being replaced counts as: another process has the name
 
 
 @dataclass(frozen=True)
 class WorkConfig:
-    """What the options say. `home` None: no work."""
+    """The options. If `home` is None, work is off."""
 
     home: HomeAt | None = None
     name: str = "work"
@@ -70,37 +77,37 @@ class WorkConfig:
 
     @property
     def command_listener(self) -> tuple[HomeAt | None, str, Credentials, float]:
-        """What home sees of it: when this changes, work has to connect anew."""
+        """The part that home depends on: if it changes, work must connect again."""
         return self.home, self.name, self.credentials, self.heartbeat
 
 
 @dataclass
 class Command:
-    """A command connection that stands."""
+    """An open command connection."""
 
     framed: Framed
     peer: Peer
     protocol: WorkProtocol
-    digest: bytes  # of home's certificate: data connections must meet the same
+    digest: bytes  # of home's certificate, which must be the same on data connections
 
 
 class Work:
-    """One work. `apply` starts it, changes it live, and with no `home` ends it."""
+    """One work. `apply` starts it, changes it while it runs, and without `home` ends it."""
 
     def __init__(self) -> None:
         self._config = WorkConfig()
         self._command: Command | None = None
         self._connecting, self._data = Tasks("work"), Tasks("work")
         self._trouble = ""  # why there is no command connection
-        self._logged: str | None = None  # what the log says of that
+        self._logged: str | None = None  # the last reason that was logged
         self._log, self._changes = ThrottledLog(logger), ThrottledLog(logger, LINES_AT_ONCE)
         self._instance = secrets.token_hex(8)
-        self._stood = -math.inf  # when a command connection stood last, in seconds of the loop's clock
-        self._short_lives = 0  # how many in a row have ended soon
-        self._sessions = 0  # that live
+        self._stood = -math.inf  # the last time of an open command connection, in seconds of the loop's clock
+        self._short_lives = 0  # successive short command connections
+        self._sessions = 0  # open ones
 
     async def apply(self, config: WorkConfig) -> None:
-        """Become what the options say; live sessions live on."""
+        """Apply the options; open sessions continue."""
         old, self._config = self._config, config
         if config.command_listener != old.command_listener:
             await self._connecting.cancel()
@@ -111,16 +118,16 @@ class Work:
             self._command.framed.send(encode(self._command.protocol.offer()))
 
     def renew(self, credentials: Credentials) -> None:
-        """Show another certificate of the same name from now on; connections that stand live on."""
+        """Use a renewed certificate of the same name from now on; open connections continue."""
         self._config = replace(self._config, credentials=credentials)
 
     async def leave(self) -> None:
-        """Leave home, which sends no client any more; live sessions live on."""
+        """Leave home, which then sends no more clients; open sessions continue."""
         await self._connecting.cancel()
 
     @property
     def is_serving(self) -> bool:
-        """Return whether a session lives."""
+        """Return whether a session is open."""
         return self._sessions > 0
 
     async def close(self) -> None:
@@ -130,7 +137,7 @@ class Work:
 
     @property
     def home(self) -> str:
-        """The name of the home that we are connected to; empty while we are not."""
+        """The name of the connected home; "" if not connected."""
         return self._command.peer.name if self._command else ""
 
     # The command connection
@@ -142,7 +149,7 @@ class Work:
             began = loop.time()
             try:
                 await self._connect(home)
-            except Exception as error:  # whatever it is: home is tried again, or nobody would come back
+            except Exception as error:  # after any error, try again
                 failures = 0 if self._stood > began else failures + 1
                 self._log_failure(home.address, error)
                 if _is_replaced(error):
@@ -150,14 +157,14 @@ class Work:
             await asyncio.sleep(retry_delay(failures, random.random(), loop.time() - self._stood))  # noqa: S311
 
     def _log_failure(self, home: Address, error: Exception) -> None:
-        """Log a change for the worse."""
-        self._trouble = trouble = in_words(error, connections.CONNECT_WITHIN)
+        """Log that home cannot be reached, if that or its reason is new."""
+        self._trouble = trouble = describe_failure(error, connections.CONNECT_WITHIN)
         line = f"work: no connection to home {format_target(*home[:2])}: {trouble}; trying again"
         if self._logged != trouble and self._changes.warning("no connection", line):
             self._logged = trouble
 
     def _log_connected(self, home: Address, command: Command) -> None:
-        """Log a change for the better."""
+        """Log that home is connected, if that is new."""
         self._trouble = ""
         offered = ", ".join(command.protocol.services) or "nothing"
         line = f"work: connected to home {command.peer.name} at {format_target(*home[:2])}, offers {offered}"
@@ -165,7 +172,7 @@ class Work:
             self._logged = ""
 
     async def _connect(self, home: HomeAt) -> None:
-        """Connect, and serve home's requests until the connection ends. Raises OSError, Refusal, ProtocolError."""
+        """Connect, and serve home's requests until the connection ends. Raise OSError, Refusal or ProtocolError."""
         framed = await connections.dial_framed(home.address, self._config.credentials)
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT):
@@ -192,7 +199,7 @@ class Work:
             self._take_note_of_end(began)
 
     def _take_note_of_end(self, began: float) -> None:
-        """Take note that a command connection stood; one soon ended after the other is as if none had."""
+        """Note the end of a command connection; several short ones count as failures."""
         now = asyncio.get_running_loop().time()
         self._short_lives = 0 if now - began >= STABLE_AFTER else self._short_lives + 1
         if self._short_lives <= SHORT_LIVES:
@@ -211,19 +218,19 @@ class Work:
         while said is not None:
             framed.send(encode(said))
             said = handshake.receive(await receive(framed))
-        if handshake.peer is None:  # for the type checker: there is nothing more to say
+        if handshake.peer is None:  # for the type checker
             raise ProtocolError("the handshake stopped")
         return Command(framed, handshake.peer, WorkProtocol(config.services, config.spares), digest)
 
     # Data connections
 
     async def _answer(self, home: Address, command: Command, request: Begin | Spare) -> None:
-        """Open the data connection that home asked for, and serve what comes over it."""
+        """Open a data connection that home requested, and serve it."""
         framed: Framed | None = None
         try:
             framed = await self._claim(home, command, request.token)
             await self._serve(framed, await _call(framed, request))
-        except Exception as error:  # whatever it is: home waits for an answer
+        except Exception as error:  # after any error, home needs an answer
             refusal = error if isinstance(error, Refusal) else _refusal(error)
             if framed is None:
                 command.framed.send(
@@ -246,13 +253,13 @@ class Work:
         return framed
 
     def _is_home_of(self, command: Command, framed: Framed) -> bool:
-        """Return whether it is the home that we are connected to, by name where one is certified: it may be renewed."""
+        """Return whether a connection is to the same home: by its certified name, as its certificate may be renewed."""
         if self._config.credentials.mode is Mode.CERTIFICATES:
             return peer_name(framed.lower) == command.peer.name
         return peer_digest(framed.lower) == command.digest
 
     async def _serve(self, framed: Framed, call: OpenRequest) -> None:
-        """Links 4 and 5."""
+        """Open the service, and link it: links 4 and 5."""
         try:
             transport = await self._open_service(call)
         except Refusal as refusal:
@@ -272,7 +279,7 @@ class Work:
         service = WorkProtocol(self._config.services, 0).service(call.service)
         try:
             transport = await connections.dial_bare(service.address)
-        except Exception as error:  # whatever it is, home gets a refusal
+        except Exception as error:  # after any error, home gets a refusal
             raise _refusal(error, format_target(*service.address[:2])) from None
         if service.proxy:
             transport.write(header.write(call.client, call.server))
@@ -280,7 +287,7 @@ class Work:
 
 
 def _refusal(error: Exception, whose: str = "work") -> Refusal:
-    """Return a refusal, as home understands it, for a service or for work itself."""
+    """Return the refusal for home from an error of a service, or of work itself."""
     if isinstance(error, TimeoutError):
         return Refusal(Reason.TIMEOUT, f"{whose} does not answer")
     return Refusal(Reason.REFUSED, f"{whose}: {tcp_connect.reason(error, None)}")
@@ -295,7 +302,7 @@ def _shown_client(call: OpenRequest) -> str:
 
 
 async def _call(framed: Framed, request: Begin | Spare) -> OpenRequest:
-    """Return what the client wants; on a spare connection, wait until there is one. Raises ConnectionError."""
+    """Return the client's request; on a spare connection, wait for it. Raise ConnectionError or ProtocolError."""
     asked = request if isinstance(request, Begin) else await receive(framed)
     if not isinstance(asked, Begin | Use):
         raise ProtocolError(f"{type(asked).__name__} on a spare data connection")
