@@ -152,7 +152,8 @@ def test_a_body_outside_the_captures_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     fields = write_entry(an_entry())
-    fields["response"]["content"]["_file"] = "../secret"
+    content = fields["response"]["content"] | {"_file": "../secret"}
+    fields["response"] = fields["response"] | {"content": content}  # what is written is shared
     (folder / "a.har").write_text(json.dumps({"log": {"entries": [fields]}}))
     capture = reader.open_capture(folder / "a.har")
     assert list(capture) == []

@@ -49,9 +49,9 @@ def skip_reason(entry: Entry) -> str:
     if entry.response.status < 200 and not is_conversation(entry.response):
         return "no answer was recorded"
     if entry.request.body.dropped:
-        return "its request body was too large to record"
+        return "its request body was not recorded, or not all of it"
     if entry.response.body.dropped:
-        return "its response body was too large to record"
+        return "its response body was not recorded, or not all of it"
     if entry.response.body.cut and not is_stream(entry.response):
         return f"its answer was broken off by the {entry.response.body.cut} when it was recorded"
     return "its request was broken off when it was recorded" if entry.request.body.cut else ""

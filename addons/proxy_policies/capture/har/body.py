@@ -81,11 +81,19 @@ def read_body(cursor: JsonCursor, fetch: Fetch | None = None) -> Body:
     return Body(
         content,
         wire=from_base64(wire["data"]) if wire.value is not None and wire["of"].text() == digest(content) else None,
-        dropped=int(cursor["_lost"].number(0)),
+        dropped=int(cursor["_lost"].number(0)) or _left_out(cursor),
         sha256=cursor["_sha256"].text(""),
         cut=cursor["_cut"].text(""),
         frame_times=tuple(item.number(0) for item in cursor["_frameTimes"]),
     )
+
+
+def _left_out(cursor: JsonCursor) -> int:
+    """Return the size of a body that is not in the file: browsers forget large ones, and some exports have none."""
+    if any(cursor[name].value is not None for name in ("text", "_file", "_data")):
+        return 0
+    size = cursor["size"].value
+    return int(size) if isinstance(size, int | float) and size > 0 else 0
 
 
 def _read_content(cursor: JsonCursor, fetch: Fetch | None) -> bytes:

@@ -77,11 +77,11 @@ def read_entry(value: Any, path: str, fetch: Fetch | None = None, problems: list
     """
     cursor = JsonCursor(value, path, problems)
     mapping = cursor.mapping()
-    response = _response(cursor["response"], fetch)
-    if response.status in BODILESS and cursor["_times"].value is None:
+    request, response = _request(cursor["request"], fetch), _response(cursor["response"], fetch)
+    if (response.status in BODILESS or request.method == "HEAD") and cursor["_times"].value is None:
         response = replace(response, body=Body())
     return Entry(
-        request=_request(cursor["request"], fetch),
+        request=request,
         response=response,
         times=_times(cursor),
         id=cursor["_id"].text(""),

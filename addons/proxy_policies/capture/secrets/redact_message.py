@@ -66,10 +66,10 @@ def _codec(content: bytes, mime: str) -> str:
 
 def unsearched(body: Body, headers: Headers) -> str:
     """Return why a body cannot be searched for secrets as a whole: `cut`, `coding`, `binary`; empty when it can."""
-    if body.dropped:
-        return "cut"
     if not body.content:
         return ""
+    if body.dropped:
+        return "cut"
     coding = header(headers, "content-encoding")
     if coding and body.wire in (None, body.content) and codings_of(coding) not in ([], ["identity"]):
         return "coding"
