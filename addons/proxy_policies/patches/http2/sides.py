@@ -23,17 +23,17 @@ from mitmproxy.proxy.layers.http._http2 import Http2Client, Http2Server, StreamS
 from proxy_policies import validity
 from proxy_policies.fields import RawFields
 from proxy_policies.http1.framing import InterimCount, is_interim
-from proxy_policies.http1.request_heads import name_of
 from proxy_policies.http1.sent_heads import SPLITS, error_response
 from proxy_policies.patch import Patch
+from proxy_policies.patches import http3
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http1.server import log_refusal
 from proxy_policies.patches.http2.graceful_shutdown import GracefulShutdown
 from proxy_policies.patches.http2.stream_errors import STREAM_WINDOW, PerStreamConnection
+from proxy_policies.patches.multiplexed_heads import lines_of, read_request
 from proxy_policies.validity import Invalid
 
 CONTINUE, SWITCHING_PROTOCOLS = 100, 101
-PSEUDO = (b":method", b":scheme", b":authority", b":path")
 
 
 class Streams(GracefulShutdown):
@@ -58,7 +58,7 @@ class Streams(GracefulShutdown):
         """Reject invalid trailers, and drop fields that may not be trailers."""
         if isinstance(event, h2.events.TrailersReceived) and self._strict:
             try:
-                event.headers = list(validity.without_forbidden_trailers(_lines(event)))
+                event.headers = list(validity.without_forbidden_trailers(lines_of(event)))
             except Invalid as error:
                 yield from self._break_off(event.stream_id, str(error))
                 return False
@@ -87,7 +87,7 @@ class Server(Streams, Http2Server):
         if not isinstance(event, h2.events.RequestReceived) or not self._strict:
             return (yield from super().handle_h2_event(event))
         try:
-            request = _read_request(_lines(event))
+            request = read_request(event, b"HTTP/2.0")
         except Invalid as error:
             yield from self._refuse(event, error)
             return False
@@ -132,10 +132,10 @@ class Client(Streams, Http2Client):
         if not isinstance(event, h2.events.InformationalResponseReceived | h2.events.ResponseReceived):
             return (yield from super().handle_h2_event(event))
         try:
-            status = _status(_lines(event))
+            status = _status(lines_of(event))
             if self._strict:
                 event.headers = _checked_response(
-                    _lines(event), status, not isinstance(event, h2.events.ResponseReceived)
+                    lines_of(event), status, not isinstance(event, h2.events.ResponseReceived)
                 )
             if is_interim(status):
                 self._interim[event.stream_id].add()
@@ -150,33 +150,6 @@ class Client(Streams, Http2Client):
             interim = http.Response(b"HTTP/2.0", status, b"", fields, None, None, time.time(), None)
             yield ReceiveHttp(ResponseHeaders(event.stream_id, interim, end_stream=False))
         return False
-
-
-def _lines(event: Any) -> RawFields:
-    return tuple((bytes(name), bytes(value)) for name, value in event.headers)
-
-
-def _read_request(lines: RawFields) -> http.Request:
-    """Read a request's head; h2 has rejected pseudo-fields that are repeated or misplaced."""
-    pseudo = {name: value for name, value in lines if name.startswith(b":")}
-    fields = tuple(line for line in lines if not line[0].startswith(b":"))
-    method, scheme, authority, path = (pseudo.get(name, b"") for name in PSEUDO)
-    validity.check_multiplexed(method, scheme, authority, path, fields)
-    host, port = validity.parse_authority(authority) if authority else (b"", 0)
-    return http.Request(
-        host=name_of(host),
-        port=validity.DEFAULT_PORTS[scheme] if port is None else port,
-        method=method,
-        scheme=scheme,
-        authority=authority,
-        path=path,
-        http_version=b"HTTP/2.0",
-        headers=http.Headers(validity.with_one_length(fields)),
-        content=None,
-        trailers=None,
-        timestamp_start=time.time(),
-        timestamp_end=None,
-    )
 
 
 def _status(lines: RawFields) -> int:
@@ -214,6 +187,7 @@ PATCHES = (
             "12.2.1": "c5e111bb9c6d3146cb8d45f7771e6e8564a4c5103dba06d58a0e7a6fcb507293",
             "12.3.1": "5a6d6f4e5bf1963ffa1f9da7fa3e607439f9fd38ba1525b507a2b2274661b8ca",
         },
+        companions=(http3.COMPANION,),
     ),
     Patch(
         owner=layers,

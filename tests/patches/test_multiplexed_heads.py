@@ -1,0 +1,23 @@
+"""The heads of requests over HTTP/2 and HTTP/3."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from proxy_policies.patches.multiplexed_heads import read_request
+from proxy_policies.validity import Invalid
+
+HEAD = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.test:8443"), (b":path", b"/x"), (b"n", b"v")]
+
+
+@pytest.mark.parametrize("version", [b"HTTP/2.0", b"HTTP/3"])
+def test_a_head_is_read(version: bytes) -> None:
+    request = read_request(SimpleNamespace(headers=HEAD), version)
+    assert (request.host, request.port, request.data.path) == ("a.test", 8443, b"/x")
+    assert (request.headers.fields, request.data.http_version) == (((b"n", b"v"),), version)
+
+
+@pytest.mark.parametrize("missing", HEAD[:4], ids=lambda line: line[0].decode())
+def test_a_head_without_a_pseudo_field(missing: tuple[bytes, bytes]) -> None:
+    with pytest.raises(Invalid):
+        read_request(SimpleNamespace(headers=[line for line in HEAD if line != missing]), b"HTTP/3")
