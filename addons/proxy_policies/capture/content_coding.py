@@ -15,14 +15,14 @@ from proxy_policies.capture.streams.arrivals import decode_partly
 from proxy_policies.decoding import codings_of
 
 MAX_CONTENT = 64 << 20
-"""Octets that the content of a body has at most where no option says so."""
+"""Maximum size of a body's content in bytes, unless an option sets another one."""
 
 
 def _zstd(data: bytes) -> bytes:
     return zstandard.ZstdCompressor().compress(data)
 
 
-def _same(data: bytes) -> bytes:
+def _identity(data: bytes) -> bytes:
     return data
 
 
@@ -31,7 +31,7 @@ def _gzip(data: bytes) -> bytes:
 
 
 ENCODERS: Mapping[str, Callable[[bytes], bytes]] = {
-    "identity": _same,
+    "identity": _identity,
     "gzip": _gzip,
     "x-gzip": _gzip,
     "deflate": zlib.compress,
@@ -41,7 +41,7 @@ ENCODERS: Mapping[str, Callable[[bytes], bytes]] = {
 
 
 def encode(content: bytes, content_encoding: str | None) -> bytes | None:
-    """Return the content with its codings applied, or None when one is unknown."""
+    """Return the content encoded; None if a coding is unknown."""
     if not content:
         return content
     for name in codings_of(content_encoding):
@@ -53,9 +53,9 @@ def encode(content: bytes, content_encoding: str | None) -> bytes | None:
 
 
 def from_wire(raw: bytes, headers: Headers, limit: int = MAX_CONTENT) -> Body:
-    """Return the body that was sent as `raw` with these fields; content of more than `limit` octets is not kept.
+    """Return the body that was sent as `raw` with these fields; content of more than `limit` bytes is dropped.
 
-    What is no such coding is content and wire in one, and so sent again as it came.
+    If it cannot be decoded, its content is the body as sent, which is sent again unchanged.
     """
     try:
         content = decoding.decode_all(raw, header(headers, "content-encoding"), limit)
@@ -67,18 +67,18 @@ def from_wire(raw: bytes, headers: Headers, limit: int = MAX_CONTENT) -> Body:
 
 
 def _undecoded(raw: bytes, headers: Headers) -> Body:
-    """Return a body whose codings cannot be undone; where we know none of that name, nothing would be applied again."""
+    """Return a body that cannot be decoded; without `wire`, known codings would be applied again."""
     names = codings_of(header(headers, "content-encoding"))
     return Body(raw, wire=raw if ENCODERS.keys() >= set(names) else None)
 
 
 def is_encoded(message: Request | Response) -> bool:
-    """Return whether decoding the body may take long, however little was sent."""
+    """Return whether a message has an encoded body, whose decoding may take long even if it is short."""
     return bool(message.body.content and header(message.headers, "content-encoding"))
 
 
 def decode_bodies(entry: Entry, limit: int) -> Entry:
-    """Return an entry with the content of its bodies, which are as they were sent."""
+    """Return an entry with its bodies, which are as sent, decoded."""
     if not any(is_encoded(message) for message in (entry.request, entry.response, entry.origin) if message is not None):
         return entry
     origin = decode_body(entry.origin, limit) if entry.origin is not None else None
@@ -87,18 +87,18 @@ def decode_bodies(entry: Entry, limit: int) -> Entry:
 
 
 def decode_body[Head: (Request, Response)](message: Head, limit: int) -> Head:
-    """Return a message with the content of its body, which is as it was sent; of one that was cut what can be read."""
+    """Return a message with its body, which is as sent, decoded; as far as possible if it is incomplete."""
     body = message.body
     if body.dropped or not is_encoded(message):
         return message
     decoded = from_wire(body.content, message.headers, limit)
     if body.cut and decoded.content == body.content:
-        decoded = _begun(decoded, header(message.headers, "content-encoding"), limit)
+        decoded = _partly_decoded(decoded, header(message.headers, "content-encoding"), limit)
     return replace(message, body=replace(decoded, cut=body.cut))
 
 
-def _begun(undecoded: Body, content_encoding: str | None, limit: int) -> Body:
-    """Return what can be read of a body that was cut."""
+def _partly_decoded(undecoded: Body, content_encoding: str | None, limit: int) -> Body:
+    """Return an incomplete body decoded as far as possible."""
     try:
         return Body(decode_partly(undecoded.content, content_encoding, limit), wire=undecoded.content)
     except ValueError:
@@ -106,7 +106,7 @@ def _begun(undecoded: Body, content_encoding: str | None, limit: int) -> Body:
 
 
 def to_wire(body: Body, headers: Headers) -> bytes:
-    """Return the octets to send: those recorded, or the content with its codings applied again."""
+    """Return the bytes to send: those recorded, or the content encoded again."""
     if body.wire is not None:
         return body.wire
     encoded = encode(body.content, header(headers, "content-encoding"))

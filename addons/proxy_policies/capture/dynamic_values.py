@@ -1,4 +1,4 @@
-"""Values that differ each time without meaning anything: identifiers, timestamps, random tokens."""
+"""Dynamic values, which differ each time without meaning: identifiers, timestamps, random tokens."""
 
 import re
 from collections.abc import Callable
@@ -18,12 +18,12 @@ _ANY = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _KINDS.
 _LONG = re.compile(r"(?<![\w<-])[\w-]{20,512}(?![\w>-])")
 _DIGIT = re.compile(r"\d")
 _FRACTION = re.compile(r"[.,]\d+")
-"""Of a second: Go, Java and Python leave its last zeros out."""
+"""The fraction of a second; Go, Java and Python omit its last zeros."""
 _HEX = re.compile(r"[0-9a-f]{16,128}|[0-9A-F]{16,128}")
 
 
 def kind_of(value: str) -> str:
-    """Return the kind of a value that is wholly dynamic (`uuid`, `time`, `token` …), else an empty text."""
+    """Return the kind of a dynamic value (`uuid`, `time`, `token` …); empty for any other text."""
     found = _ANY.fullmatch(value)
     if found is not None:
         return found.lastgroup or ""
@@ -31,24 +31,24 @@ def kind_of(value: str) -> str:
 
 
 def are_alike(one: str, other: str) -> bool:
-    """Return whether both values are of one kind that differs each time, secrets apart."""
+    """Return whether both values are dynamic and of one kind, but not secrets."""
     kinds = {kind_of(one), kind_of(other)}
     if len(kinds) == 1:
         (name,) = kinds
-        return name not in ("", "secret") and _are_written_alike(name, one, other)
+        return name not in ("", "secret") and _have_same_format(name, one, other)
     both_hex = all(_HEX.fullmatch(value) for value in (one, other))
-    return "hex" in kinds and both_hex and len(one) == len(other)  # of 2 000 of token_hex(8) one is digits alone
+    return "hex" in kinds and both_hex and len(one) == len(other)  # one in 2 000 of token_hex(8) has digits only
 
 
-def _are_written_alike(name: str, one: str, other: str) -> bool:
-    """Return whether two values of a kind are written in one way: milliseconds are no seconds, MD5 is no SHA-256."""
+def _have_same_format(name: str, one: str, other: str) -> bool:
+    """Return whether two values of a kind have the same format: not seconds and milliseconds, or MD5 and SHA-256."""
     if name == "token":
         return abs(LENGTHS.index(length_class(one)) - LENGTHS.index(length_class(other))) <= 1
-    return _form(name, one) == _form(name, other)
+    return _format(name, one) == _format(name, other)
 
 
-def _form(name: str, value: str) -> str:
-    """Return how a value is written, without what it says."""
+def _format(name: str, value: str) -> str:
+    """Return the format of a value, without its content."""
     if name == "uuid":
         return "" if value.strip("0-") else "nil"
     if name == "hex":
@@ -63,7 +63,7 @@ def has_time(value: object) -> bool:
 
 
 def spans(text: str) -> list[tuple[int, int]]:
-    """Return where dynamic values stand in a text."""
+    """Return the start and end of each dynamic value in a text."""
     found = [match.span() for match in _ANY.finditer(text)]
     long = [match.span() for match in _LONG.finditer(text) if is_random(match[0])]
     return sorted(found + [(start, end) for start, end in long if not any(start < e and s < end for s, e in found)])
@@ -75,18 +75,18 @@ def mask(text: str) -> str:
 
 
 def mask_plain(text: str) -> str:
-    """Return the text with each dynamic value but secrets replaced by its kind."""
-    return _masked(text, lambda found: found[0] if found.lastgroup == "secret" else _named(found))
+    """Return the text with each dynamic value, except secrets, replaced by its kind."""
+    return _masked(text, lambda found: found[0] if found.lastgroup == "secret" else _mask(found))
 
 
 def mask_kinds(text: str) -> str:
-    """Return the text with each dynamic value replaced by its kind, and each secret by what it is said to be."""
-    return _masked(text, lambda found: f"<secret{kind(found[0])}>" if found.lastgroup == "secret" else _named(found))
+    """Return the text with each dynamic value replaced by its kind, and each secret by that of its placeholder."""
+    return _masked(text, lambda found: f"<secret{kind(found[0])}>" if found.lastgroup == "secret" else _mask(found))
 
 
-def _named(found: re.Match[str]) -> str:
+def _mask(found: re.Match[str]) -> str:
     name = found.lastgroup or ""
-    return f"<{name} {_form(name, found[0])}>".replace(" >", ">")
+    return f"<{name} {_format(name, found[0])}>".replace(" >", ">")
 
 
 def _masked(text: str, replace: Callable[[re.Match[str]], str]) -> str:

@@ -2,4 +2,4 @@
 
 
 class CaptureError(ValueError):
-    """A capture that cannot be read or used; the text names the entry and the field, and says what was expected."""
+    """A capture cannot be read or used; the text has the entry and field, and what was expected."""

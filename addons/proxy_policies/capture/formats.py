@@ -1,4 +1,4 @@
-"""Reading captures of every kind: ours, foreign HARs, packed or not, cassettes of vcrpy, mitmproxy's flow files."""
+"""Reading captures of all kinds: ours, foreign HARs, also compressed, cassettes of vcrpy, mitmproxy's flow files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ from proxy_policies.option_files import require_file_or_folder
 
 
 def is_flow_file(path: Path) -> bool:
-    """Return whether it is a flow file: a netstring, which begins with a length and a colon."""
+    """Return whether a file is a flow file: it starts with a netstring, a length and a colon."""
     with path.open("rb") as file:
         length, colon, _ = file.read(16).partition(b":")
     return bool(colon) and length.isdigit()
@@ -40,21 +40,21 @@ def open_source(path: Path) -> Capture:
 def open_any(path: Path, problems: list[str] | None = None) -> tuple[dict[str, Any], Iterator[Entry]]:
     """Return the log object and the entries of a capture of any kind. Raises CaptureError and OSError.
 
-    `problems` has what was wrong with its entries once all are read.
+    Errors in entries are added to `problems` once all are read.
     """
     capture = open_source(path)
     return _with_format(capture.log), _read(capture, problems)
 
 
 def open_by_time(path: Path, problems: list[str]) -> tuple[dict[str, Any], Iterator[Entry]]:
-    """Return the same, with the entries by the time they were sent."""
+    """Return the log object and the entries sorted by the time of their requests. Raises CaptureError and OSError."""
     capture = open_source(path)
     return _with_format(capture.log), _by_time(capture, problems)
 
 
 def _by_time(capture: Capture, problems: list[str]) -> Iterator[Entry]:
     entries = EntryIndex(capture)
-    problems += _named(capture)
+    problems += _problems_of(capture)
     yield from map(entries.__getitem__, entries.by_time())
 
 
@@ -65,32 +65,32 @@ def newest_first(path: Path) -> Iterator[Entry]:
 
 
 def entry_values(path: Path) -> Iterator[Any] | None:
-    """Return the entries of a capture of ours as the JSON that they are; None for any other file."""
+    """Return the entries of a capture that we wrote as JSON values; None for any other file."""
     return framed_values(path) if open_source(path).framed else None
 
 
 def is_har(path: Path) -> bool:
-    """Return whether a file is a HAR that is written anew as what it is."""
+    """Return whether a file is an uncompressed HAR, which can be rewritten in place."""
     return open_source(path).read is None and not packed.is_packed(path)
 
 
 def _read(capture: Capture, problems: list[str] | None) -> Iterator[Entry]:
     yield from capture
     if problems is not None:
-        problems += _named(capture)
+        problems += _problems_of(capture)
 
 
-def _named(capture: Capture) -> list[str]:
+def _problems_of(capture: Capture) -> list[str]:
     return [f"{capture.path.name}: {problem}" for problem in capture.problems]
 
 
 def _with_format(log: dict[str, Any]) -> dict[str, Any]:
-    """Return a log object that says which fields of ours the entries have."""
+    """Return a log object with our version of the format, if it has none."""
     return {**log, "_capture": log.get("_capture") or new_log()["_capture"]}
 
 
 def same_key(logs: list[dict[str, Any]]) -> str:
-    """Return the key of captures that are to become one. Raises CaptureError when there are two."""
+    """Return the common key of captures, to merge them. Raises CaptureError if they have several."""
     keys = {str(log["_capture"].get("key", "")) for log in logs} - {""}
     if len(keys) > 1:
         raise CaptureError("the captures were redacted with different keys: the same secret has different placeholders")
@@ -98,7 +98,7 @@ def same_key(logs: list[dict[str, Any]]) -> str:
 
 
 def merged_log(logs: list[dict[str, Any]], log: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """Return the log object of captures that become one, and for each what those of its pages are called that clash."""
+    """Return the log object of merged captures, and for each capture the new names of pages whose ids clash."""
     pages: list[Any] = []
     renamed: list[dict[str, str]] = []
     for number, one in enumerate(logs, 1):

@@ -27,7 +27,7 @@ def compile_path(path: str) -> Path:
 
 
 def write(steps: Sequence[Step]) -> str:
-    """Return the path of these steps: `$.items[0]["odd name"]`."""
+    """Return the normalized path of these steps: `$.items[0]["odd name"]`."""
     return "$" + "".join(_write_step(step) for step in steps)
 
 
@@ -38,7 +38,7 @@ def _write_step(step: Step) -> str:
 
 
 def read(path: str) -> list[Step]:
-    """Return the steps of a path that `write` made. Raises ValueError."""
+    """Return the steps of a path written by `write`. Raises ValueError."""
     steps: list[Step] = []
     at = 1
     while at < len(path):
@@ -51,7 +51,7 @@ def read(path: str) -> list[Step]:
 
 
 def leaves(value: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], Any]]:
-    """Yield every value in a document that is neither an object nor a list, with its steps."""
+    """Yield the steps and the value of everything in a document that is neither an object nor a list."""
     if isinstance(value, dict):
         for name, item in value.items():
             yield from leaves(item, (*steps, name))
@@ -63,7 +63,7 @@ def leaves(value: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Ste
 
 
 def put(document: Any, steps: Sequence[Step], value: Any) -> bool:
-    """Set the value at these steps in the document itself; False when there is no such place."""
+    """Set the value at these steps of the document in place; return False if there is no such path."""
     inner = document
     try:
         for step in steps[:-1]:

@@ -1,4 +1,4 @@
-"""The locations of messages at which a value may stand that comes from elsewhere: cookies, tokens, ids.
+"""The locations of values in messages that may come from another message: cookies, tokens, ids.
 
 A location is named as `cookie:sid`, `json:$.user.id`, `input:csrf`, `query:page`, `form:csrf`, `header:x-token`,
 `path:2` (the third segment) or `location:…` (the same, of a redirect's URL).
@@ -20,7 +20,7 @@ from proxy_policies.capture.streams.frames import framing_of
 _TAG = re.compile(r"<(?:input|meta)\b[^>]*>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""\b(name|id|value|content)\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _LINK = re.compile(r"""\b(?:href|action|src)\s*=\s*["']([^"']*)["']""", re.IGNORECASE)
-NOT_CARRIED = frozenset(
+EXCLUDED_FIELDS = frozenset(
     [
         *(
             "host",
@@ -39,7 +39,7 @@ NOT_CARRIED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A location in a message, the last word of its name, and the value there as text."""
+    """A location in a message, the name of its value, and the value as text."""
 
     where: str
     name: str
@@ -47,9 +47,9 @@ class Location:
 
 
 def values_in_response(response: Response) -> Iterator[Location]:
-    """Yield the locations of a response: what it hands out."""
+    """Yield the locations of a response whose values a later request may send."""
     for name, value in response.headers:
-        yield from _handed_out(name.lower(), value)
+        yield from _response_field(name.lower(), value)
     parsed = parsed_body.parse(response.body, response.headers)
     if parsed.is_document:
         yield from _json(parsed.value)
@@ -57,14 +57,14 @@ def values_in_response(response: Response) -> Iterator[Location]:
         yield from _html(parsed.value)
 
 
-def _handed_out(name: str, value: str) -> Iterator[Location]:
+def _response_field(name: str, value: str) -> Iterator[Location]:
     if name == "set-cookie":
         cookie, _, text = value.partition(";")[0].partition("=")
         yield Location(f"cookie:{cookie.strip()}", cookie.strip(), text.strip())
     elif name == "location":
         for location in _url(value):
             yield replace(location, where=f"location:{location.where}")
-    elif name not in NOT_CARRIED:
+    elif name not in EXCLUDED_FIELDS:
         yield Location(f"header:{name}", name, value)
 
 
@@ -76,7 +76,7 @@ def _json(document: Any) -> Iterator[Location]:
 
 
 def _html(text: str) -> Iterator[Location]:
-    for tag in _TAG.finditer(text, 0, text.rfind(">") + 1):  # what does not end is not read to the end
+    for tag in _TAG.finditer(text, 0, text.rfind(">") + 1):  # an incomplete tag is skipped, in linear time
         found = {part[1].lower(): part[2] or part[3] or "" for part in _ATTRIBUTE.finditer(tag[0])}
         name = found.get("name") or found.get("id") or ""
         value = found.get("value") or found.get("content") or ""
@@ -100,10 +100,10 @@ def _url(url: str) -> Iterator[Location]:
 
 
 def values_in_request(request: Request) -> Iterator[Location]:
-    """Yield the locations of a request: what it hands back."""
+    """Yield the locations of a request whose values may be from an earlier response."""
     yield from _url(request.url)
     for name, value in request.headers:
-        yield from _handed_back(name.lower(), value)
+        yield from _request_field(name.lower(), value)
     parsed = parsed_body.parse(request.body, request.headers)
     if parsed.is_document:
         yield from _json(parsed.value)
@@ -111,7 +111,7 @@ def values_in_request(request: Request) -> Iterator[Location]:
         yield from (Location(f"form:{name}", name, value) for name, value in parsed.value)
 
 
-def _handed_back(name: str, value: str) -> Iterator[Location]:
+def _request_field(name: str, value: str) -> Iterator[Location]:
     if name == "cookie":
         for part in value.split(";"):
             cookie, equals, text = part.strip().partition("=")
@@ -119,12 +119,12 @@ def _handed_back(name: str, value: str) -> Iterator[Location]:
                 yield Location(f"cookie:{cookie}", cookie, text)
     elif name in ("authorization", "proxy-authorization"):
         yield Location(f"header:{name}", name, value.partition(" ")[2] or value)
-    elif name not in NOT_CARRIED:
+    elif name not in EXCLUDED_FIELDS:
         yield Location(f"header:{name}", name, value)
 
 
 def set_values(request: Request, values: Mapping[str, str]) -> Request:
-    """Return the request with other values at these locations; a location it does not have is passed over."""
+    """Return the request with new values at these locations; those that it does not have are ignored."""
     if not values:
         return request
     request = replace(request, url=_write_url(request.url, values), headers=_write_headers(request.headers, values))
@@ -184,36 +184,36 @@ def _write_body(request: Request, values: Mapping[str, str]) -> Body:
 
 
 def _write_stream(content: bytes, mime: str, document: Any, values: Mapping[str, str]) -> bytes:
-    """Replace the texts that stand at these locations, in every frame that has one of them."""
+    """Replace the texts at these locations, in each frame that contains them."""
     leaves = {f"json:{json_path.write(steps)}": value for steps, value in json_path.leaves(document)}
     texts = {leaves[where]: values[where] for where in values if isinstance(leaves.get(where), str)}
     framing = framing_of(content, mime)
 
-    def written(text: str) -> str:
+    def replaced(text: str) -> str:
         if text in texts:
             return texts[text]
         for old, new in texts.items():
             text = text.replace(json.dumps(old, ensure_ascii=False), json.dumps(new, ensure_ascii=False))
         return text
 
-    return content if framing is None or not texts else rewrite(content, framing, written)
+    return content if framing is None or not texts else rewrite(content, framing, replaced)
 
 
 def _write_json(text: str, values: Mapping[str, str]) -> str:
     document = json.loads(text)
     leaves = {f"json:{json_path.write(steps)}": (steps, value) for steps, value in json_path.leaves(document)}
-    hit = [where for where in values if where in leaves]
-    for where in hit:
+    found = [where for where in values if where in leaves]
+    for where in found:
         steps, old = leaves[where]
         new: Any = _integer(values[where]) if isinstance(old, int) else values[where]
         if not steps:
             return json.dumps(new)
         json_path.put(document, steps, new)
-    return json.dumps(document, ensure_ascii=False) if hit else text
+    return json.dumps(document, ensure_ascii=False) if found else text
 
 
 def _integer(text: str) -> int | str:
-    """Return the integer that a text is the JSON of; the text itself where it is none, as `007`."""
+    """Return a text as an integer if it is the JSON of one; else the text, as for `007`."""
     try:
         number = int(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Entries and mitmproxy's flows, in both directions."""
+"""Converting entries to mitmproxy's flows, and back."""
 
 import time
 import uuid
@@ -65,7 +65,7 @@ def request_of(request: http.Request, headers: Headers, body: Body) -> Request:
     """Return mitmproxy's request with the fields and body that the client sent."""
     whole, target = _url_of(request), request.data.path.decode("latin-1")
     return Request(
-        method=request.data.method.decode("latin-1"),  # its property writes it in capitals
+        method=request.data.method.decode("latin-1"),  # the property is in upper case
         url=whole,
         headers=headers,
         body=body,
@@ -76,7 +76,7 @@ def request_of(request: http.Request, headers: Headers, body: Body) -> Request:
 
 
 def _url_of(request: http.Request) -> str:
-    """Return the URL with an IPv6 address in brackets (RFC 3986 section 3.2.2), and no WebSocket's usual port."""
+    """Return the URL, an IPv6 address in brackets (RFC 3986 section 3.2.2), without the default port of WebSocket."""
     data = request.data
     if data.method.upper() == b"CONNECT":
         return _octets(f"{data.host}:{data.port}")
@@ -93,12 +93,12 @@ def _origin_of(scheme: str, host: str, port: int) -> str:
 
 
 def _octets(text: str) -> str:
-    """Return a text of mitmproxy's, which reads octets as UTF-8, as ours: a character for each octet."""
+    """Return a text of mitmproxy, which decodes bytes as UTF-8, as latin-1."""
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def _from_octets(text: str) -> bytes:
-    """Return the octets of a text of ours; one of a foreign HAR may have characters that stand for none."""
+    """Return the bytes of a latin-1 text; texts of foreign HARs with other characters are encoded as UTF-8."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -118,18 +118,18 @@ def response_of(response: http.Response, body: Body) -> Response:
 
 
 def times_of(flow: http.HTTPFlow) -> Times:
-    """Return when the flow's steps happened."""
-    answer = flow.response
+    """Return the times of the flow's steps."""
+    response = flow.response
     return Times(
         flow.request.timestamp_start,
         flow.request.timestamp_end,
-        answer.timestamp_start if answer else None,
-        answer.timestamp_end if answer else None,
+        response.timestamp_start if response else None,
+        response.timestamp_end if response else None,
     )
 
 
 def connection_info_of(flow: http.HTTPFlow) -> dict[str, Any]:
-    """Return the addresses and the TLS parameters of both connections, JSON-safe."""
+    """Return the addresses and the TLS parameters of both connections as a JSON value."""
     return _connection_info(_side_of(flow.client_conn), _side_of(flow.server_conn))
 
 
@@ -164,13 +164,13 @@ def messages_of(flow: http.HTTPFlow) -> tuple[WebSocketMessage, ...]:
 
 
 def _content(message: websocket.WebSocketMessage) -> bytes:
-    """Return what a message says; flow files of mitmproxy before 7 have texts there."""
+    """Return the content of a message, which is a text in flow files of mitmproxy before 7."""
     content: Any = message.content
     return content.encode("utf-8", "surrogateescape") if isinstance(content, str) else bytes(content)
 
 
 def entry_of(flow: http.HTTPFlow, request: Request, response: Response, origin: Response | None = None) -> Entry:
-    """Return the flow as an entry with these messages."""
+    """Return the flow as an entry with this request and response."""
     return Entry(
         request=request,
         response=response,
@@ -189,7 +189,7 @@ def entry_of(flow: http.HTTPFlow, request: Request, response: Response, origin: 
 
 
 def from_flow(flow: http.HTTPFlow) -> Entry:
-    """Return a flow that is over (read from a flow file) as an entry."""
+    """Return a finished flow as an entry."""
     headers = to_headers(flow.request.headers.fields)
     request = request_of(flow.request, headers, from_wire(flow.request.raw_content or b"", headers))
     response = Response(0)
@@ -207,44 +207,44 @@ def to_flow(entry: Entry) -> http.HTTPFlow:
     client = connection.Client(
         peername=("127.0.0.1", 0), sockname=("127.0.0.1", 0), timestamp_start=times.request_start
     )
-    made = http.HTTPFlow(client, connection.Server(address=(parts.hostname or "", port)))
-    made.id = entry.id or str(uuid.uuid4())
-    made.comment = entry.comment
-    made.request = to_request(entry.request, times)
+    converted = http.HTTPFlow(client, connection.Server(address=(parts.hostname or "", port)))
+    converted.id = entry.id or str(uuid.uuid4())
+    converted.comment = entry.comment
+    converted.request = to_request(entry.request, times)
     if entry.response.status:
-        made.response = to_response(entry.response, times)
+        converted.response = to_response(entry.response, times)
     if entry.error:
-        made.error = flow.Error(entry.error, times.request_start)
+        converted.error = flow.Error(entry.error, times.request_start)
     if entry.messages:
-        made.websocket = websocket.WebSocketData(messages=[_to_message(message) for message in entry.messages])
-        made.websocket.close_code = entry.close_code
-        made.websocket.close_reason = entry.close_reason
-        made.websocket.closed_by_client = entry.closed_by_client
-    made.metadata[trace.KEY] = [dict(note) for note in entry.trace]
-    return made
+        converted.websocket = websocket.WebSocketData(messages=[_to_message(message) for message in entry.messages])
+        converted.websocket.close_code = entry.close_code
+        converted.websocket.close_reason = entry.close_reason
+        converted.websocket.closed_by_client = entry.closed_by_client
+    converted.metadata[trace.KEY] = [dict(note) for note in entry.trace]
+    return converted
 
 
 def to_request(request: Request, times: Times | None = None) -> http.Request:
     """Return our request as mitmproxy's."""
     parts = urlsplit(request.url)
     origin = f"{parts.scheme}://{parts.netloc}"
-    made = http.Request.make("", origin)  # of a path it takes ASCII only
+    converted = http.Request.make("", origin)  # its path may be ASCII only
     if parts.scheme == "wss" and parts.port is None:
-        made.data.port = 443
-    made.data.method = _from_octets(request.method)
-    made.data.path = _from_octets(request.target or request.url[len(origin) :] or "/")
-    made.headers = from_headers(request.headers)
-    made.data.http_version = request.version.encode()
-    made.raw_content = to_wire(request.body, request.headers)
+        converted.data.port = 443
+    converted.data.method = _from_octets(request.method)
+    converted.data.path = _from_octets(request.target or request.url[len(origin) :] or "/")
+    converted.headers = from_headers(request.headers)
+    converted.data.http_version = request.version.encode()
+    converted.raw_content = to_wire(request.body, request.headers)
     if request.trailers:
-        made.trailers = from_headers(request.trailers)
+        converted.trailers = from_headers(request.trailers)
     if times is not None:
-        made.timestamp_start, made.timestamp_end = times.request_start, times.request_end
-    return made
+        converted.timestamp_start, converted.timestamp_end = times.request_start, times.request_end
+    return converted
 
 
 def to_response(response: Response, times: Times | None = None) -> http.Response:
-    """Return our response as mitmproxy's, with the octets that were on the wire."""
+    """Return our response as mitmproxy's, with the body as on the wire."""
     now = time.time()
     return http.Response(
         response.version.encode(),
@@ -273,7 +273,7 @@ def read_flow_file(path: Path) -> Iterator[Entry]:
 
 
 def write_flow_file(file: BinaryIO, entries: Iterator[Entry]) -> int:
-    """Write entries as a mitmproxy flow file and return how many. Raises CaptureError."""
+    """Write entries as a mitmproxy flow file, and return their number. Raises CaptureError."""
     writer = io.FlowWriter(file)
     count = 0
     for count, entry in enumerate(entries, 1):

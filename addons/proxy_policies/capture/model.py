@@ -1,8 +1,8 @@
-"""What a capture holds: exchanges as values.
+"""The entries of a capture as values.
 
 Header names and values are latin-1 strings (RFC 9110 section 5.5: a field value is octets), so that every
-byte a peer sent survives. A body is kept as the octets after its content codings are undone, and beside
-them the octets that were on the wire when those differ. Times are seconds since the epoch.
+byte that a peer sent is kept. A body is its decoded content and, if that differs, its bytes on the wire.
+Times are in seconds since the epoch.
 """
 
 import re
@@ -26,7 +26,7 @@ _PLAIN_URL = re.compile(
 
 @lru_cache(HEADS)
 def header(headers: Headers, name: str) -> str | None:
-    """Return the value of a field, its lines joined with a comma, or None."""
+    """Return the value of a field, its lines joined with commas; None if there is none."""
     name, length = name.lower(), len(name)
     lines = [value for key, value in headers if len(key) == length and key.lower() == name]
     return ", ".join(lines) if lines else None
@@ -34,7 +34,7 @@ def header(headers: Headers, name: str) -> str | None:
 
 @lru_cache(HEADS)
 def size_of(headers: Headers) -> int:
-    """Return the size of fields as HTTP/2 counts it: 32 more for each than its octets (RFC 9113 section 6.5.2)."""
+    """Return the size of fields in bytes, plus 32 for each (RFC 9113 section 6.5.2)."""
     return sum([len(name) + len(value) + 32 for name, value in headers])
 
 
@@ -58,7 +58,7 @@ def without(headers: Headers, *names: str) -> Headers:
 
 
 def media_type(headers: Headers) -> str:
-    """Return the media type in lower case, without its parameters; empty when there is none."""
+    """Return the media type in lower case, without parameters; empty if there is none."""
     return (header(headers, "content-type") or "").partition(";")[0].strip().lower()
 
 
@@ -66,10 +66,9 @@ def media_type(headers: Headers) -> str:
 class Body:
     """The content of a message.
 
-    `content` has its content codings undone; `wire` is what was sent when that differs. `dropped` is the
-    number of octets that were not kept (a body over the recorder's bound); `sha256` then names the whole.
-    `cut` says who broke it off, `client` or `server`; empty when it came whole. `frame_times` are of a stream:
-    when each of its frames had come, seconds since the epoch; two bodies are equal whenever they came.
+    `content` is decoded; `wire` is the body as sent, if that differs. `dropped` is the number of bytes of a
+    body that was too large to record; `sha256` is its hash then. `cut` is `client` or `server`, who broke it
+    off, or empty. `frame_times` are the times at which the frames of a stream had arrived; equality ignores them.
     """
 
     content: bytes = b""
@@ -85,7 +84,7 @@ NO_BODY = Body()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as the client sent it. `target` is the request target when it is not the URL's path and query."""
+    """A request as the client sent it. `target` is the request target, unless it is the URL's path and query."""
 
     method: str
     url: str
@@ -104,7 +103,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response. Status 0 means that none came."""
+    """A response. Status 0: none was received."""
 
     status: int
     reason: str = ""
@@ -133,7 +132,7 @@ class WebSocketMessage:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """When the exchange's steps happened; None for a step that did not."""
+    """The times of an exchange's steps; None for a step that did not happen."""
 
     request_start: float
     request_end: float | None = None
@@ -142,16 +141,17 @@ class Times:
 
     @property
     def seconds(self) -> float:
-        """From the first octet of the request to the last of the response."""
+        """The duration from the start of the request to the end of the response."""
         end = self.response_end or self.response_start or self.request_end or self.request_start
         return max(0.0, end - self.request_start)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One exchange. `origin` is what the origin sent, where a policy changed it on its way to the client.
+    """One exchange. `origin` is the origin's response, if a policy changed it for the client.
 
-    `connection_info` is JSON-safe: addresses and TLS of both sides. `extra` are fields of a foreign HAR that we carry.
+    `connection_info` has addresses and TLS parameters of both sides as JSON values, `extra` other fields of a foreign
+    HAR, which are kept.
     """
 
     request: Request

@@ -1,4 +1,4 @@
-"""Where the parts of a multipart body begin and end (RFC 2046, section 5.1; RFC 7578). Pure."""
+"""The boundary of a multipart body (RFC 2046, section 5.1; RFC 7578). Pure."""
 
 import re
 
@@ -8,12 +8,12 @@ _FORM = re.compile(rb"--([^\r\n]{1,200})\r?\ncontent-[^\r\n]{0,400}form-data;", 
 
 
 def is_form_data(content: bytes) -> bool:
-    """Return whether content is a multipart form, whatever it is called."""
+    """Return whether content is a multipart form, whatever its media type."""
     return b"form-data;" in content and _FORM.search(content) is not None
 
 
 def boundary_of(content: bytes, mime: str) -> bytes:
-    """Return the boundary that the media type says, or else the first line; empty when there is none."""
+    """Return the boundary of the media type, or else of the first line; empty if there is none."""
     found = _BOUNDARY.search(mime)
     named = (found[1] or found[2]).encode("utf-8", "replace") if found else b""
     if named and named in content:

@@ -12,7 +12,7 @@ with lazy_imports():
 
 
 def parse_rules(specs: Sequence[str]) -> rules.RedactionRules:
-    """Read `capture_redact`; raises ValueError."""
+    """Return `capture_redact` parsed. Raises ValueError."""
     return rules.parse_rules(specs)
 
 

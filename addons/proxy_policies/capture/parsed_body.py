@@ -1,4 +1,4 @@
-"""What kind of content a body is, and the content in a form that can be compared."""
+"""Bodies parsed by their kind of content, in order to compare them."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ class BodyKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A body's kind and value: a document, a form's pairs, a text; None for octets and nothing."""
+    """A body's kind and value: a JSON document, pairs of a form, or a text; None for binary and empty bodies."""
 
     kind: BodyKind
     value: Any = None
@@ -43,19 +43,19 @@ class Parsed:
         return self.kind in (BodyKind.JSON, BodyKind.STREAM)
 
     def canonical(self) -> Any:
-        """Return a JSON-safe form in which what means the same is the same: pairs sorted, octets hashed."""
+        """Return a JSON value that is equal for equivalent bodies: pairs are sorted, binary data hashed."""
         if self.kind is BodyKind.FORM:
             return sorted(self.value)
         return _digits(self.sha256) if self.kind is BodyKind.BYTES else self.value
 
 
 def _digits(sha256: str) -> str:
-    """Return a hash that nobody takes for a value that differs each time: other octets are other octets."""
+    """Return a hash as a decimal number, which is not masked as a dynamic value."""
     return f"octets {int(sha256, 16)}"
 
 
 def parse(body: Body, headers: Headers) -> Parsed:
-    """Parse a body by its media type, or by its looks when that says nothing."""
+    """Return a body parsed by its media type, or without one by its content."""
     content_type = header(headers, "content-type") or ""
     framing = None if body.dropped else framing_of(body.content, content_type)
     if framing is not None and (body.content or body.cut):
@@ -67,11 +67,11 @@ def parse(body: Body, headers: Headers) -> Parsed:
         return Parsed(BodyKind.MULTIPART, _parts(body.content, content_type))
     text = None if body.dropped else as_text(body.content, content_type)
     if text is None or (mime and mime.startswith(("image/", "video/", "audio/", "font/")) and "svg" not in mime):
-        return _octets(body)
+        return _binary(body)
     return _text(text, mime)
 
 
-def _octets(body: Body) -> Parsed:
+def _binary(body: Body) -> Parsed:
     digest = body.sha256 or hashlib.sha256(body.content).hexdigest()
     return Parsed(BodyKind.BYTES, None, len(body.content) + body.dropped, digest)
 
@@ -94,10 +94,7 @@ _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 
 
 def _parts(content: bytes, content_type: str) -> list[list[str]]:
-    """Return the parts of a multipart body: each its name, its head and its text, or the hash of its octets.
-
-    Their boundary differs every time (RFC 2046 section 5.1).
-    """
+    """Return the parts of a multipart body: name, head, and text or hash. The boundary is left out, as it is random."""
     boundary = boundary_of(content, content_type)
     if not boundary:
         return [["", "", _content_of(content)]]

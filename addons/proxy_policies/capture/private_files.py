@@ -1,4 +1,4 @@
-"""Files and folders for their owner only: what was captured is nobody else's business."""
+"""Files and folders that only their owner can access, as captures are private."""
 
 import contextlib
 import errno
@@ -12,7 +12,7 @@ NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
 def make_folder(folder: Path, is_ours: bool = False) -> None:
-    """Make a folder and those it is in; one that is there already is closed to others when it is ours alone.
+    """Make a folder and its parents; if it exists and `is_ours`, remove the rights of others.
 
     Raises OSError.
     """
@@ -24,9 +24,9 @@ def make_folder(folder: Path, is_ours: bool = False) -> None:
 
 
 def close_to_others(path: "Path | int") -> None:
-    """Take rights away from all but the owner, on a path or an open file that was there before; keep those it has not.
+    """Remove the rights of all but the owner from a path or an open file; the owner's are unchanged.
 
-    What belongs to somebody else stays as it is, and so do devices and pipes, which are for everybody.
+    Files of other users, devices and pipes are left alone.
     """
     with contextlib.suppress(OSError):
         mode = os.stat(path).st_mode
@@ -35,18 +35,18 @@ def close_to_others(path: "Path | int") -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file beside, then rename it into place: it is there whole or not at all. Raises OSError."""
+    """Write a file atomically: to a temporary one, which is renamed. Raises OSError."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file as `write_text` does."""
+    """Write a file as `write_text` does. Raises OSError."""
     with draft_of(path) as draft, os.fdopen(os.open(draft, NEW, FILE), "wb") as file:
         file.write(data)
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
-    """Write a file as `write_text` does, as its pieces are made; what UTF-8 has not is a question mark in it."""
+    """Write a file as `write_text` does, piece by piece; lone surrogates become question marks. Raises OSError."""
     with (
         draft_of(path) as draft,
         os.fdopen(os.open(draft, NEW, FILE), "w", encoding="utf-8", errors="replace", newline="") as file,
@@ -56,7 +56,7 @@ def write_pieces(path: Path, pieces: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def draft_of(path: Path) -> Iterator[Path]:
-    """Give where to write, beside, what then takes the place of a file; nothing is left of it after an error.
+    """Yield the path of a temporary file, which replaces the file at the end, or is deleted after an error.
 
     Raises OSError.
     """
@@ -70,13 +70,13 @@ def draft_of(path: Path) -> Iterator[Path]:
 
 
 def require_file(path: Path) -> None:
-    """Raise OSError where there is a folder, a pipe or a device."""
+    """Raise OSError if the path is a folder, a pipe or a device."""
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def require_replaceable(path: Path) -> None:
-    """Raise OSError unless a file can be put there: a folder, a pipe or a device that is there is left alone."""
+    """Raise OSError unless a regular file can be written or replaced at the path."""
     require_file(path)
     folder = path.absolute().parent
     if not folder.is_dir():

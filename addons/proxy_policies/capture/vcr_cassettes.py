@@ -1,6 +1,6 @@
 """Cassettes of vcrpy and pytest-recording, in YAML or JSON, as entries.
 
-They have no times: entries are a second apart, in their order.
+They have no times: entries get one second each, in order.
 """
 
 import base64
@@ -15,11 +15,11 @@ from proxy_policies.capture.har.other_formats import what_it_is
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times
 
 _BEGINNINGS = (b"interactions:", b"version:", b"---", b"#")
-SHOWN_ERROR = 120
+MAX_ERROR = 120  # characters
 
 
 def is_cassette(path: Path) -> bool:
-    """Return whether it is a cassette: YAML of their first words, or JSON with `interactions`."""
+    """Return whether a file is a cassette, by its first bytes: YAML as vcrpy writes it, or JSON with `interactions`."""
     with path.open("rb") as file:
         head = file.read(4096).lstrip()
     if head.startswith(b"{"):
@@ -28,7 +28,7 @@ def is_cassette(path: Path) -> bool:
 
 
 def read_cassette(path: Path, problems: list[str]) -> Iterator[Entry]:
-    """Yield the interactions of a cassette; those that are wrong are named in `problems` and left out.
+    """Yield the interactions of a cassette; invalid ones are skipped, with an error in `problems`.
 
     Raises OSError and CaptureError.
     """
@@ -56,27 +56,27 @@ def _document(path: Path) -> Any:
     except RecursionError:
         raise CaptureError(f"{path}: not a cassette: nested too deeply") from None
     except (ValueError, YAMLError) as error:
-        why = " ".join(str(error).split())[:SHOWN_ERROR]
-        raise CaptureError(f"{path}: not a cassette, or cut off: {why}") from None
+        reason = " ".join(str(error).split())[:MAX_ERROR]
+        raise CaptureError(f"{path}: not a cassette, or cut off: {reason}") from None
 
 
 def _entry(number: int, interaction: dict[str, Any]) -> Entry:
-    asked, answered = interaction["request"], interaction["response"]
-    uri = str(asked["uri"])
+    request, response = interaction["request"], interaction["response"]
+    uri = str(request["uri"])
     if "://" not in uri:
         raise ValueError(f"{uri[:80]!r} is not an absolute URL")
-    request_headers, response_headers = _headers(asked.get("headers")), _headers(answered.get("headers"))
-    body = from_wire(_octets(asked.get("body")), request_headers)
-    status = answered["status"]
+    request_headers, response_headers = _headers(request.get("headers")), _headers(response.get("headers"))
+    body = from_wire(_octets(request.get("body")), request_headers)
+    status = response["status"]
     code, reason = (status["code"], status.get("message")) if isinstance(status, dict) else (status, "")
-    content = _response_body(answered, response_headers)
-    response = Response(int(code), str(reason or ""), response_headers, content)
-    return Entry(Request(str(asked["method"]), uri, request_headers, body), response, Times(float(number)))
+    content = _response_body(response, response_headers)
+    recorded = Response(int(code), str(reason or ""), response_headers, content)
+    return Entry(Request(str(request["method"]), uri, request_headers, body), recorded, Times(float(number)))
 
 
-def _response_body(answered: dict[str, Any], headers: Headers) -> Body:
-    """Return the body; where vcrpy has undone its coding (decode_compressed_response) the field tells of one still."""
-    raw = _octets(answered.get("body"))
+def _response_body(response: dict[str, Any], headers: Headers) -> Body:
+    """Return the body; vcrpy may have decoded it without removing Content-Encoding (decode_compressed_response)."""
+    raw = _octets(response.get("body"))
     body = from_wire(raw, headers)
     return Body(raw) if body.content == raw else body
 
@@ -91,7 +91,7 @@ def _headers(value: Any) -> Headers:
 
 
 def _octets(body: Any) -> bytes:
-    """Return the octets of a body: a text, octets, or an object with `string` or `base64_string`."""
+    """Return a body as bytes: a text, bytes, or an object with `string` or `base64_string`."""
     if isinstance(body, dict):
         if "base64_string" in body:
             return base64.b64decode(body["base64_string"])
