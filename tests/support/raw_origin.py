@@ -6,6 +6,7 @@ import struct
 import time
 
 from tests.support.socket_server import SocketServer
+from tests.support.sockets import wait_until_read
 
 
 class RawOrigin(SocketServer):
@@ -45,7 +46,7 @@ class RawOrigin(SocketServer):
         if not self.resets:
             sock.shutdown(socket.SHUT_WR)
             return
-        time.sleep(0.1)  # what was sent is read first: a reset overtakes it
+        wait_until_read(sock)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 

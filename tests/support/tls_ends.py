@@ -3,7 +3,8 @@
 import contextlib
 import socket
 import ssl
-import time
+
+from tests.support.sockets import wait_until_read
 
 
 class TlsEnd:
@@ -61,7 +62,7 @@ class TlsEnd:
         data = self._outgoing.read()
         if data and self._alone:
             self.sock.sendall(data[: self._alone])
-            time.sleep(0.1)  # the point: they are read before the rest comes
+            wait_until_read(self.sock)  # the point: before the rest comes
             data, self._alone = data[self._alone :], 0
         if data:
             self.sock.sendall(data)

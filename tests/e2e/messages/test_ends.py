@@ -14,6 +14,7 @@ import trustme
 from tests.support.mitmdump import LANES, Mitmdump
 from tests.support.openings import connect, socks5, trusting_anyone
 from tests.support.socket_server import SocketServer
+from tests.support.sockets import wait_until_read
 from tests.support.tls_ends import TlsEnd, read_to_end
 from tests.support.waiting import free_port, wait_until
 
@@ -65,8 +66,9 @@ class EndingOrigin(SocketServer):
         if path == b"kept":
             self._heard.append((target, read_to_end(end)[1]))
         elif b"cut" in path:
-            time.sleep(0.1)  # what was sent is read first: a reset overtakes it
-            reset(end)
+            sock = end.sock if isinstance(end, TlsEnd) else end
+            wait_until_read(sock)
+            reset(sock)
         elif isinstance(end, TlsEnd):
             end.end_sending(with_fin=True)
         else:
@@ -98,9 +100,8 @@ def read_until(end: End, data: bytes, until: bytes) -> bytes:
     return data
 
 
-def reset(end: End) -> None:
+def reset(sock: socket.socket) -> None:
     """Break a connection off."""
-    sock = end.sock if isinstance(end, TlsEnd) else end
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     sock.close()
 

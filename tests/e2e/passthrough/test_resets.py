@@ -6,12 +6,12 @@ import contextlib
 import signal
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.mitmdump import Mitmdump
+from tests.support.sockets import wait_until_read
 from tests.support.tunnel import Pair
 from tests.support.waiting import wait_until
 
@@ -160,7 +160,7 @@ def test_flows_of_bytes(mitmdump: Callable[..., Mitmdump], listener: socket.sock
         talk(client, server)
         broken, other = (client, server) if breaks == "client" else (server, client)
         broken.sendall(b"last words")
-        time.sleep(0.1)  # in which they are read
+        wait_until_read(broken)
         reset(broken)
         assert (breaks, end_of(other)) == (breaks, "reset")
 
