@@ -51,6 +51,15 @@ def test_what_is_broken_is_refused(broken: bytes) -> None:
         read([broken])
 
 
+@pytest.mark.parametrize("trailers", [b"X : a\r\n", b"X: a\r\n b\r\n", b"Y: a\r\nX\t: b\r\n"])
+def test_trailers_are_corrected_in_responses_only(trailers: bytes) -> None:
+    body = ReceiveBuffer()
+    body += b"0\r\n" + trailers + b"\r\n"
+    with pytest.raises(Invalid):
+        ChunkedReader(is_request=True)(body)
+    assert read([b"0\r\n" + trailers + b"\r\n"])[1].trailers
+
+
 def test_an_end_of_file_is_no_end() -> None:
     with pytest.raises(h11.RemoteProtocolError):
         ChunkedReader().read_eof()

@@ -24,10 +24,14 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:[ \t]*+;[\t -~\x80-\xff]*+|[ 
 
 
 class ChunkedReader:
-    """Reads one body. `trailers` are set once it has ended. Raises h11.RemoteProtocolError or Invalid."""
+    """Reads one body. `trailers` are set once it has ended. Raises h11.RemoteProtocolError or Invalid.
 
-    def __init__(self) -> None:
+    As in heads, folded lines and blanks before a colon are corrected in responses only (RFC 9112, sections 5.1, 5.2).
+    """
+
+    def __init__(self, *, is_request: bool = False) -> None:
         self.trailers: RawFields = ()
+        self._is_request = is_request
         self._left = 0  # bytes left of the chunk
         self._line_end = b""  # required before the next chunk
         self._is_last = False
@@ -82,7 +86,8 @@ class ChunkedReader:
         if lines is None:
             return None
         _check_size(sum(map(len, lines)))
-        fields = validity.parse_fields(validity.unfolded(bytes(line) for line in lines))
+        plain = [bytes(line) for line in lines]
+        fields = validity.parse_fields(plain if self._is_request else validity.unfolded(plain))
         self.trailers = validity.without_forbidden_trailers(fields)
         return h11.EndOfMessage()
 

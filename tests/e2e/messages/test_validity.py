@@ -87,6 +87,13 @@ BAD = [
             b",",
         )
     ),
+    *(
+        Bad(
+            f"trailer {trailer!r}",
+            b"POST {BASE}/ HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + trailer + b"\r\n\r\n",
+        )
+        for trailer in (b"X : a", b"X: a\r\n b")
+    ),
     Bad(
         "trailer with a control",
         b"POST {BASE}/ HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: a\x01\r\n\r\n",

@@ -24,7 +24,7 @@ class Bodies(Http1Connection):
 
     def begin_body(self, size: int | None) -> None:
         """Read a body of `size` bytes next; None: a chunked body, -1: up to the end of the connection."""
-        self.body_reader = _reader(size)  # type: ignore[assignment]  # a reader of ours
+        self.body_reader = _reader(size, isinstance(self, Http1Server))  # type: ignore[assignment]  # a reader of ours
         self.state = self.read_body
 
     def read_body(self, event: events.Event) -> CommandGenerator[None]:
@@ -84,7 +84,7 @@ def _say_plainly(message: http.Message | None) -> None:
         message.headers["connection"] = "keep-alive" if goes_on else "close"
 
 
-def _reader(size: int | None) -> ChunkedReader | ContentLengthReader | Http10Reader:
+def _reader(size: int | None, is_request: bool) -> ChunkedReader | ContentLengthReader | Http10Reader:
     if size is None:
-        return ChunkedReader()
+        return ChunkedReader(is_request=is_request)
     return Http10Reader() if size < 0 else ContentLengthReader(size)
