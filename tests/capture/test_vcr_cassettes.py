@@ -73,6 +73,16 @@ def test_json_is_read(tmp_path: Path) -> None:
     assert entry.response.body.content == b"hi"
 
 
+def test_an_older_cassette_of_httpx_is_read(tmp_path: Path) -> None:
+    answered = {"status_code": 201, "http_version": "HTTP/1.1", "headers": [["a", "b"]], "content": "hi"}
+    asked = {"method": "GET", "uri": "http://a.test/", "headers": {}, "body": ""}
+    path = write(tmp_path, json.dumps({"interactions": [{"request": asked, "response": answered}]}))
+    ((entry,), problems) = read(path)
+    assert problems == []
+    assert (entry.response.status, entry.response.headers) == (201, (("a", "b"),))
+    assert entry.response.body.content == b"hi"
+
+
 def test_a_packed_body_is_unpacked_and_one_that_was_already_is_left(tmp_path: Path) -> None:
     fields = {"Content-Encoding": ["gzip"]}
     packed = YAML.replace("!!binary iVBORw0KGgo=", "plain").replace("image/png", "image/png, content-encoding: gzip")

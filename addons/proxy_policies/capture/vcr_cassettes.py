@@ -67,7 +67,7 @@ def _entry(number: int, interaction: dict[str, Any]) -> Entry:
         raise ValueError(f"{uri[:80]!r} is not an absolute URL")
     request_headers, response_headers = _headers(request.get("headers")), _headers(response.get("headers"))
     body = from_wire(_octets(request.get("body")), request_headers)
-    status = response["status"]
+    status = response["status"] if "status" in response else response["status_code"]
     code, reason = (status["code"], status.get("message")) if isinstance(status, dict) else (status, "")
     content = _response_body(response, response_headers)
     recorded = Response(int(code), str(reason or ""), response_headers, content)
@@ -76,14 +76,14 @@ def _entry(number: int, interaction: dict[str, Any]) -> Entry:
 
 def _response_body(response: dict[str, Any], headers: Headers) -> Body:
     """Return the body; vcrpy may have decoded it without removing Content-Encoding (decode_compressed_response)."""
-    raw = _octets(response.get("body"))
+    raw = _octets(response["body"] if "body" in response else response.get("content"))  # `content`: httpx, up to 5
     body = from_wire(raw, headers)
     return Body(raw) if body.content == raw else body
 
 
 def _headers(value: Any) -> Headers:
     fields = []
-    for name, values in (value or {}).items():
+    for name, values in value.items() if isinstance(value, dict) else value or ():
         for text in values if isinstance(values, list) else [values]:
             decoded = text.decode("latin-1") if isinstance(text, bytes) else str(text)
             fields.append((str(name), decoded))

@@ -67,6 +67,7 @@ def test_an_imperfect_entry_is_read_as_far_as_it_goes(value: Any, content: bytes
 LEFT_OUT = {
     "data": (entry(request={"url": "data:text/plain,a"}), "not a URL of HTTP: 'data:text/plain,a'"),
     "blob": (entry(request={"url": "blob:http://a.test/1"}), "not a URL of HTTP"),
+    "tunnel": (entry(request={"method": "CONNECT", "url": "http://a.test:443"}), "CONNECT opens a tunnel"),
     "about": (entry(request={"url": "about:blank"}), "not a URL of HTTP"),
     "a port that is none": (entry(request={"url": "http://a.test:99999/"}), "not a URL: 'http://a.test:99999/'"),
     "relative": (entry(request={"url": "/x"}), "not an absolute URL: '/x'"),

@@ -224,6 +224,8 @@ def _method(cursor: JsonCursor) -> str:
     method = cursor.text()
     if cursor.problems is not None and not _TOKEN.fullmatch(method):
         raise cursor.wrong(f"not a method: {method[:40]!r}")
+    if cursor.problems is not None and method == "CONNECT":  # Fiddler writes one for each HTTPS connection
+        raise cursor.wrong("CONNECT opens a tunnel, and is no exchange")
     return method
 
 
