@@ -44,6 +44,12 @@ def test_words_for_tls() -> None:
         assert "_ssl.c" not in tcp_connect.reason(error, 3)
 
 
+def test_the_empty_name_is_nobody() -> None:
+    """Not this machine, as to getaddrinfo(3)."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(socket.gaierror):
+        asyncio.run(tcp_connect.connect("", listener.getsockname()[1]))
+
+
 @pytest.fixture
 def silent() -> Iterator[tuple[str, int]]:
     """An address that answers no connect: its queue of unaccepted connections is full."""

@@ -39,6 +39,8 @@ async def connect(
 
 
 async def _connect(host: str, port: int, timeout: float | None, local_addr: tuple[Any, ...] | None) -> socket.socket:
+    if not host:  # getaddrinfo(3) takes it for this machine
+        raise socket.gaierror(socket.EAI_NONAME, "no host")
     if local_addr is None and "%" not in host and is_address(host):
         return await _connect_to(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port))
     found = await look_up(host, port, timeout=timeout)
