@@ -90,7 +90,7 @@ class KnownSecrets:
                 self._put(pair)
 
     def _put(self, pair: Pair) -> None:
-        if border := next(_borders(pair[0]), ""):
+        if border := _first_border(pair[0]):
             self._by_border.setdefault(border, set()).add(pair)
             return
         self._without_border.add(pair)
@@ -98,7 +98,7 @@ class KnownSecrets:
             self._by_anchor.setdefault(anchor, set()).add(pair)
 
     def _take(self, pair: Pair) -> None:
-        if border := next(_borders(pair[0]), ""):
+        if border := _first_border(pair[0]):
             _discard(self._by_border, border, pair)
             return
         self._without_border.discard(pair)
@@ -125,7 +125,7 @@ class KnownSecrets:
         if len(self._pairs) <= FEW_SECRETS:
             yield from chain.from_iterable(self._pairs.values())
             return
-        for border in self._by_border.keys() & set(_borders(whole)):
+        for border in self._by_border.keys() & _borders(whole):
             yield from self._by_border[border]
         if len(self._without_border) <= FEW:
             yield from self._without_border
@@ -136,12 +136,19 @@ class KnownSecrets:
                 yield from self._by_anchor[anchor]
 
 
-def _borders(text: str) -> Iterator[Anchor]:
-    """Yield each border of a text with what comes behind it. That octets are looked through is what makes it fast."""
-    for found in _BORDER.finditer(text.encode("latin-1", "replace").translate(_CLASSES)):
-        at = found.start()
-        if len(border := text[at : at + ANCHOR]) == ANCHOR:
-            yield border
+def _borders(text: str) -> set[Anchor]:
+    """Return each border of a text with what comes behind it. That octets are looked through is what makes it fast."""
+    return {text[found.start() : found.start() + ANCHOR] for found in _BORDER.finditer(_classes(text))}
+
+
+def _first_border(text: str) -> Anchor:
+    """Return the first border of a text with what comes behind it; empty when there is none so far from the end."""
+    found = _BORDER.search(_classes(text))
+    return text[found.start() :][:ANCHOR] if found and found.start() + ANCHOR <= len(text) else ""
+
+
+def _classes(text: str) -> bytes:
+    return text.encode("latin-1", "replace").translate(_CLASSES)
 
 
 def _anchors(spelling: str) -> set[Anchor]:

@@ -9,6 +9,7 @@ from string import ascii_letters, digits
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.marks import has_mark
 from proxy_policies.capture.secrets.names import Grade
 from proxy_policies.capture.secrets.redact_json import in_json
 from proxy_policies.capture.secrets.values import is_random
@@ -76,7 +77,7 @@ def in_url(url: str, decider: Decider) -> str:
 
 def in_userinfo(text: str, decider: Decider) -> str:
     """Replace the credentials of each URL in a text (RFC 3986 section 3.2.1), percent-encoded or not."""
-    if "%40" in text:
+    if has_mark(text, "%40"):
         text = _ENCODED_USERINFO.sub(
             lambda found: f"{found['before']}{_encoded('password', found['password'], decider)}%40", text
         )
@@ -113,7 +114,7 @@ def in_parameters(text: str, decider: Decider) -> str:
 
 
 def _may_have_parameters(text: str) -> bool:
-    return "=" in text or "\\u003" in text
+    return "=" in text or has_mark(text, "\\u003")
 
 
 def in_links(text: str, decider: Decider) -> str:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
+from proxy_policies.capture.secrets.marks import rarest
+
 _BEHIND = {  # what is behind a known place: the place, and what comes there
     "hooks.slack.com/services/": r"[\w/]{20,}",
     "/api/webhooks/": r"\d{10,}/[\w-]{40,}",  # Discord
@@ -61,17 +63,18 @@ SHAPES = tuple(_patterns())
 
 
 @lru_cache
-def _possible(*has_sign: bool) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Return the shapes that can be in a text that has these of the signs."""
+def _possible(*has_sign: bool) -> tuple[tuple[str, str, re.Pattern[str]], ...]:
+    """Return the shapes that can be in a text that has these of the signs, each with its rarest character."""
     missing = {sign for sign, is_there in zip(_SIGNS, has_sign, strict=True) if not is_there}
-    return tuple((mark, pattern) for mark, pattern in SHAPES if missing.isdisjoint(mark + _FOLLOWED.get(mark, "")))
+    shapes = [found for found in SHAPES if missing.isdisjoint(found[0] + _FOLLOWED.get(found[0], ""))]
+    return tuple((rarest(mark), mark, pattern) for mark, pattern in shapes)
 
 
 def in_shapes(text: str, hide: Callable[[str], str]) -> str:
     """Replace what has the shape of a secret by what `hide(secret)` returns."""
     if len(text) < _SHORTEST:
         return text
-    for mark, pattern in _possible("_" in text, "-" in text, "." in text):
-        if mark in text:
+    for rare, mark, pattern in _possible("_" in text, "-" in text, "." in text):
+        if rare in text and mark in text:
             text = pattern.sub(lambda found: hide(found[0]), text)
     return text
