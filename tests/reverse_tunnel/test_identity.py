@@ -82,11 +82,11 @@ def test_the_end_is_said_a_month_before(tmp_path: Path) -> None:
     loaded = identity.load("work", str(certificates.make("work", "office", tmp_path / "work")), "")
     assert loaded.ends
     for days, warns in ((31, False), (29, True), (1, True)):
-        warning = identity.warning_of_end("work", loaded, loaded.ends - datetime.timedelta(days=days))
+        warning = identity.expiry_warning("work", loaded, loaded.ends - datetime.timedelta(days=days))
         assert bool(warning) is warns
         if warns:
             assert warning.startswith(f"work: the certificate of office ends on {loaded.ends:%Y-%m-%d}; make one at")
-    assert identity.warning_of_end("home", identity.NO_CREDENTIALS, datetime.datetime.now(datetime.UTC)) == ""
+    assert identity.expiry_warning("home", identity.NO_CREDENTIALS, datetime.datetime.now(datetime.UTC)) == ""
 
 
 def test_what_changes_on_disk_is_seen(tmp_path: Path) -> None:

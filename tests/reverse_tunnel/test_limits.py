@@ -82,7 +82,7 @@ def test_a_home_that_was_there_is_tried_often_for_a_while() -> None:
 def test_whoever_has_come_least_far_goes_first() -> None:
     gate = HandshakeLimiter(most=4)
     numbers = [gate.enter("a", 0)[0] for _ in range(4)]
-    for number, stage in zip(numbers, (Stage.ENCRYPTED, Stage.SPEAKING, Stage.SILENT, Stage.SPEAKING), strict=True):
+    for number, stage in zip(numbers, (Stage.ENCRYPTED, Stage.SENT_DATA, Stage.SILENT, Stage.SENT_DATA), strict=True):
         gate.advance(number, stage)
     assert gate.enter("a", 0)[1] == numbers[2]
     silent, evicted = gate.enter("a", 0, expected=1)
@@ -118,7 +118,7 @@ def test_a_work_among_strangers_has_its_chance(strangers: int, random: Random) -
     """Who has spoken is safe from any number who have not."""
     gate = HandshakeLimiter(most=16)
     work = gate.enter("a", random.random())[0]
-    gate.advance(work, Stage.SPEAKING)
+    gate.advance(work, Stage.SENT_DATA)
     assert work not in [gate.enter("a", random.random())[1] for _ in range(strangers)]
 
 

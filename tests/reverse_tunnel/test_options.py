@@ -28,8 +28,8 @@ GOOD: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "for works": (options.parse_listen, "*:9000", CommandListener(("*", 9000))),
     "behind a load balancer": (options.parse_listen, "9000, proxy", CommandListener(("127.0.0.1", 9000), True)),
     "no home": (options.parse_home, " ", None),
-    "home": (options.parse_home, "home.example:9000", options.HomeAt(("home.example", 9000))),
-    "home by name": (options.parse_home, "paris@[::1]:9000", options.HomeAt(("::1", 9000), "paris")),
+    "home": (options.parse_home, "home.example:9000", options.HomeAddress(("home.example", 9000))),
+    "home by name": (options.parse_home, "paris@[::1]:9000", options.HomeAddress(("::1", 9000), "paris")),
     "service": (options.parse_services, ["ssh=student00:22"], {"ssh": Service("ssh", ("student00", 22))}),
     "proxied": (options.parse_services, ["w=[::1]:80,proxy"], {"w": Service("w", ("::1", 80), True)}),
     "client": (options.parse_clients, ["9001=ssh"], {("127.0.0.1", 9001): ClientListener(("127.0.0.1", 9001), "ssh")}),
@@ -115,12 +115,12 @@ def test_allowance() -> None:
     assert allow.permits("office", "wiki")
     assert not allow.permits("office", "mail")
     assert allow.permits("lab-7", "mail")
-    assert allow.knows("lab-7")
-    assert not allow.knows("garage")
+    assert allow.permits_any("lab-7")
+    assert not allow.permits_any("garage")
     assert not allow.permits("garage", "ssh")
     everyone = options.parse_allow([])
     assert everyone.permits("garage", "ssh")
-    assert everyone.knows("garage")
+    assert everyone.permits_any("garage")
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from tests.support.tunnel_in_process import QUICK_BEAT, Middle, Tunnel, ask, con
 from proxy_policies.reverse_tunnel import limits
 from proxy_policies.reverse_tunnel.home import home
 from proxy_policies.reverse_tunnel.home.connected_works import ConnectedWork
-from proxy_policies.reverse_tunnel.limits import LINES_AT_ONCE
+from proxy_policies.reverse_tunnel.limits import MAX_LINES_PER_MINUTE
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest
 from proxy_policies.reverse_tunnel.protocol.frames import Kind, Parser
-from proxy_policies.reverse_tunnel.protocol.handshake import MISSES
+from proxy_policies.reverse_tunnel.protocol.handshake import MAX_MISSED_HEARTBEATS
 from proxy_policies.reverse_tunnel.protocol.messages import (
     Begin,
     Claim,
@@ -36,7 +36,7 @@ from proxy_policies.reverse_tunnel.work import work as work_end
 
 pytestmark = pytest.mark.timeout(60)
 
-NOTICED = (MISSES + 1) * QUICK_BEAT  # seconds within which a silent peer is given up, looks at the clock included
+NOTICED = (MAX_MISSED_HEARTBEATS + 1) * QUICK_BEAT  # seconds within which a silent peer is given up
 MIB = 1 << 20
 
 
@@ -67,7 +67,7 @@ async def test_a_path_that_dies_silently_is_noticed_on_both_sides(
     with contextlib.suppress(ConnectionResetError):
         assert await idle_reader.read() == b""  # an idle data connection is given up as well
     await eventually(lambda: not list(tunnel.home.works) and not work.home and not list(tunnel.home.sessions))
-    silent = f"silent for {MISSES * QUICK_BEAT:g} s"
+    silent = f"silent for {MAX_MISSED_HEARTBEATS * QUICK_BEAT:g} s"
     assert {line.split(":")[0] for line in caplog.messages if silent in line} == {"home", "work"}
     with pytest.raises(Refusal, match="no work connected"):
         await tunnel.home.open(OpenRequest("echo"))
@@ -149,7 +149,7 @@ async def test_a_new_command_connection_replaces_the_old_and_sessions_live_on(
     with caplog.at_level(logging.INFO):
         await tunnel.start_work(services={"echo": service})
         await eventually(lambda: not first.home)
-    assert "replaced" in first._trouble
+    assert "replaced" in first._failure
     writer.write(b"b")
     assert await reader.readexactly(1) == b"b"
     assert await ask(client_listener, b"c") == b"c"
@@ -281,7 +281,7 @@ async def test_a_home_that_sends_everybody_away_is_not_stormed(
     assert max(gaps) > 1
     assert len(came) < 12
     lines = [record.getMessage() for record in caplog.records if "onnect" in record.getMessage()]
-    assert len(lines) <= 4 * LINES_AT_ONCE
+    assert len(lines) <= 4 * MAX_LINES_PER_MINUTE
 
 
 class BadWork:
@@ -326,7 +326,7 @@ class BadWork:
 @pytest.mark.parametrize("way", ["refuses", "closes", "silent"])
 async def test_another_work_s_turn(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     """Of two works with a service the next is tried, and clients are sent there first from then on."""
-    monkeypatch.setattr(home, "FAIL_OVER", 1.0)
+    monkeypatch.setattr(home, "FAIL_OVER_TIMEOUT", 1.0)
     await tunnel.start_home()
     client_listener = await tunnel.client_listener("ssh")
     async with BadWork(tunnel, "bad", way) as bad:

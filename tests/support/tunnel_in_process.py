@@ -10,7 +10,7 @@ from typing import Any
 
 from proxy_policies.addresses import Address
 from proxy_policies.reverse_tunnel.home.home import Home, HomeConfig
-from proxy_policies.reverse_tunnel.options import ClientListener, CommandListener, HomeAt
+from proxy_policies.reverse_tunnel.options import ClientListener, CommandListener, HomeAddress
 from proxy_policies.reverse_tunnel.protocol.services import Service
 from proxy_policies.reverse_tunnel.work.work import Work, WorkConfig
 from tests.support.waiting import PATIENCE, free_port
@@ -83,7 +83,7 @@ class Tunnel:
         before = {w for w in self.home.works if w.name == name}
         await work.apply(
             WorkConfig(
-                HomeAt(self.command_listener, home_name),
+                HomeAddress(self.command_listener, home_name),
                 name,
                 services=services,
                 heartbeat=self.home_config.heartbeat,

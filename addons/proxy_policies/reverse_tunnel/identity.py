@@ -36,7 +36,7 @@ HINTS = {
 }
 """How to create a certificate: where the authority's key is."""
 RENEWAL_PERIOD = datetime.timedelta(days=30)  # before the end, as Let's Encrypt recommends
-FOREIGN = (18, 19, 20, 21)  # OpenSSL's X509_V_ERR_… for a chain that ends in an unknown authority
+UNKNOWN_AUTHORITY_ERRORS = (18, 19, 20, 21)  # OpenSSL's X509_V_ERR_… for a chain that ends in an unknown authority
 MIN_SECRET = 12  # characters; key stretching is not enough for a shorter one
 MIN_BITS = 64.0
 """A secret with less entropy can be guessed offline by a false home, which receives a proof: 50 ms a guess and core."""
@@ -96,7 +96,7 @@ def file_states(tls: str) -> tuple[tuple[int, int, int], ...]:
     return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in seen)
 
 
-def warning_of_end(kind: str, credentials: Credentials, now: datetime.datetime) -> str:
+def expiry_warning(kind: str, credentials: Credentials, now: datetime.datetime) -> str:
     """Return the warning that a certificate expires soon, and how to renew it; "" if it does not."""
     if credentials.ends is None or credentials.ends - now > RENEWAL_PERIOD:
         return ""
@@ -107,7 +107,7 @@ def warning_of_end(kind: str, credentials: Credentials, now: datetime.datetime) 
 def describe_failure(error: Exception, within: float) -> str:
     """Return why the two sides could not connect within so many seconds, with advice."""
     said = tcp_connect.reason(error, within)
-    is_foreign = isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in FOREIGN
+    is_foreign = isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in UNKNOWN_AUTHORITY_ERRORS
     return f"{said}; home's proxy-policies certs tunnel has to make both, home's and work's" if is_foreign else said
 
 
@@ -125,7 +125,7 @@ def read_secret(kind: str, text: str) -> str:
     return secret
 
 
-def guessable_bits(secret: str) -> float:
+def entropy_bits(secret: str) -> float:
     """Return an upper bound of a secret's entropy in bits; a repeated character counts half, words are not detected."""
     pool = sum(len(kind) for kind in _ALPHABETS if set(kind) & set(secret)) or UNICODE
     different = len(set(secret))
@@ -153,7 +153,7 @@ def _with_secret(kind: str, secret: str) -> Credentials:
     key = hashlib.scrypt(secret.encode(), salt=PROTOCOL.encode(), dklen=32, **SCRYPT)
     context = _context(kind)
     context.verify_mode = ssl.CERT_NONE  # the proofs cover the certificate
-    is_guessable = guessable_bits(secret) < MIN_BITS
+    is_guessable = entropy_bits(secret) < MIN_BITS
     if kind == "work":
         return Credentials(Mode.SECRET, context, key=key, is_guessable=is_guessable)
     pair = certificates.make_leaf("home", "home")

@@ -18,9 +18,9 @@ FIRST_RETRY, LAST_RETRY = 0.25, 8.0  # seconds
 RESTART = 60.0  # seconds in which a home that was connected is assumed to restart
 RETRY_RESTART = 1.0  # the longest delay in that time, in seconds
 STABLE_AFTER = 10.0  # seconds; the end of a longer connection is not counted as a repeated failure
-SHORT_LIVES = 3  # successive shorter connections after which home no longer counts as having been connected
+MAX_SHORT_CONNECTIONS = 3  # successive shorter connections after which home no longer counts as having been connected
 
-LINES_AT_ONCE = 10  # log lines a minute about one work's connections
+MAX_LINES_PER_MINUTE = 10  # log lines a minute about one work's connections
 
 
 def retry_delay(failures: int, chance: float, gone: float = math.inf) -> float:
@@ -100,7 +100,7 @@ class Stage(IntEnum):
 
     SILENT = 0
     """It has connected."""
-    SPEAKING = 1
+    SENT_DATA = 1
     """It has sent data."""
     ENCRYPTED = 2
     """It has completed the TLS handshake, which proves little without certificates."""
@@ -121,39 +121,39 @@ class HandshakeLimiter:
 
     def __init__(self, most: int = MAX_UNAUTHENTICATED) -> None:
         self._most = most
-        self._inside: dict[int, _Peer] = {}
+        self._peers: dict[int, _Peer] = {}
         self._next = 0
 
     def __len__(self) -> int:
         """Return the number of peers."""
-        return len(self._inside)
+        return len(self._peers)
 
     def enter(self, address: str, chance: float, expected: int = 0) -> tuple[int, int | None]:
         """Return the new peer's number and that of the peer to close for it, if any; `chance` is random in [0, 1).
 
         `expected` is the number of data connections on their way, from any address, by which the limit is raised.
         """
-        evicted = None if len(self._inside) < self._most + expected else self._one_too_many(chance)
+        evicted = None if len(self._peers) < self._most + expected else self._choose_evicted(chance)
         if evicted is not None:
-            del self._inside[evicted]
+            del self._peers[evicted]
         self._next += 1
-        self._inside[self._next] = _Peer(network_of(address))
+        self._peers[self._next] = _Peer(network_of(address))
         return self._next, evicted
 
-    def _one_too_many(self, chance: float) -> int:
+    def _choose_evicted(self, chance: float) -> int:
         """Return one of the peers with the least progress, of the network with the most peers."""
-        counts = Counter(peer.network for peer in self._inside.values())
+        counts = Counter(peer.network for peer in self._peers.values())
         most = max(counts.values())
-        stages = {number: peer.stage for number, peer in self._inside.items() if counts[peer.network] == most}
+        stages = {number: peer.stage for number, peer in self._peers.items() if counts[peer.network] == most}
         least = min(stages.values())
         candidates = [number for number, stage in stages.items() if stage is least]
         return candidates[int(chance * len(candidates))]
 
     def advance(self, number: int, stage: Stage) -> None:
         """Note a peer's progress."""
-        if peer := self._inside.get(number):
+        if peer := self._peers.get(number):
             peer.stage = stage
 
     def leave(self, number: int) -> None:
         """Remove a peer."""
-        self._inside.pop(number, None)
+        self._peers.pop(number, None)

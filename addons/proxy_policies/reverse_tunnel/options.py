@@ -26,7 +26,7 @@ with lazy_imports():
 
 
 @dataclass(frozen=True)
-class HomeAt:
+class HomeAddress:
     """Home's address, and its name; "" if any home with a certificate of the tunnel's authority is accepted."""
 
     address: Address
@@ -77,10 +77,10 @@ def _split_flag(text: str, form: str) -> tuple[str, bool]:
     return rest, bool(comma)
 
 
-def parse_home(text: str) -> HomeAt | None:
+def parse_home(text: str) -> HomeAddress | None:
     """Return home's address, and its required name, if any; None for an empty text."""
     name, at, address = text.strip().rpartition("@")
-    return HomeAt(parse_target(address), parse_name(name) if at else "") if address else None
+    return HomeAddress(parse_target(address), parse_name(name) if at else "") if address else None
 
 
 def parse_name(text: str) -> str:
@@ -135,12 +135,12 @@ class Allowance:
         """Return whether this work may offer this service."""
         return not self.rules or any(fnmatchcase(work, w) and fnmatchcase(service, s) for w, s in self.rules)
 
-    def knows(self, work: str) -> bool:
+    def permits_any(self, work: str) -> bool:
         """Return whether this work may offer anything at all."""
         return not self.rules or any(fnmatchcase(work, pattern) for pattern, _ in self.rules)
 
 
-EVERYBODY = Allowance()
+ALLOW_ALL = Allowance()
 
 
 def parse_allow(specs: Iterable[str]) -> Allowance:

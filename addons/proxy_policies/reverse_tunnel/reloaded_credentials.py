@@ -49,7 +49,7 @@ class ReloadedCredentials:
             return
         before, self._known = self._known, identity.load(self._kind, tls, secret)
         self._loaded = tls, secret, seen
-        self._warn_of_end()
+        self._warn_of_expiry()
         if before is not None and before.name == self._known.name is not None:
             self._renewed(self._known)
 
@@ -69,13 +69,13 @@ class ReloadedCredentials:
                 logger.warning(admitted)
             return False
         if self.current is before:
-            self._warn_of_end()
+            self._warn_of_expiry()
             return False
         logger.info(f"{self._kind}: the certificate of {self.current.name} was reloaded from disk")
         return self.current.name != before.name
 
-    def _warn_of_end(self) -> None:
+    def _warn_of_expiry(self) -> None:
         now = datetime.datetime.now(datetime.UTC)
-        if now.date() != self._warned_on and (warning := identity.warning_of_end(self._kind, self.current, now)):
+        if now.date() != self._warned_on and (warning := identity.expiry_warning(self._kind, self.current, now)):
             self._warned_on = now.date()
             logger.warning(warning)

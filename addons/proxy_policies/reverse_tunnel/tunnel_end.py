@@ -21,7 +21,7 @@ with lazy_imports():
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL = 5.0  # seconds between checks of the certificate's files
-END_WITHIN = 2.0  # seconds that mitmproxy waits for us when it ends
+END_TIMEOUT = 2.0  # seconds that mitmproxy waits for us when it ends
 ONE_END = "a tunnel ends in one process; run a proxy of its own for it"
 HEARTBEAT = "Reverse tunnel: heartbeat interval; a peer silent for three (of the longer side's) is disconnected."
 
@@ -37,7 +37,7 @@ class TunnelEnd(ABC):
         self._tasks = Tasks(self.kind)
         self._lock = asyncio.Lock()
         self._is_running = False
-        self._has_begun = False
+        self._was_applied = False
         self._warnings: set[str] = set()
         """The present warnings, which were logged."""
 
@@ -95,23 +95,23 @@ class TunnelEnd(ABC):
         """End."""
         self._is_running = False
         await self._tasks.cancel()
-        if self._has_begun:
-            async with asyncio.timeout(END_WITHIN):
+        if self._was_applied:
+            async with asyncio.timeout(END_TIMEOUT):
                 await self.end()
 
     async def drain(self) -> None:
         """Accept no new sessions; open ones continue."""
         async with self._lock:
-            await self.stop_beginning()
+            await self.stop_accepting()
 
     async def _apply_if_wanted(self) -> None:
-        if self._is_running and (self._has_begun or self.is_on):
+        if self._is_running and (self._was_applied or self.is_on):
             await self._apply()
 
     async def _apply(self) -> None:
         if self.is_on and not self._credentials.is_known:
             return  # without credentials; the reason was logged when they were loaded
-        self._has_begun = True
+        self._was_applied = True
         async with self._lock:
             await self.apply()
 
@@ -148,7 +148,7 @@ class TunnelEnd(ABC):
         """Use a renewed certificate of the same name."""
 
     @abstractmethod
-    async def stop_beginning(self) -> None:
+    async def stop_accepting(self) -> None:
         """Accept no more clients."""
 
     @abstractmethod

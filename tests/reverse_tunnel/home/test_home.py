@@ -22,7 +22,7 @@ from proxy_policies.reverse_tunnel.home import home
 from proxy_policies.reverse_tunnel.limits import MAX_UNAUTHENTICATED
 from proxy_policies.reverse_tunnel.options import CommandListener
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest, new_token
-from proxy_policies.reverse_tunnel.protocol.frames import Kind, Parser, frame, head
+from proxy_policies.reverse_tunnel.protocol.frames import Kind, Parser, frame, frame_header
 from proxy_policies.reverse_tunnel.protocol.messages import (
     Claim,
     Hello,
@@ -73,7 +73,7 @@ GARBAGE: dict[str, bytes] = {
     "http": b"GET / HTTP/1.1\r\nHost: home\r\n\r\n",
     "tls to a plain home": bytes.fromhex("160301020001"),
     "zeros": bytes(100),
-    "a long announcement": head(16, (1 << 24) - 1),
+    "a long announcement": frame_header(16, (1 << 24) - 1),
     "no json": frame(16, b"hello"),
     "data first": frame(Kind.DATA, b"hello"),
     "another message": encode(Offer(())),
@@ -314,7 +314,7 @@ def posing(kind: str, folder: Path) -> identity.Credentials:
 async def trouble(tunnel: Tunnel, credentials: Any, name: str = "office", **config: Any) -> str:
     """Start a work that does not get in; returns what it says in its log."""
     work = await tunnel.start_work(name, wait=False, credentials=credentials, **config)
-    text: str = await eventually(lambda: work._trouble)
+    text: str = await eventually(lambda: work._failure)
     assert not list(tunnel.home.works)
     await work.close()
     return text
@@ -528,7 +528,7 @@ async def test_who_says_something_is_not_closed_for_those_who_do_not(tunnel: Tun
     await tunnel.start_home(credentials=load("home", folders["paris"]))
     reader, writer = await connect(tunnel.command_listener)
     writer.write(b"\x16\x03\x01\x02\x00\x01")
-    await eventually(lambda: any(peer.stage for peer in tunnel.home._handshakes._inside.values()))
+    await eventually(lambda: any(peer.stage for peer in tunnel.home._handshakes._peers.values()))
     for _ in range(MAX_UNAUTHENTICATED + 30):
         await connect(tunnel.command_listener)
     await eventually(lambda: len(tunnel.home._handshakes) == MAX_UNAUTHENTICATED)

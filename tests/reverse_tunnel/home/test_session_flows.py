@@ -6,7 +6,7 @@ from mitmproxy.tcp import TCPFlow
 from mitmproxy.test import taddons
 
 from proxy_policies import trace
-from proxy_policies.reverse_tunnel.home.session_flows import Flows
+from proxy_policies.reverse_tunnel.home.session_flows import SessionFlows
 from proxy_policies.reverse_tunnel.home.sessions import Session
 
 
@@ -26,7 +26,7 @@ class Watcher:
 
 @pytest.mark.parametrize(("error", "last", "verdict"), [("", "end", "ended"), ("reset", "error", "cut off")])
 async def test_a_session_is_shown_from_its_start_to_its_end(error: str, last: str, verdict: str) -> None:
-    watcher, flows = Watcher(), Flows(lambda: 4)
+    watcher, flows = Watcher(), SessionFlows(lambda: 4)
     session = Session("ssh", "office", ("192.0.2.7", 5000), ("127.0.0.1", 9001), list)
     with taddons.context(watcher):
         await flows.opened(session)
@@ -48,5 +48,5 @@ async def test_a_session_is_shown_from_its_start_to_its_end(error: str, last: st
 async def test_nothing_is_kept_unless_that_is_wanted() -> None:
     session = Session("ssh", "", None, None, list)
     with taddons.context():
-        await Flows(lambda: 0).opened(session)
+        await SessionFlows(lambda: 0).opened(session)
     assert session.tap is None

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.reverse_tunnel.protocol.frames import (
-    LIMIT,
-    LONGEST,
+    MAX_CONTROL_PAYLOAD,
+    MAX_LENGTH,
     FrameError,
     Keepalive,
     KeepaliveAction,
     Kind,
     Parser,
     frame,
-    head,
+    frame_header,
 )
 
 FRAMES = st.lists(st.tuples(st.integers(0, 30), st.binary(max_size=40)), max_size=8)
@@ -63,18 +63,18 @@ def test_garbage_is_frames_or_a_frame_error(pieces: list[bytes]) -> None:
 
 def test_a_long_control_frame_is_refused_by_its_head() -> None:
     with pytest.raises(FrameError, match="16385"):
-        list(Parser().feed(head(16, LIMIT + 1)))
+        list(Parser().feed(frame_header(16, MAX_CONTROL_PAYLOAD + 1)))
 
 
 def test_data_of_any_length_is_given_out_as_it_comes() -> None:
     parser = Parser()
-    assert [bytes(p) for _, p in parser.feed(head(Kind.DATA, LONGEST) + b"abc")] == [b"abc"]
+    assert [bytes(p) for _, p in parser.feed(frame_header(Kind.DATA, MAX_LENGTH) + b"abc")] == [b"abc"]
     assert [bytes(p) for _, p in parser.feed(b"de")] == [b"de"]
 
 
 def test_a_payload_too_long_to_say() -> None:
     with pytest.raises(ValueError, match="16777216"):
-        head(Kind.DATA, LONGEST + 1)
+        frame_header(Kind.DATA, MAX_LENGTH + 1)
 
 
 def heart() -> Keepalive:
@@ -83,18 +83,18 @@ def heart() -> Keepalive:
 
 def test_heart_pings_after_an_interval_of_saying_nothing() -> None:
     h = heart()
-    assert h.beat(103, received=False, sent=False) is KeepaliveAction.REST
-    assert h.beat(104, received=False, sent=False) is KeepaliveAction.PING
-    assert h.beat(105, received=False, sent=False) is KeepaliveAction.REST
-    assert h.beat(108, received=False, sent=True) is KeepaliveAction.REST
-    assert h.beat(111.9, received=False, sent=False) is KeepaliveAction.REST
+    assert h.check(103, received=False, sent=False) is KeepaliveAction.NONE
+    assert h.check(104, received=False, sent=False) is KeepaliveAction.PING
+    assert h.check(105, received=False, sent=False) is KeepaliveAction.NONE
+    assert h.check(108, received=False, sent=True) is KeepaliveAction.NONE
+    assert h.check(111.9, received=False, sent=False) is KeepaliveAction.NONE
 
 
 def test_heart_gives_up_after_its_patience_of_hearing_nothing() -> None:
     h = heart()
     assert lost_at(h, range(101, 120)) == 112
     h = heart()
-    assert h.beat(103, received=True, sent=True) is KeepaliveAction.REST
+    assert h.check(103, received=True, sent=True) is KeepaliveAction.NONE
     assert lost_at(h, range(104, 120)) == 115
 
 
@@ -109,6 +109,6 @@ def test_a_heart_that_stood_still_itself_takes_that_for_nobody_s_silence(stood_s
 
 def lost_at(h: Keepalive, moments: range) -> int | None:
     for now in moments:
-        if h.beat(now, received=False, sent=True) is KeepaliveAction.LOST:
+        if h.check(now, received=False, sent=True) is KeepaliveAction.LOST:
             return now
     return None

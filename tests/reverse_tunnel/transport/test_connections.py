@@ -44,7 +44,7 @@ async def test_a_framed_connection_carries_messages() -> None:
 async def test_a_listener_waits_its_turn_where_somebody_else_listens(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "BIND_AGAIN", 0.02)
+    monkeypatch.setattr(connections, "BIND_RETRY_DELAY", 0.02)
     other = socket.create_server(("127.0.0.1", 0))
     seen: list[Address] = []
 

@@ -245,7 +245,7 @@ async def test_what_was_under_way_at_a_close_breaks_nothing_off(make_pair: MakeP
 
 async def test_who_closes_first_does_not_wait_for_ever(make_pair: MakePair, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other side neither talks nor ends; at last it is cut off."""
-    monkeypatch.setattr(framed_module, "LINGER", 0.3)
+    monkeypatch.setattr(framed_module, "LINGER_TIMEOUT", 0.3)
     a, b = await make_pair()
     (_, a_writer), (b_reader, _b_writer) = open_streams(a), open_streams(b)
     a_writer.write(b"last words")

@@ -1,12 +1,12 @@
 """One read buffer for all connections of a thread."""
 
-from proxy_policies.reverse_tunnel.protocol.frames import HEAD
+from proxy_policies.reverse_tunnel.protocol.frames import HEADER_SIZE
 from proxy_policies.reverse_tunnel.transport import read_buffer
 
 
 def test_a_head_fits_before_what_was_read() -> None:
     read_buffer.payload()[:4] = b"body"
-    assert bytes(read_buffer.with_header(b"h" * HEAD, 4)) == b"h" * HEAD + b"body"
+    assert bytes(read_buffer.with_header(b"h" * HEADER_SIZE, 4)) == b"h" * HEADER_SIZE + b"body"
 
 
 def test_it_is_left_to_whoever_keeps_a_view() -> None:

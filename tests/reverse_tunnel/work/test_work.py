@@ -81,7 +81,7 @@ async def test_errors_are_told_apart(tunnel: Tunnel, caplog: pytest.LogCaptureFi
 
 async def test_a_service_that_does_not_answer(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its queue of unaccepted connections is full, so that the kernel lets a connect wait."""
-    monkeypatch.setattr(connections, "CONNECT_WITHIN", 0.5)
+    monkeypatch.setattr(connections, "CONNECT_TIMEOUT", 0.5)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         fill = [socket.socket() for _ in range(4)]
         for sock in fill:
@@ -123,7 +123,7 @@ async def test_what_a_work_may_offer(tunnel: Tunnel) -> None:
     assert await ask(await tunnel.client_listener("wiki"), b"") == b"x"
     assert "may not offer mail" in str(await refusal(tunnel, "mail", "office"))
     garage = await tunnel.start_work("garage", wait=False, services={"wiki": target})
-    await eventually(lambda: "home_allow does not list work garage" in garage._trouble)
+    await eventually(lambda: "home_allow does not list work garage" in garage._failure)
     await tunnel.start_home(allowance=parse_allow(["office=mail", "garage=*"]))
     assert "may not offer wiki" in str(await refusal(tunnel, "wiki", "office"))
     assert await ask(await tunnel.client_listener("mail"), b"") == b"x"
@@ -319,7 +319,7 @@ async def test_a_work_that_may_offer_nothing_is_never_said_to_be_connected(
     office = await tunnel.start_work()
     caplog.clear()
     await tunnel.start_home(allowance=parse_allow(["lab=*"]))
-    await eventually(lambda: "home_allow does not list work office" in office._trouble)
+    await eventually(lambda: "home_allow does not list work office" in office._failure)
     await asyncio.sleep(1)
     lines = [record.getMessage() for record in caplog.records]
     assert "home: work office disconnected: rejected by home_allow" in lines

@@ -84,7 +84,7 @@ class Home(TunnelEnd):
     @cached_property
     def _home(self) -> home.Home:
         """The home without mitmproxy, created when first used."""
-        return home.Home(session_flows.Flows(lambda: self.home_keep))
+        return home.Home(session_flows.SessionFlows(lambda: self.home_keep))
 
     @property
     def is_on(self) -> bool:
@@ -151,7 +151,7 @@ class Home(TunnelEnd):
     def _is_behind_balancer(self) -> bool:
         return any(listener.proxy for listener in (self.home_listen, *self.home_clients.values()) if listener)
 
-    async def stop_beginning(self) -> None:
+    async def stop_accepting(self) -> None:
         """Close the listeners for clients. Works stay connected, for requests of this proxy in progress."""
         await self._home.close_client_listeners()
 

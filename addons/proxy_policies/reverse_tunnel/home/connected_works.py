@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from proxy_policies.reverse_tunnel.limits import LINES_AT_ONCE
+from proxy_policies.reverse_tunnel.limits import MAX_LINES_PER_MINUTE
 from proxy_policies.reverse_tunnel.options import Allowance
 from proxy_policies.reverse_tunnel.protocol.command_protocol import HomeProtocol, OpenRequest
 from proxy_policies.reverse_tunnel.protocol.handshake import Peer
@@ -30,11 +30,11 @@ from proxy_policies.reverse_tunnel.transport.framed import Framed
 
 logger = logging.getLogger(__name__)
 
-FRESH_TRIES = 3  # data connections requested while each ends without a message; ended spares are not counted
-TRY_AGAIN = 0.2  # seconds between two requests
+MAX_FRESH_CONNECTIONS = 3  # data connections requested while each ends without a message; ended spares are not counted
+RETRY_DELAY = 0.2  # seconds between two requests
 POOL_REFILL_DELAY = 0.02  # seconds: a new spare's handshake must not delay the client that took the last one
-INSTANCES = 16  # earlier processes kept for each name
-FAIL_OVER = 3.0  # seconds until the next work is tried: by then TCP has sent its first SYN twice (RFC 6298)
+MAX_REPLACED_INSTANCES = 16  # earlier processes kept for each name
+FAIL_OVER_TIMEOUT = 3.0  # seconds until the next work is tried: by then TCP has sent its first SYN twice (RFC 6298)
 OPEN_TIMEOUT = 10.0  # seconds from a client's connection to its service's
 
 
@@ -61,9 +61,9 @@ class ConnectedWork:
         """Return a data connection on which the service is connected. Raise Refusal."""
         self.protocol.check(call.service)
         spares, why = len(self.spares), "went away"
-        for number in range(spares + FRESH_TRIES):
+        for number in range(spares + MAX_FRESH_CONNECTIONS):
             if number > spares:
-                await asyncio.sleep(TRY_AGAIN)
+                await asyncio.sleep(RETRY_DELAY)
             if (data := await self._obtain(call)) is None:
                 break
             try:
@@ -101,14 +101,14 @@ class ConnectedWork:
         data.start_keepalive(self.peer.heartbeat, self.peer.silence_timeout)
         if pending.call is None:
             self.spares.append(data)
-            data.when_lost(self._forget)
+            data.when_lost(self._remove_spare)
             return
         answer = self._waiting.get(token)
         if answer is None or answer.done():
             raise Refusal(Reason.STALE, "the client has gone")
         answer.set_result(data)
 
-    def _forget(self, data: Framed) -> None:
+    def _remove_spare(self, data: Framed) -> None:
         with contextlib.suppress(ValueError):  # already used
             self.spares.remove(data)
 
@@ -118,7 +118,7 @@ class ConnectedWork:
         for _ in range(missing):
             self.command.send(encode(self.protocol.spare(time.monotonic())))
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         """Remove expired tokens, and request missing spares. To be called about once a second."""
         self.protocol.expire(time.monotonic())
         self.refill()
@@ -182,7 +182,7 @@ class WorkRegistry:
     """All connected works, in the order in which they are used: the longest connected first."""
 
     def __init__(self) -> None:
-        self.log = ThrottledLog(logger, LINES_AT_ONCE)
+        self.log = ThrottledLog(logger, MAX_LINES_PER_MINUTE)
         self._by_name: dict[str, ConnectedWork] = {}
         self._replaced: dict[str, deque[str]] = {}  # earlier instances of each name
 
@@ -199,7 +199,7 @@ class WorkRegistry:
         line = f"home: work {work.name} replaces its earlier command connection, from {old.address}"
         self.log.info(("replaces", work.name), line)
         if old.peer.instance and old.peer.instance != work.peer.instance:
-            self._replaced.setdefault(work.name, deque(maxlen=INSTANCES)).append(old.peer.instance)
+            self._replaced.setdefault(work.name, deque(maxlen=MAX_REPLACED_INSTANCES)).append(old.peer.instance)
         old.leave(Refuse(Reason.REPLACED, f"by a newer command connection of the same name, from {work.address}"))
 
     def check_twin(self, peer: Peer, address: str) -> None:
@@ -226,7 +226,7 @@ class WorkRegistry:
     def dismiss(self, reason: Refuse, allowance: Allowance | None = None) -> None:
         """Disconnect works that may no longer offer anything; without an allowance, all."""
         for work in self:
-            if allowance is None or not allowance.knows(work.name):
+            if allowance is None or not allowance.permits_any(work.name):
                 work.leave(reason)
 
     @property

@@ -16,7 +16,7 @@ from proxy_policies.background import Tasks
 from proxy_policies.limits.guesses import Guesses
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.reverse_tunnel.home.connected_works import (
-    FAIL_OVER,
+    FAIL_OVER_TIMEOUT,
     OPEN_TIMEOUT,
     ConnectedWork,
     WorkRegistry,
@@ -40,7 +40,7 @@ from proxy_policies.reverse_tunnel.limits import (
     network_of,
 )
 from proxy_policies.reverse_tunnel.options import (
-    EVERYBODY,
+    ALLOW_ALL,
     Allowance,
     ClientListener,
     CommandListener,
@@ -62,13 +62,13 @@ from proxy_policies.reverse_tunnel.transport import connections
 from proxy_policies.reverse_tunnel.transport.connections import Listener, receive
 from proxy_policies.reverse_tunnel.transport.framed import Framed, open_streams
 from proxy_policies.reverse_tunnel.transport.rate_limited import RateLimitedTransport
-from proxy_policies.reverse_tunnel.transport.transport_relay import Names, Pace, relay_transports
+from proxy_policies.reverse_tunnel.transport.transport_relay import EndNames, Pace, relay_transports
 
 logger = logging.getLogger(__name__)
 
-SESSION_ENDS = Names("the client", "work", "home")
+END_NAMES = EndNames("the client", "work", "home")
 
-MAINTAIN_EVERY = 1.0  # seconds
+MAINTENANCE_INTERVAL = 1.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class HomeConfig:
     credentials: Credentials = NO_CREDENTIALS
     heartbeat: float = 4.0
     client_listeners: Mapping[Address, ClientListener] = field(default_factory=dict)
-    allowance: Allowance = EVERYBODY
+    allowance: Allowance = ALLOW_ALL
     limits: Limits = NO_LIMITS
     balancers: Sequence[Network] = ()
 
@@ -168,9 +168,9 @@ class Home:
 
     async def _maintain(self) -> None:
         while True:
-            await asyncio.sleep(MAINTAIN_EVERY)
+            await asyncio.sleep(MAINTENANCE_INTERVAL)
             for work in self.works:
-                work.tend()
+                work.maintain()
 
     # Unauthenticated peers at the command listener
 
@@ -207,7 +207,7 @@ class Home:
         """Return the framed connection to a peer that has sent data, after the TLS handshake, if any. Raise OSError."""
         credentials = self._config.credentials
         await connections.wait_for_data(sock)
-        self._handshakes.advance(number, Stage.SPEAKING)
+        self._handshakes.advance(number, Stage.SENT_DATA)
         framed = await connections.accept_framed(sock, credentials)
         if credentials.mode is Mode.CERTIFICATES:
             self._authenticated(number)
@@ -229,7 +229,7 @@ class Home:
         try:
             match await receive(framed):
                 case Hello() as hello:
-                    return await self._shake_hands(framed, hello, certified, address)
+                    return await self._handshake_on(framed, hello, certified, address)
                 case Claim() as claim:
                     self.works.claim(framed, claim, certified)
                     return None
@@ -243,7 +243,7 @@ class Home:
             framed.abort()
             raise
 
-    async def _shake_hands(self, framed: Framed, hello: Hello, certified: str | None, address: str) -> ConnectedWork:
+    async def _handshake_on(self, framed: Framed, hello: Hello, certified: str | None, address: str) -> ConnectedWork:
         credentials = self._config.credentials
         terms = Terms(
             credentials.name or "home",
@@ -255,27 +255,27 @@ class Home:
         handshake = HomeHandshake(terms, certified)
         framed.send(encode(handshake.receive(hello)))
         while handshake.peer is None:
-            said = await receive(framed)
-            framed.send(encode(await self._reply(handshake, said, address)))
+            message = await receive(framed)
+            framed.send(encode(await self._reply(handshake, message, address)))
         return await self._receive_offer(framed, handshake.peer, address)
 
-    async def _reply(self, handshake: HomeHandshake, said: Message, address: str) -> Message:
+    async def _reply(self, handshake: HomeHandshake, message: Message, address: str) -> Message:
         """Return the answer to a work's message; WELCOME only if it may offer anything. Raise Refusal."""
-        with self._slow_to_guessers(address):
+        with self._delay_wrong_secrets(address):
             await asyncio.sleep(self._guesses.delay(address, asyncio.get_running_loop().time()))
-            answer = handshake.receive(said)
+            answer = handshake.receive(message)
         if handshake.peer is not None:
             self._check_admission(handshake.peer, address)
         return answer
 
     def _check_admission(self, peer: Peer, address: str) -> None:
         """Raise Refusal for a work that must not be welcomed."""
-        if not self._config.allowance.knows(peer.name):
+        if not self._config.allowance.permits_any(peer.name):
             raise Refusal(Reason.NOT_ALLOWED, f"home_allow does not list work {peer.name}")
         self.works.check_twin(peer, address)
 
     @contextlib.contextmanager
-    def _slow_to_guessers(self, address: str) -> Iterator[None]:
+    def _delay_wrong_secrets(self, address: str) -> Iterator[None]:
         try:
             yield
         except Refusal as refusal:
@@ -309,16 +309,16 @@ class Home:
     async def open(self, call: OpenRequest, work: str = "") -> Framed:
         """Return a data connection on which the service is connected, from the first work that can. Raise Refusal."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        start = loop.time()
         *others, last = self.works.find(call.service, work)
         for candidate in others:
             try:
-                return await _open_within(FAIL_OVER, candidate, call)
+                return await _open_within(FAIL_OVER_TIMEOUT, candidate, call)
             except Refusal as refusal:
                 line = f"home: work {candidate.name} has no {call.service}, the next is tried: {refusal}"
                 self._log.info((candidate.name, call.service), line)
                 self.works.put_last(candidate)
-        return await _open_within(max(FAIL_OVER, OPEN_TIMEOUT + began - loop.time()), last, call)
+        return await _open_within(max(FAIL_OVER_TIMEOUT, OPEN_TIMEOUT + start - loop.time()), last, call)
 
     async def connect(self, service: str, work: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Return a stream pair to a service, for this process. Raise Refusal."""
@@ -353,7 +353,7 @@ class Home:
             self.sessions.enter(session)
             data = await self._open_linked(session, call)
             await relay_transports(
-                transport, data, counts=session.counts, pace=self._pace(), tap=session.tap, names=SESSION_ENDS
+                transport, data, counts=session.counts, pace=self._pace(), tap=session.tap, names=END_NAMES
             )
         except Refusal as refusal:
             session.counts.error = str(refusal)

@@ -15,7 +15,7 @@ from proxy_policies.reverse_tunnel.home.sessions import Session
 from proxy_policies.reverse_tunnel.protocol.frames import Bytes
 
 
-class Flows:
+class SessionFlows:
     """Observes sessions. `keep` returns how many bytes of each to keep as the flow's messages."""
 
     def __init__(self, keep: Callable[[], int]) -> None:
@@ -26,7 +26,7 @@ class Flows:
         """Create the flow."""
         shown = self._flows[session.number] = _flow_of(session)
         if left := self._keep():
-            session.tap = _Keeper(shown, left)
+            session.tap = _MessageRecorder(shown, left)
         await _trigger(TcpStartHook(shown))
 
     async def linked(self, session: Session) -> None:
@@ -48,10 +48,10 @@ class Flows:
         shown.comment = shown.comment or f"{session.target}: {session.account()}"
         if session.counts.error:
             shown.error = flow.Error(session.counts.error)
-        await (_trigger_but_dumper(TcpErrorHook(shown)) if shown.error else _trigger(TcpEndHook(shown)))
+        await (_trigger_except_dumper(TcpErrorHook(shown)) if shown.error else _trigger(TcpEndHook(shown)))
 
 
-class _Keeper:
+class _MessageRecorder:
     """Keeps the beginning of a stream as a flow's messages."""
 
     def __init__(self, shown: tcp.TCPFlow, left: int) -> None:
@@ -80,7 +80,7 @@ async def _trigger(hook: Hook) -> None:
     await ctx.master.addons.handle_lifecycle(hook)
 
 
-async def _trigger_but_dumper(hook: TcpErrorHook) -> None:
+async def _trigger_except_dumper(hook: TcpErrorHook) -> None:
     """Trigger a hook, except in mitmdump's dumper, which would repeat home's log line without the time."""
     addons = ctx.master.addons
     for addon in addons.chain:

@@ -19,9 +19,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-HEAD = 4  # bytes
-LONGEST = (1 << 24) - 1  # bytes of payload, limited by the length field
-LIMIT = 1 << 14  # bytes of payloads other than DATA's: enough for a list of a few hundred services
+HEADER_SIZE = 4  # bytes
+MAX_LENGTH = (1 << 24) - 1  # bytes of payload, limited by the length field
+MAX_CONTROL_PAYLOAD = 1 << 14  # bytes of payloads other than DATA's: enough for a list of a few hundred services
 
 type Bytes = bytes | bytearray | memoryview
 type Frame = tuple[int, Bytes]
@@ -41,22 +41,22 @@ class Kind(enum.IntEnum):
     CLOSE_ACK = 4
 
 
-def head(kind: int, length: int) -> bytes:
+def frame_header(kind: int, length: int) -> bytes:
     """Return a frame's head. Raise ValueError if the payload is too long."""
-    if length > LONGEST:
-        raise ValueError(f"a frame holds {LONGEST} bytes, not {length}")
-    return (kind << 24 | length).to_bytes(HEAD)
+    if length > MAX_LENGTH:
+        raise ValueError(f"a frame holds {MAX_LENGTH} bytes, not {length}")
+    return (kind << 24 | length).to_bytes(HEADER_SIZE)
 
 
 def frame(kind: int, payload: bytes = b"") -> bytes:
     """Return a whole frame."""
-    return head(kind, len(payload)) + payload
+    return frame_header(kind, len(payload)) + payload
 
 
 class Parser:
     """Parses frames from bytes in pieces of any size."""
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = MAX_CONTROL_PAYLOAD) -> None:
         self._limit = limit
         self._part = bytearray()  # of a head, or of a payload that is returned whole
         self._kind: int | None = None  # of the frame whose payload is awaited
@@ -80,9 +80,9 @@ class Parser:
                 yield from self._complete(self._kind)
 
     def _read_head(self, view: memoryview) -> memoryview:
-        missing = HEAD - len(self._part)
+        missing = HEADER_SIZE - len(self._part)
         self._part += view[:missing]
-        if len(self._part) == HEAD:
+        if len(self._part) == HEADER_SIZE:
             self._kind, self._left = self._part[0], int.from_bytes(self._part[1:])
             self._part.clear()
             if self._kind != Kind.DATA and self._left > self._limit:
@@ -109,7 +109,7 @@ class Parser:
 class KeepaliveAction(enum.Enum):
     """What a keepalive has to do now."""
 
-    REST = enum.auto()
+    NONE = enum.auto()
     PING = enum.auto()
     LOST = enum.auto()
 
@@ -126,22 +126,22 @@ class Keepalive:
     timeout: float
     received: float
     sent: float
-    looked: float = math.inf
+    checked: float = math.inf
     """The time of the last check."""
 
-    def beat(self, now: float, *, received: bool, sent: bool) -> KeepaliveAction:
+    def check(self, now: float, *, received: bool, sent: bool) -> KeepaliveAction:
         """Return what to do, given whether bytes were received and sent since the last call.
 
         `received` must be True while the caller does not read, as the peer's silence is then unknown. `sent` must be
         True while bytes wait to be sent, as a ping would wait behind them. If the last call was longer ago than
         `interval`, this process was suspended or starved, and the time does not count as silence of the peer.
         """
-        self.received = now if received else self.received + max(0.0, now - self.looked - self.interval)
-        self.looked = now
+        self.received = now if received else self.received + max(0.0, now - self.checked - self.interval)
+        self.checked = now
         self.sent = now if sent else self.sent
         if now - self.received >= self.timeout:
             return KeepaliveAction.LOST
         if now - self.sent >= self.interval:
             self.sent = now
             return KeepaliveAction.PING
-        return KeepaliveAction.REST
+        return KeepaliveAction.NONE

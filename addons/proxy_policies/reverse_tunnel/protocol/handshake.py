@@ -25,7 +25,7 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
 )
 
 CAPABILITIES: tuple[str, ...] = ()  # none yet; a later version may add "udp"
-MISSES = 3  # missing heartbeats after which a peer counts as lost
+MAX_MISSED_HEARTBEATS = 3  # missing heartbeats after which a peer counts as lost
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Terms:
 
     def peer(self, name: str, said: Hello | Challenge) -> Peer:
         """Return the peer described by its message."""
-        silence_timeout = MISSES * max(self.heartbeat, said.heartbeat)
+        silence_timeout = MAX_MISSED_HEARTBEATS * max(self.heartbeat, said.heartbeat)
         capabilities = frozenset(CAPABILITIES).intersection(said.capabilities)
         instance = said.instance if isinstance(said, Hello) else ""
         return Peer(name, self.heartbeat, silence_timeout, capabilities, instance)

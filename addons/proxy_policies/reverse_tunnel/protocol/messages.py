@@ -68,7 +68,7 @@ def _reader(fits: Callable[[Any], bool], expected: str) -> _Reader:
     return read
 
 
-def _like(pattern: re.Pattern[str], *, empty: bool = False) -> _Reader:
+def _matching(pattern: re.Pattern[str], *, empty: bool = False) -> _Reader:
     def fits(value: Any) -> bool:
         return isinstance(value, str) and (pattern.fullmatch(value) is not None or (empty and not value))
 
@@ -116,15 +116,15 @@ _read_name = _reader(lambda value: isinstance(value, str) and is_name(value), "a
 Text = Annotated[str, _read_text]
 Name = Annotated[str, _read_name]
 Names = Annotated[tuple[str, ...], _list_of(_read_name, 256)]
-Words = Annotated[tuple[str, ...], _list_of(_read_text, 64)]
-Nonce = Annotated[str, _like(_HEX)]
-Proof = Annotated[str, _like(_HEX, empty=True)]
-Token = Annotated[str, _like(_TOKEN)]
-TokenOrNone = Annotated[str, _like(_TOKEN, empty=True)]
+Texts = Annotated[tuple[str, ...], _list_of(_read_text, 64)]
+Nonce = Annotated[str, _matching(_HEX)]
+Proof = Annotated[str, _matching(_HEX, empty=True)]
+Token = Annotated[str, _matching(_TOKEN)]
+TokenOrNone = Annotated[str, _matching(_TOKEN, empty=True)]
 Number = Annotated[int, _up_to(1 << 16)]
 Seconds = Annotated[float, _reader(_is_duration, "seconds, up to an hour")]
-Where = Annotated[Address | None, _read_address]
-Why = Annotated[Reason, _read_reason]
+OptionalAddress = Annotated[Address | None, _read_address]
+RefusalReason = Annotated[Reason, _read_reason]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Hello:
     nonce: Nonce
     heartbeat: Seconds
     version: Number = VERSION
-    capabilities: Words = ()
+    capabilities: Texts = ()
     protocol: Text = PROTOCOL
     instance: Text = ""
 
@@ -147,7 +147,7 @@ class Challenge:
     nonce: Nonce
     heartbeat: Seconds
     version: Number = VERSION
-    capabilities: Words = ()
+    capabilities: Texts = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +179,8 @@ class Begin:
 
     token: Token
     service: Name
-    client: Where = None
-    server: Where = None
+    client: OptionalAddress = None
+    server: OptionalAddress = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ class Spare:
 class Refuse:
     """A refusal with its reason; `token` identifies the request, if needed."""
 
-    reason: Why
+    reason: RefusalReason
     text: Text = ""
     token: TokenOrNone = ""
 
@@ -212,8 +212,8 @@ class Use:
     """This spare data connection is now used for a client."""
 
     service: Name
-    client: Where = None
-    server: Where = None
+    client: OptionalAddress = None
+    server: OptionalAddress = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,11 @@ from proxy_policies.socket_options import reset_on_close
 
 logger = logging.getLogger(__name__)
 
-CONNECT_WITHIN = 8.0  # seconds; less than home waits for the service
-BIND_AGAIN = 1.0  # seconds until the next attempt to listen on an address in use
-HEADER_WITHIN = 5.0  # seconds for a load balancer's PROXY header; it sends it at once
-NOT_HERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)  # errors of an address that this machine lacks, as in asyncio
-ACCEPT_AGAIN = 0.1  # seconds until the next attempt to accept after an error, mostly a lack of descriptors
+CONNECT_TIMEOUT = 8.0  # seconds; less than home waits for the service
+BIND_RETRY_DELAY = 1.0  # seconds until the next attempt to listen on an address in use
+HEADER_TIMEOUT = 5.0  # seconds for a load balancer's PROXY header; it sends it at once
+UNAVAILABLE_ADDRESS = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)  # errors of an address that this machine lacks
+ACCEPT_RETRY_DELAY = 0.1  # seconds until the next attempt to accept after an error, mostly a lack of descriptors
 
 Accept = Callable[[socket.socket, Address], None]
 
@@ -58,8 +58,8 @@ async def dial_framed(address: Address, credentials: Credentials) -> Framed:
     """Return a connection to home. Raise OSError (also for TLS and time-outs), or UnicodeError for an invalid name."""
     framed = Framed()
     protocol = _secure(framed, credentials)
-    async with asyncio.timeout(CONNECT_WITHIN):
-        sock = await tcp_connect.connect(*address, timeout=CONNECT_WITHIN)
+    async with asyncio.timeout(CONNECT_TIMEOUT):
+        sock = await tcp_connect.connect(*address, timeout=CONNECT_TIMEOUT)
         await asyncio.get_running_loop().create_connection(lambda: protocol, sock=sock)
         await _handshake(protocol)
     return framed
@@ -102,7 +102,7 @@ async def _handshake(protocol: Framed | Tls) -> None:
 
 async def dial_bare(address: Address) -> Any:
     """Return the transport of a connection to a service. Raise as `dial_framed`."""
-    sock = await tcp_connect.connect(*address, timeout=CONNECT_WITHIN)
+    sock = await tcp_connect.connect(*address, timeout=CONNECT_TIMEOUT)
     transport, _ = await asyncio.get_running_loop().create_connection(Bare, sock=sock)
     return transport
 
@@ -113,7 +113,7 @@ async def accept_bare(sock: socket.socket) -> Any:
     return transport
 
 
-async def introduced(sock: socket.socket, balancer: Address) -> Address:
+async def read_proxy_header(sock: socket.socket, balancer: Address) -> Address:
     """Return the client in a load balancer's PROXY header; the balancer's own address if it names none.
 
     Raise HeaderError, EOFError or OSError.
@@ -129,7 +129,7 @@ async def introduced(sock: socket.socket, balancer: Address) -> Address:
             data += more
         return data
 
-    async with asyncio.timeout(HEADER_WITHIN):
+    async with asyncio.timeout(HEADER_TIMEOUT):
         return await header.read(exactly) or balancer
 
 
@@ -170,7 +170,7 @@ class Listener:
 
     async def _wait(self) -> None:
         while not self._sockets:
-            await asyncio.sleep(BIND_AGAIN)
+            await asyncio.sleep(BIND_RETRY_DELAY)
             with contextlib.suppress(OSError, UnicodeError):
                 self._listen(await _bind(self.address))
 
@@ -186,18 +186,18 @@ class Listener:
             try:
                 sock, address = await loop.sock_accept(listening)
             except OSError as error:
-                self._tell_of_failure(error)
-                await asyncio.sleep(ACCEPT_AGAIN)
+                self._log_accept_failure(error)
+                await asyncio.sleep(ACCEPT_RETRY_DELAY)
                 continue
             if self._is_balancer(address[0]):
-                self._tasks.spawn(self._introduce(sock, address[:2]), eager=True)
+                self._tasks.spawn(self._accept_from_balancer(sock, address[:2]), eager=True)
             else:
                 self._accept(sock, address[:2])
             await asyncio.sleep(0)  # give other tasks their turn even if more connections are waiting
 
-    async def _introduce(self, sock: socket.socket, balancer: Address) -> None:
+    async def _accept_from_balancer(self, sock: socket.socket, balancer: Address) -> None:
         try:
-            client = await introduced(sock, balancer)
+            client = await read_proxy_header(sock, balancer)
         except (header.HeaderError, EOFError, OSError) as error:
             sock.close()
             why = "no PROXY header received" if isinstance(error, TimeoutError) else str(error)
@@ -210,7 +210,7 @@ class Listener:
         else:
             self._accept(sock, client)
 
-    def _tell_of_failure(self, error: OSError) -> None:
+    def _log_accept_failure(self, error: OSError) -> None:
         why = tcp_connect.reason(error, None)
         if error.errno == errno.EMFILE:
             why += "; new connections have to wait (raise the limit: ulimit -n, or systemd's LimitNOFILE)"
@@ -221,7 +221,7 @@ class Listener:
 
 async def _bind(address: Address) -> list[socket.socket]:
     """Return sockets listening on all addresses of the host that this machine has: `localhost` may lack IPv6."""
-    found = await look_up(*address, timeout=CONNECT_WITHIN, flags=socket.AI_PASSIVE)
+    found = await look_up(*address, timeout=CONNECT_TIMEOUT, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     missing: OSError | None = None
     try:
@@ -229,7 +229,7 @@ async def _bind(address: Address) -> list[socket.socket]:
             try:
                 sockets.append(_listening_socket(family, where))
             except OSError as error:
-                if error.errno not in NOT_HERE:
+                if error.errno not in UNAVAILABLE_ADDRESS:
                     raise
                 missing = error
         if missing is not None and not sockets:

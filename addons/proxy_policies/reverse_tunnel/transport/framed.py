@@ -19,7 +19,7 @@ from typing import Any
 from proxy_policies.log_lines import printable
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.reverse_tunnel.protocol.frames import (
-    LONGEST,
+    MAX_LENGTH,
     Bytes,
     Frame,
     FrameError,
@@ -28,7 +28,7 @@ from proxy_policies.reverse_tunnel.protocol.frames import (
     Kind,
     Parser,
     frame,
-    head,
+    frame_header,
 )
 from proxy_policies.reverse_tunnel.transport import read_buffer
 from proxy_policies.reverse_tunnel.transport.transport_layer import TransportLayer
@@ -36,10 +36,10 @@ from proxy_policies.reverse_tunnel.transport.transport_layer import TransportLay
 MESSAGE_BUFFER = 1 << 12  # bytes read at once in message mode: limits the memory for an unauthenticated peer
 MAX_INBOX = 64  # frames waiting to be received
 CHECKS_PER_INTERVAL = 4  # checks per heartbeat interval: they determine how late a loss is detected
-REASON = 512  # bytes of a peer's reason for a reset
-FLUSH = 3.0  # seconds to send the last frame of a closing connection
-UNDER_WAY = 1.0  # seconds after a close in which data may have been sent before the peer knew: more than a round trip
-LINGER = 60.0  # seconds for which the peer may continue a stream that was closed here: Linux's tcp_fin_timeout
+MAX_REASON = 512  # bytes of a peer's reason for a reset
+FLUSH_TIMEOUT = 3.0  # seconds to send the last frame of a closing connection
+LATE_DATA_TIMEOUT = 1.0  # seconds after a close in which data may have been sent before the peer knew
+LINGER_TIMEOUT = 60.0  # seconds for which the peer may continue a stream that was closed here: Linux's tcp_fin_timeout
 
 
 class Framed(TransportLayer):
@@ -52,14 +52,14 @@ class Framed(TransportLayer):
         self._loop = asyncio.get_running_loop()
         self._parser = Parser()
         self._inbox: deque[Frame] = deque()
-        self._mail_came: asyncio.Future[None] | None = None
+        self._frame_arrived: asyncio.Future[None] | None = None
         self._protocol: Any = None
-        self._ended_in = self._ended_out = self._said_bye = False
+        self._received_eof = self._sent_eof = self._sent_close_ack = False
         self._closing = self._lost = False
         self._closed_at = 0.0  # seconds of the loop's clock
         self._received = self._sent = False
         self._keepalive: Keepalive | None = None
-        self._next_beat: asyncio.TimerHandle | None = None
+        self._keepalive_timer: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
     # Message mode
@@ -75,12 +75,12 @@ class Framed(TransportLayer):
         while not self._inbox:
             if self._lost or self._protocol is not None:
                 raise ConnectionResetError(self.reason or "the connection ended")
-            self._mail_came = self._loop.create_future()
-            await self._mail_came
-        mail = self._inbox.popleft()
+            self._frame_arrived = self._loop.create_future()
+            await self._frame_arrived
+        received = self._inbox.popleft()
         if not self._is_inbox_full():
             self.resume_reading()
-        return mail
+        return received
 
     def when_lost(self, callback: Callable[[Framed], object]) -> None:
         """Set the function that is called at the end of the connection; if it has ended, call it at once."""
@@ -100,17 +100,17 @@ class Framed(TransportLayer):
         received = self._received or not self.lower.is_reading()
         sent = self._sent or self.lower.get_write_buffer_size() > 0
         self._received = self._sent = False
-        match self._keepalive.beat(self._loop.time(), received=received, sent=sent):
+        match self._keepalive.check(self._loop.time(), received=received, sent=sent):
             case KeepaliveAction.LOST:
                 self.reason = self.reason or f"silent for {self._keepalive.timeout:g} s"
                 self.lower.abort()
                 return
-            case KeepaliveAction.PING if not self._said_bye and not self.lower.is_closing():
+            case KeepaliveAction.PING if not self._sent_close_ack and not self.lower.is_closing():
                 self.lower.write(frame(Kind.PING))
         self._schedule_keepalive(self._keepalive.interval)
 
     def _schedule_keepalive(self, interval: float) -> None:
-        self._next_beat = self._loop.call_later(interval / CHECKS_PER_INTERVAL, self._check_keepalive)
+        self._keepalive_timer = self._loop.call_later(interval / CHECKS_PER_INTERVAL, self._check_keepalive)
 
     # Below: the protocol of the real transport
 
@@ -134,10 +134,10 @@ class Framed(TransportLayer):
     def connection_lost(self, exc: Exception | None) -> None:
         """Notify the protocol, or the caller of `receive`."""
         self._lost = True
-        for timer in (self._next_beat, self._deadline):
+        for timer in (self._keepalive_timer, self._deadline):
             if timer is not None:
                 timer.cancel()
-        clean = self._ended_in and self._ended_out
+        clean = self._received_eof and self._sent_eof
         if not clean and not self.reason:
             self.reason = tcp_connect.reason(exc, None) if exc else "the connection was cut"
         self._wake()
@@ -162,21 +162,22 @@ class Framed(TransportLayer):
             self._enqueue(kind, bytes(payload))
         elif kind == Kind.DATA and self._closing:
             self._refuse_late_data()
-        elif kind == Kind.DATA and not self._ended_in:
+        elif kind == Kind.DATA and not self._received_eof:
             self._protocol.data_received(payload)
-        elif kind == Kind.EOF and not self._ended_in:
+        elif kind == Kind.EOF and not self._received_eof:
             self._end_in()
         elif kind == Kind.RST:
-            self.reason = printable(bytes(payload[:REASON]).decode(errors="replace")) or "broken off by the other side"
+            reason = bytes(payload[:MAX_REASON]).decode(errors="replace")
+            self.reason = printable(reason) or "broken off by the other side"
             self.lower.abort()
-        elif kind == Kind.CLOSE_ACK and self._ended_in and self._ended_out:
+        elif kind == Kind.CLOSE_ACK and self._received_eof and self._sent_eof:
             self._close_soon()
         else:
             raise FrameError(f"frame of type {kind} has no place here")
 
     def _refuse_late_data(self) -> None:
         """Reset a stream that continues after we have closed, as TCP does: not every sender reads an end of file."""
-        if self._loop.time() > self._closed_at + UNDER_WAY:
+        if self._loop.time() > self._closed_at + LATE_DATA_TIMEOUT:
             self.reset("closed while bytes came")
 
     def _enqueue(self, kind: int, payload: bytes) -> None:
@@ -198,11 +199,11 @@ class Framed(TransportLayer):
         return len(self._inbox) >= MAX_INBOX or self._has_stream_begun()
 
     def _wake(self) -> None:
-        if self._mail_came is not None and not self._mail_came.done():
-            self._mail_came.set_result(None)
+        if self._frame_arrived is not None and not self._frame_arrived.done():
+            self._frame_arrived.set_result(None)
 
     def _end_in(self) -> None:
-        self._ended_in = True
+        self._received_eof = True
         keep = self._closing or self._protocol.eof_received()
         if not keep:
             self.close()
@@ -210,9 +211,9 @@ class Framed(TransportLayer):
 
     def _maybe_close(self) -> None:
         """Send BYE when both directions have ended."""
-        if self._ended_in and self._ended_out and not self._said_bye:
+        if self._received_eof and self._sent_eof and not self._sent_close_ack:
             self.send(frame(Kind.CLOSE_ACK))
-            self._said_bye = True
+            self._sent_close_ack = True
 
     # Above: the transport of a stream
 
@@ -239,19 +240,19 @@ class Framed(TransportLayer):
 
     def write(self, data: Bytes) -> None:
         """Write bytes of the stream."""
-        if self._ended_out or self.is_closing() or not data:
+        if self._sent_eof or self.is_closing() or not data:
             return
         self._sent = True
         view = memoryview(data)
-        for start in range(0, len(view), LONGEST):
-            piece = view[start : start + LONGEST]
-            self.lower.write(head(Kind.DATA, len(piece)) + piece)
+        for start in range(0, len(view), MAX_LENGTH):
+            piece = view[start : start + MAX_LENGTH]
+            self.lower.write(frame_header(Kind.DATA, len(piece)) + piece)
 
     def write_from_buffer(self, nbytes: int) -> None:
         """Write the first `nbytes` of the thread's read buffer, uncopied."""
-        if not self._ended_out and not self.is_closing():
+        if not self._sent_eof and not self.is_closing():
             self._sent = True
-            self.lower.write(read_buffer.with_header(head(Kind.DATA, nbytes), nbytes))
+            self.lower.write(read_buffer.with_header(frame_header(Kind.DATA, nbytes), nbytes))
 
     def writelines(self, list_of_data: Iterable[Any]) -> None:
         """Write several buffers."""
@@ -263,10 +264,10 @@ class Framed(TransportLayer):
 
     def write_eof(self) -> None:
         """End the stream in our direction."""
-        if self._ended_out:
+        if self._sent_eof:
             return
         self.send(frame(Kind.EOF))
-        self._ended_out = True
+        self._sent_eof = True
         self._maybe_close()
 
     def close(self) -> None:
@@ -279,15 +280,15 @@ class Framed(TransportLayer):
         self.write_eof()
         self.resume_reading()
         self._closing, self._closed_at = True, self._loop.time()
-        if not self._ended_in:
-            self._deadline = self._loop.call_later(LINGER, self.lower.abort)
+        if not self._received_eof:
+            self._deadline = self._loop.call_later(LINGER_TIMEOUT, self.lower.abort)
 
     def reset(self, reason: str) -> None:
         """Reset the stream, sending the reason to the peer."""
         if self._is_over():
             return
         self.reason = self.reason or reason
-        self.send(frame(Kind.RST, reason.encode()[:REASON]))
+        self.send(frame(Kind.RST, reason.encode()[:MAX_REASON]))
         self._closing = True
         self._close_soon()
 
@@ -295,7 +296,7 @@ class Framed(TransportLayer):
         self.lower.close()
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = self._loop.call_later(FLUSH, self.lower.abort)
+        self._deadline = self._loop.call_later(FLUSH_TIMEOUT, self.lower.abort)
 
     def is_closing(self) -> bool:
         """Return whether it is closed or about to be."""

@@ -19,7 +19,7 @@ class RateLimitedTransport(TransportLayer):
         self._pace = pace
         self._protocol: Any = None
         self._is_paused = False  # by the protocol
-        self._resting = 0  # number of our reasons not to read
+        self._rests = 0  # number of our reasons not to read
         self._full = 0  # number of reasons not to write
 
     # Below: the protocol of the framed connection
@@ -28,16 +28,16 @@ class RateLimitedTransport(TransportLayer):
         """Pass received data on, and pause reading."""
         self._protocol.data_received(data)
         if (rest := self._pace(len(data))) > 0:
-            self._resting += 1
+            self._rests += 1
             self.lower.pause_reading()
-            asyncio.get_running_loop().call_later(rest, self._rested)
+            asyncio.get_running_loop().call_later(rest, self._end_rest)
 
-    def _rested(self) -> None:
-        self._resting -= 1
+    def _end_rest(self) -> None:
+        self._rests -= 1
         self._read_on()
 
     def _read_on(self) -> None:
-        if not self._resting and not self._is_paused:
+        if not self._rests and not self._is_paused:
             self.lower.resume_reading()
 
     def eof_received(self) -> bool:

@@ -26,7 +26,7 @@ Tap = Callable[[bool, Bytes], None]
 """Called with whether data is from the first end, and with the data, which it must copy to keep."""
 
 
-class Names(NamedTuple):
+class EndNames(NamedTuple):
     """The names of both ends, and of the relay, in error messages."""
 
     a: str = "the first end"
@@ -41,7 +41,7 @@ async def relay_transports(
     counts: ByteCounts | None = None,
     pace: Pace | None = None,
     tap: Tap | None = None,
-    names: Names = Names(),  # noqa: B008 -- it cannot be changed
+    names: EndNames = EndNames(),  # noqa: B008 -- it cannot be changed
 ) -> ByteCounts:
     """Relay between two transports until both directions have ended, or a connection has failed.
 
@@ -63,7 +63,7 @@ async def relay_transports(
     finally:
         for end in ends:
             end.lost.cancel()
-            end.drop(counts.error or f"{names.relay} ended the session")
+            end.abort(counts.error or f"{names.relay} ended the session")
     return counts
 
 
@@ -73,11 +73,11 @@ class _Side(asyncio.BufferedProtocol):
     far: _Side
     tap: Callable[[Bytes], None] | None = None
 
-    def __init__(self, transport: Any, tally: Callable[[int], None], pace: Pace | None, name: str) -> None:
+    def __init__(self, transport: Any, count: Callable[[int], None], pace: Pace | None, name: str) -> None:
         self.transport, self._name = transport, name
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._tally, self._pace = tally, pace
-        self._holds = 0  # number of reasons not to read
+        self._count, self._pace = count, pace
+        self._pauses = 0  # number of reasons not to read
         self._ended = False
 
     def start(self) -> None:
@@ -85,7 +85,7 @@ class _Side(asyncio.BufferedProtocol):
         self.transport.set_protocol(self)
         if self.transport.is_closing():
             self.connection_lost(ConnectionResetError("gone before it was linked"))
-        elif not self.transport.is_reading() and not self._holds:
+        elif not self.transport.is_reading() and not self._pauses:
             self.transport.resume_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -113,10 +113,10 @@ class _Side(asyncio.BufferedProtocol):
     def _account(self, nbytes: int) -> None:
         if self.far.transport.get_write_buffer_size():
             read_buffer.detach()
-        self._tally(nbytes)
+        self._count(nbytes)
         if self._pace is not None and (rest := self._pace(nbytes)) > 0:
-            self.hold()
-            asyncio.get_running_loop().call_later(rest, self.release)
+            self.pause()
+            asyncio.get_running_loop().call_later(rest, self.resume)
 
     def eof_received(self) -> bool:
         """Pass the half-close on, and stay open for the other direction."""
@@ -149,25 +149,25 @@ class _Side(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """Pause reading from the far side while this one's write buffer is full."""
-        self.far.hold()
+        self.far.pause()
 
     def resume_writing(self) -> None:
         """Read from the far side again."""
-        self.far.release()
+        self.far.resume()
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """Add a reason not to read."""
-        self._holds += 1
+        self._pauses += 1
         self.transport.pause_reading()
 
-    def release(self) -> None:
+    def resume(self) -> None:
         """Remove a reason; without any, read again."""
-        self._holds -= 1
+        self._pauses -= 1
         spent = self._ended and not isinstance(self.transport, Framed)  # asyncio would read its end again
-        if not self._holds and not spent and not self.transport.is_closing():
+        if not self._pauses and not spent and not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def drop(self, reason: str) -> None:
+    def abort(self, reason: str) -> None:
         """Reset the connection, if it is still open."""
         if isinstance(self.transport, Framed):
             self.transport.reset(reason)

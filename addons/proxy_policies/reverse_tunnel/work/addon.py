@@ -89,7 +89,7 @@ class Work(TunnelEnd):
         elif not self.is_on and "home_listen" not in ctx.options:  # work's script alone
             yield "work_home is not set: nothing is offered; work --home HOST:PORT --service NAME=HOST:PORT"
 
-    async def stop_beginning(self) -> None:
+    async def stop_accepting(self) -> None:
         """Leave home, which then uses other works."""
         await self._work.leave()
 

@@ -29,12 +29,12 @@ from proxy_policies.reverse_tunnel.identity import (
 )
 from proxy_policies.reverse_tunnel.limits import (
     HANDSHAKE_TIMEOUT,
-    LINES_AT_ONCE,
-    SHORT_LIVES,
+    MAX_LINES_PER_MINUTE,
+    MAX_SHORT_CONNECTIONS,
     STABLE_AFTER,
     retry_delay,
 )
-from proxy_policies.reverse_tunnel.options import HomeAt
+from proxy_policies.reverse_tunnel.options import HomeAddress
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest, WorkProtocol
 from proxy_policies.reverse_tunnel.protocol.handshake import Peer, Terms, WorkHandshake
 from proxy_policies.reverse_tunnel.protocol.messages import (
@@ -55,11 +55,11 @@ from proxy_policies.reverse_tunnel.throttled_log import ThrottledLog
 from proxy_policies.reverse_tunnel.transport import connections
 from proxy_policies.reverse_tunnel.transport.connections import receive
 from proxy_policies.reverse_tunnel.transport.framed import Framed
-from proxy_policies.reverse_tunnel.transport.transport_relay import Names, relay_transports
+from proxy_policies.reverse_tunnel.transport.transport_relay import EndNames, relay_transports
 
 logger = logging.getLogger(__name__)
 
-SESSION_ENDS = Names("home", "the service", "work")
+END_NAMES = EndNames("home", "the service", "work")
 
 REPLACED_BACKOFF = 16  # the failures that being replaced counts as: another process has the name
 
@@ -68,7 +68,7 @@ REPLACED_BACKOFF = 16  # the failures that being replaced counts as: another pro
 class WorkConfig:
     """The options. If `home` is None, work is off."""
 
-    home: HomeAt | None = None
+    home: HomeAddress | None = None
     name: str = "work"
     credentials: Credentials = NO_CREDENTIALS
     heartbeat: float = 4.0
@@ -76,7 +76,7 @@ class WorkConfig:
     spares: int = 2
 
     @property
-    def command_listener(self) -> tuple[HomeAt | None, str, Credentials, float]:
+    def command_listener(self) -> tuple[HomeAddress | None, str, Credentials, float]:
         """The part that home depends on: if it changes, work must connect again."""
         return self.home, self.name, self.credentials, self.heartbeat
 
@@ -98,12 +98,12 @@ class Work:
         self._config = WorkConfig()
         self._command: Command | None = None
         self._connecting, self._data = Tasks("work"), Tasks("work")
-        self._trouble = ""  # why there is no command connection
+        self._failure = ""  # why there is no command connection
         self._logged: str | None = None  # the last reason that was logged
-        self._log, self._changes = ThrottledLog(logger), ThrottledLog(logger, LINES_AT_ONCE)
+        self._log, self._changes = ThrottledLog(logger), ThrottledLog(logger, MAX_LINES_PER_MINUTE)
         self._instance = secrets.token_hex(8)
-        self._stood = -math.inf  # the last time of an open command connection, in seconds of the loop's clock
-        self._short_lives = 0  # successive short command connections
+        self._last_connected = -math.inf  # the last time of an open command connection, in seconds of the loop's clock
+        self._short_connections = 0  # successive short command connections
         self._sessions = 0  # open ones
 
     async def apply(self, config: WorkConfig) -> None:
@@ -142,42 +142,42 @@ class Work:
 
     # The command connection
 
-    async def _keep_connected(self, home: HomeAt) -> None:
+    async def _keep_connected(self, home: HomeAddress) -> None:
         failures = 0
         loop = asyncio.get_running_loop()
         while True:
-            began = loop.time()
+            start = loop.time()
             try:
                 await self._connect(home)
             except Exception as error:  # after any error, try again
-                failures = 0 if self._stood > began else failures + 1
+                failures = 0 if self._last_connected > start else failures + 1
                 self._log_failure(home.address, error)
                 if _is_replaced(error):
-                    failures, self._stood = REPLACED_BACKOFF, -math.inf
-            await asyncio.sleep(retry_delay(failures, random.random(), loop.time() - self._stood))  # noqa: S311
+                    failures, self._last_connected = REPLACED_BACKOFF, -math.inf
+            await asyncio.sleep(retry_delay(failures, random.random(), loop.time() - self._last_connected))  # noqa: S311
 
     def _log_failure(self, home: Address, error: Exception) -> None:
         """Log that home cannot be reached, if that or its reason is new."""
-        self._trouble = trouble = describe_failure(error, connections.CONNECT_WITHIN)
+        self._failure = trouble = describe_failure(error, connections.CONNECT_TIMEOUT)
         line = f"work: no connection to home {format_target(*home[:2])}: {trouble}; trying again"
         if self._logged != trouble and self._changes.warning("no connection", line):
             self._logged = trouble
 
     def _log_connected(self, home: Address, command: Command) -> None:
         """Log that home is connected, if that is new."""
-        self._trouble = ""
+        self._failure = ""
         offered = ", ".join(command.protocol.services) or "nothing"
         line = f"work: connected to home {command.peer.name} at {format_target(*home[:2])}, offers {offered}"
         if self._logged != "" and self._changes.info("connected", line):
             self._logged = ""
 
-    async def _connect(self, home: HomeAt) -> None:
+    async def _connect(self, home: HomeAddress) -> None:
         """Connect, and serve home's requests until the connection ends. Raise OSError, Refusal or ProtocolError."""
         framed = await connections.dial_framed(home.address, self._config.credentials)
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT):
                 try:
-                    command = await self._shake_hands(framed, home.name)
+                    command = await self._handshake_on(framed, home.name)
                 except ConnectionError as error:
                     raise ConnectionResetError(f"{error} in the handshake; does home accept this identity?") from None
             framed.start_keepalive(command.peer.heartbeat, command.peer.silence_timeout)
@@ -187,7 +187,7 @@ class Work:
             framed.close()
 
     async def _serve_home(self, home: Address, command: Command) -> None:
-        began = asyncio.get_running_loop().time()
+        start = asyncio.get_running_loop().time()
         self._command = command
         self._log_connected(home, command)
         try:
@@ -196,16 +196,16 @@ class Work:
                 self._data.spawn(self._answer(home, command, request))
         finally:
             self._command = None
-            self._take_note_of_end(began)
+            self._note_end(start)
 
-    def _take_note_of_end(self, began: float) -> None:
+    def _note_end(self, start: float) -> None:
         """Note the end of a command connection; several short ones count as failures."""
         now = asyncio.get_running_loop().time()
-        self._short_lives = 0 if now - began >= STABLE_AFTER else self._short_lives + 1
-        if self._short_lives <= SHORT_LIVES:
-            self._stood = now
+        self._short_connections = 0 if now - start >= STABLE_AFTER else self._short_connections + 1
+        if self._short_connections <= MAX_SHORT_CONNECTIONS:
+            self._last_connected = now
 
-    async def _shake_hands(self, framed: Framed, wanted: str) -> Command:
+    async def _handshake_on(self, framed: Framed, wanted: str) -> Command:
         credentials, config = self._config.credentials, self._config
         certified = peer_name(framed.lower) if credentials.mode is Mode.CERTIFICATES else None
         if wanted and certified != wanted:
@@ -214,10 +214,10 @@ class Work:
         nonce = secrets.token_hex(32)
         terms = Terms(config.name, config.heartbeat, nonce, credentials.key, digest, self._instance)
         handshake = WorkHandshake(terms, certified)
-        said: Message | None = handshake.start()
-        while said is not None:
-            framed.send(encode(said))
-            said = handshake.receive(await receive(framed))
+        message: Message | None = handshake.start()
+        while message is not None:
+            framed.send(encode(message))
+            message = handshake.receive(await receive(framed))
         if handshake.peer is None:  # for the type checker
             raise ProtocolError("the handshake stopped")
         return Command(framed, handshake.peer, WorkProtocol(config.services, config.spares), digest)
@@ -229,7 +229,7 @@ class Work:
         framed: Framed | None = None
         try:
             framed = await self._claim(home, command, request.token)
-            await self._serve(framed, await _call(framed, request))
+            await self._serve(framed, await _open_request(framed, request))
         except Exception as error:  # after any error, home needs an answer
             refusal = error if isinstance(error, Refusal) else _refusal(error)
             if framed is None:
@@ -267,13 +267,13 @@ class Work:
             framed.send(encode(Refuse(refusal.reason, refusal.text[:500])))
             return
         framed.send(encode(Ready()))
-        began = time.monotonic()
+        start = time.monotonic()
         self._sessions += 1
         try:
-            counts = await relay_transports(framed, transport, names=SESSION_ENDS)
+            counts = await relay_transports(framed, transport, names=END_NAMES)
         finally:
             self._sessions -= 1
-        logger.info(f"work: {_shown_client(call)} left {call.service}: {counts.account(time.monotonic() - began)}")
+        logger.info(f"work: {_shown_client(call)} left {call.service}: {counts.account(time.monotonic() - start)}")
 
     async def _open_service(self, call: OpenRequest) -> Any:
         service = WorkProtocol(self._config.services, 0).service(call.service)
@@ -301,7 +301,7 @@ def _shown_client(call: OpenRequest) -> str:
     return format_target(*call.client[:2]) if call.client else "home itself"
 
 
-async def _call(framed: Framed, request: Begin | Spare) -> OpenRequest:
+async def _open_request(framed: Framed, request: Begin | Spare) -> OpenRequest:
     """Return the client's request; on a spare connection, wait for it. Raise ConnectionError or ProtocolError."""
     asked = request if isinstance(request, Begin) else await receive(framed)
     if not isinstance(asked, Begin | Use):
