@@ -156,6 +156,29 @@ async def test_an_entrance_that_somebody_else_holds_opens_when_it_is_free(
     assert await ask(address, b"x") == b"x"
 
 
+@pytest.mark.parametrize(("failures", "answer"), [(5, b"x"), (6, None)])
+async def test_a_data_connection_that_home_closes_is_dialled_again(
+    tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch, failures: int, answer: bytes | None
+) -> None:
+    """As it does in a flood, where each has a chance; there is an end to it."""
+    await tunnel.start_home()
+    address = await tunnel.client_listener("echo")
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, spares=0)
+    dial, failing = connections.dial_framed, iter(range(failures))
+
+    async def dial_in_a_flood(*arguments: Any) -> Framed:
+        if next(failing, None) is not None:
+            raise ConnectionResetError("closed for another")
+        return await dial(*arguments)
+
+    monkeypatch.setattr(connections, "dial_framed", dial_in_a_flood)
+    if answer is None:
+        with pytest.raises(ConnectionResetError):
+            await ask(address, b"x")
+    else:
+        assert await ask(address, b"x") == answer
+
+
 async def test_the_service_sees_the_client_s_address(tunnel: Tunnel) -> None:
     await tunnel.start_home()
     client_listener = await tunnel.client_listener("echo")

@@ -61,6 +61,8 @@ logger = logging.getLogger(__name__)
 
 END_NAMES = EndNames("home", "the service", "work")
 
+DATA_TRIES = 6
+DATA_PAUSE = 0.2  # seconds, at most, between two tries: together less than home waits (`OPEN_TIMEOUT`)
 REPLACED_BACKOFF = 16  # the failures that being replaced counts as: another process has the name
 
 
@@ -244,13 +246,22 @@ class Work:
                 framed.close()
 
     async def _claim(self, home: Address, command: Command, token: str) -> Framed:
-        framed = await connections.dial_framed(home, self._config.credentials)
+        framed = await self._dial(home)
         if not self._is_home_of(command, framed):
             framed.abort()
             raise ConnectionAbortedError("home shows another certificate than on the command connection")
         framed.start_keepalive(command.peer.heartbeat, command.peer.silence_timeout)
         framed.send(encode(Claim(self._config.name, token)))
         return framed
+
+    async def _dial(self, home: Address) -> Framed:
+        """Open a data connection; try again if it is closed: in a flood, home closes any that is not authenticated."""
+        for _ in range(DATA_TRIES - 1):
+            try:
+                return await connections.dial_framed(home, self._config.credentials)
+            except ConnectionError:
+                await asyncio.sleep(random.uniform(0, DATA_PAUSE))  # noqa: S311 -- a pause, no secret
+        return await connections.dial_framed(home, self._config.credentials)
 
     def _is_home_of(self, command: Command, framed: Framed) -> bool:
         """Return whether a connection is to the same home: by its certified name, as its certificate may be renewed."""
