@@ -1,10 +1,12 @@
 """Log lines that a peer can cause."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.log_lines import Throttle, Throttles, admit_client_line, printable
+from proxy_policies.log_lines import Throttle, Throttles, admit_client_line, printable, printable_json
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,13 @@ def test_nothing_is_left_to_obey(text: str) -> None:
     escaped = printable(text)
     assert printable(escaped) == escaped
     assert all(ord(char) >= 32 and not 0x7F <= ord(char) < 0xA0 for char in escaped)
+
+
+def test_json_says_the_same_with_nothing_to_obey() -> None:
+    document = {"é\u202e": ["\x9b2J", "\x1b[2J", "\U0001bca0\ud800", "a\nb"]}
+    for text in (json.dumps(document, ensure_ascii=False, indent=1), json.dumps(document)):
+        assert json.loads(printable_json(text)) == document
+        assert printable(printable_json(text), lines=True) == printable_json(text)
 
 
 def test_one_line_in_a_while_with_a_count_of_the_others() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -27,6 +28,11 @@ def printable(text: str, *, lines: bool = False) -> str:
     if text.isascii() and text.isprintable():
         return text
     return (_EXCEPT_LINES if lines else _UNPRINTABLE).sub(_escaped, text)
+
+
+def printable_json(text: str) -> str:
+    r"""Return JSON with control and invisible characters escaped, as `\u202e`: the same document."""
+    return text if text.isascii() else _EXCEPT_LINES.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from proxy_policies.capture.runner.proxy_process import ProxyProcess
 from proxy_policies.option_files import expand_home
 
 FAILED = 2
+_STOPPED = re.compile(r"recording into .+ stopped: (.+)")  # logged by record/addon.py
 
 
 def proxy_settings(arguments: argparse.Namespace) -> list[str]:
@@ -31,7 +33,7 @@ def proxy_settings(arguments: argparse.Namespace) -> list[str]:
 
 
 def record(arguments: argparse.Namespace) -> int:
-    """Record the requests of a command. Return its exit code; 2 if it succeeded without any request."""
+    """Record the requests of a command. Return its exit code; 2 if it succeeded but not all could be recorded."""
     path = Path(arguments.capture)
     if path.exists() and not (arguments.append or arguments.overwrite):
         raise CaptureError(f"{path} exists: --append adds to it, --overwrite replaces it")
@@ -47,15 +49,23 @@ def record(arguments: argparse.Namespace) -> int:
     finally:
         if is_new and not count_entries(target):
             target.unlink(missing_ok=True)  # so that the next attempt does not fail
+    stopped = _STOPPED.search(proxy.text)
+    if stopped and arguments.overwrite and path.exists():
+        target.unlink(missing_ok=True)
+        raise CaptureError(f"recording stopped: {stopped[1]}; {path} is as it was")
     if arguments.overwrite and target.exists():
         target.replace(path)
     added = count_entries(path) - before
+    if stopped and not added:
+        raise CaptureError(f"recording stopped: {stopped[1]}")
     if not added:
         say(client_environment.HINT.format(port=proxy.port, proxy=proxy.url))
         return code or FAILED
     say(f"recorded {_exchanges(added)} into {path}")
     say_unsearched(path, arguments.strict)
-    return code
+    if stopped:
+        say(f"recording stopped: {stopped[1]}; what came later is missing")
+    return code or (FAILED if stopped else 0)
 
 
 def replay(arguments: argparse.Namespace) -> int:

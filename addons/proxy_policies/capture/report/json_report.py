@@ -13,6 +13,7 @@ from proxy_policies.capture.har.body import as_text
 from proxy_policies.capture.model import Request, Response, header
 from proxy_policies.capture.parsed_body import BodyKind, parse
 from proxy_policies.capture.report.side_by_side import rows
+from proxy_policies.log_lines import printable_json
 
 MAX_REQUEST_TEXT = 20_000  # characters of a request in a page with up to 2 000 requests
 MAX_BODY_TEXT = 200_000  # characters of a body in a report
@@ -40,7 +41,7 @@ def json_pieces(report: Report) -> Iterator[str]:
 
 
 def _dumps(value: Any) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False)
+    return printable_json(json.dumps(value, indent=1, ensure_ascii=False))
 
 
 def _summary_fields(report: Report) -> dict[str, Any]:

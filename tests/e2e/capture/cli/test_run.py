@@ -52,6 +52,29 @@ def test_a_command_is_recorded_and_replayed_offline(client: list[str], origin: S
     assert "replayed 1 exchange, 0 not answered" in done.stderr
 
 
+def limited(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a subcommand that can write no file of more than 1 MiB."""
+    command = [sys.executable, "-m", "proxy_policies.capture", "record", "--confdir", str(folder / "conf"), *arguments]
+    shell = ["sh", "-c", 'ulimit -f 2048; exec "$@"', "sh", *command]
+    return subprocess.run(shell, capture_output=True, text=True, timeout=100, env=environment(), cwd=folder)
+
+
+def test_a_recording_that_stops_is_a_failure_and_replaces_nothing(origin: StartOrigin, tmp_path: Path) -> None:
+    server = origin()
+    server.route("/small", Answer(body=b"answer"))
+    server.route("/large", Answer(body=b"x" * (2 << 20)))
+    client = ("--", "curl", "-sS", "--max-time", "90", f"{server.url}/small", f"{server.url}/large")
+    done = limited(tmp_path, "a.har", *client)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("recording stopped: File too large; what came later is missing")
+    assert [entry.request.url for entry in open_capture(tmp_path / "a.har")] == [f"{server.url}/small"]
+    before = (tmp_path / "a.har").read_bytes()
+    done = limited(tmp_path, "--overwrite", "a.har", *client)
+    assert (done.returncode, (tmp_path / "a.har").read_bytes()) == (2, before)
+    assert "recording stopped: File too large; a.har is as it was" in done.stderr
+    assert "a.har.part" not in os.listdir(tmp_path)
+
+
 def test_https_is_opened_and_trusted(
     origin: StartOrigin, server_tls: ssl.SSLContext, ca_file: Path, tmp_path: Path
 ) -> None:
