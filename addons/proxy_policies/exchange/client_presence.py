@@ -33,6 +33,7 @@ class ClientPresence:
         """Number of waits that have ended."""
         self._waiting: asyncio.Future[Any] | None = None
         self._sent_at_last_look = 0
+        self._next_look: asyncio.TimerHandle | None = None
 
     @property
     def is_waiting_for_peer(self) -> bool:
@@ -90,14 +91,17 @@ class ClientPresence:
             self._look_later()
 
     def _look_later(self) -> None:
-        asyncio.get_running_loop().call_later(HALF_CLOSED, self._look)
+        self._next_look = asyncio.get_running_loop().call_later(HALF_CLOSED, self._look)
 
     def _look(self) -> None:
         """Abandon a half-closed client that was sent nothing since the last check."""
-        if not self._flow.live:
-            return
         if self._writer.bytes_sent == self._sent_at_last_look:
             self.left()
         else:
             self._sent_at_last_look = self._writer.bytes_sent
             self._look_later()
+
+    def close(self) -> None:
+        """Stop watching a half-closed client: the timer would keep the flow alive."""
+        if self._next_look is not None:
+            self._next_look.cancel()

@@ -99,6 +99,7 @@ class Exchange:
             await self._end_without_client(str(error))
         finally:
             self.flow.live = False
+            self.presence.close()
             self._upstream.close()
             self._body_sender.cancel()
             if reporting.SUBSCRIBERS:

@@ -22,6 +22,8 @@ pytestmark = pytest.mark.timeout(120)
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 BODY = b"x" * 5000
+LARGE = b"x" * 3_000_000
+"""Sent on as it comes."""
 LENGTH = b"Content-Length: 5000\r\n\r\n"
 FRAMES = {b"late": LENGTH, b"kept": LENGTH, b"cut-chunk": b"Transfer-Encoding: chunked\r\n\r\n1400\r\n"}
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # and its answer: RFC 6455, section 1.3
@@ -36,8 +38,10 @@ End = socket.socket | TlsEnd
 class EndingOrigin(SocketServer):
     """Answers one request as its path says, and ends with or without a word for it. Inside of CONNECT it speaks TLS."""
 
-    def __init__(self, context: ssl.SSLContext, heard: list[tuple[bytes, bool]], *, is_secure: bool) -> None:
-        self._context, self._heard, self._is_secure = context, heard, is_secure
+    def __init__(
+        self, context: ssl.SSLContext, heard: list[tuple[bytes, bool]], halves: set[str], *, is_secure: bool
+    ) -> None:
+        self._context, self._heard, self._halves, self._is_secure = context, heard, halves, is_secure
         super().__init__()
 
     def serve(self, sock: socket.socket) -> None:
@@ -62,6 +66,12 @@ class EndingOrigin(SocketServer):
         path = target.rpartition(b"/")[2]
         if path == b"late":
             time.sleep(0.3)  # the point of the test: the end of the client's half has come before
+        if path == b"large":
+            end.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(LARGE) + LARGE[: len(LARGE) // 2])
+            wait_until(lambda: target.decode() in self._halves)
+            time.sleep(0.2)  # the end of the client's half is read before the rest
+            end.sendall(LARGE[len(LARGE) // 2 :])
+            return
         end.sendall(SWITCHING if b"chat" in path else HEAD + FRAMES.get(path, b"\r\n") + BODY)
         if path == b"kept":
             self._heard.append((target, read_to_end(end)[1]))
@@ -115,6 +125,8 @@ class Stage:
     secure: int
     heard: list[tuple[bytes, bool]]
     """What was said to either, and whether its end was said."""
+    halves: set[str]
+    """The targets of requests whose clients have ended their half."""
 
 
 @pytest.fixture(scope="module", params=LANES)
@@ -122,7 +134,8 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("localhost", "127.0.0.1").configure_cert(context)
     heard: list[tuple[bytes, bool]] = []
-    plain, secure = (EndingOrigin(context, heard, is_secure=is_secure) for is_secure in (False, True))
+    halves: set[str] = set()
+    plain, secure = (EndingOrigin(context, heard, halves, is_secure=is_secure) for is_secure in (False, True))
     ports = {mode: free_port() for mode in ("regular", "reverse", "reverse TLS", "socks5", "upstream")}
     specs = {
         "regular": "regular",
@@ -136,7 +149,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     running = Mitmdump([*modes[2:], *arguments], confdir=tmp_path_factory.mktemp("confdir"), mode=modes[1], wait=False)
     for port in ports.values():
         running.wait_log(rf"listening at \S*127\.0\.0\.1:{port}\b")
-    yield Stage(ports, plain.port, secure.port, heard)
+    yield Stage(ports, plain.port, secure.port, heard, halves)
     running.stop()
     assert "Traceback" not in running.log()
     plain.close()
@@ -222,6 +235,25 @@ def test_one_that_has_said_all_is_answered(stage: Stage, with_fin: bool) -> None
             end.shutdown(socket.SHUT_WR)
         data, has_end = read_to_end(end)
         return (data.endswith(BODY) and has_end) or (data[:300], has_end)
+
+    assert not wrong(check)
+
+
+@pytest.mark.parametrize("with_fin", [False, True], ids=["closing alert", "closing alert and FIN"])
+def test_one_that_has_said_all_in_the_middle_of_its_answer(stage: Stage, with_fin: bool) -> None:
+    def check(way: str) -> object:
+        path = f"/{way.replace(' ', '-')}/{with_fin}/large"
+        end = ask(stage, way, path, "1.1")
+        begun = b""
+        while begun.count(b"x") < len(LARGE) // 2:
+            begun += end.recv(1 << 20)
+        if isinstance(end, TlsEnd):
+            end.end_sending(with_fin=with_fin)
+        else:
+            end.shutdown(socket.SHUT_WR)
+        stage.halves |= {path, f"http://localhost:{stage.plain}{path}"}
+        data, has_end = read_to_end(end)
+        return ((begun + data).endswith(LARGE) and has_end) or (len(begun), len(data), has_end)
 
     assert not wrong(check)
 

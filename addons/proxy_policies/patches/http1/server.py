@@ -330,6 +330,8 @@ class Server(Lingering, Bodies, Http1Server):
             yield from self.linger()
         else:
             yield from self.mark_done(response=True)
+            if self._is_last and self.state == self.read_headers and not self.buf:
+                yield commands.CloseConnection(self.conn)
 
     def _fail(self, event: ResponseProtocolError) -> CommandGenerator[None]:
         if not self.conn.state & ConnectionState.CAN_WRITE:
