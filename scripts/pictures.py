@@ -1,4 +1,4 @@
-"""The pictures of the pages, made with the product itself: mitmweb, the dashboard, a report. See scripts/pictures."""
+"""Makes the pictures of the pages by running the proxy: mitmweb, the dashboard, a report. See scripts/pictures."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from playwright.sync_api import Browser, ViewportSize, sync_playwright
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "addons" / "proxy_policies"
 ORIGIN = 9000
-"""The port that README.md calls its origin's."""
+"""The port of the origin in README.md."""
 PROXY, WEB, DASHBOARD = 18080, 18081, 18082
 START = 60.0
-"""Seconds that mitmweb may take to start."""
+"""Seconds for mitmweb's start."""
 SIZES: dict[str, ViewportSize] = {
     "mitmweb": {"width": 1360, "height": 600},
     "dashboard": {"width": 1360, "height": 760},
@@ -37,13 +37,13 @@ PRODUCTS = [{"id": number, "name": name, "price": 3.5 * number} for number, name
 
 
 class Shop(http.server.BaseHTTPRequestHandler):
-    """A little shop. `price` is what a pot costs in it."""
+    """A small shop. `price` is that of a pot."""
 
     price = 10.5
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Answer with what the path names; prices may be stored, the cart may not."""
+        """Send the path's content; prices may be stored, the cart must not."""
         products = [{**product, "price": self.price} if product["name"] == "Pot" else product for product in PRODUCTS]
         bodies = {"/products.json": products, "/cart.json": {"items": 2, "total": 2 * self.price}}
         kind, body = "application/json", json.dumps(bodies.get(self.path, {}))
@@ -57,7 +57,7 @@ class Shop(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body.encode())
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager
@@ -74,7 +74,7 @@ def origin() -> Iterator[None]:
 
 @contextlib.contextmanager
 def mitmweb(folder: Path) -> Iterator[str]:
-    """Run mitmweb with every policy; gives the address of its page."""
+    """Run mitmweb with every policy; yield its page's URL."""
     command = [str(Path(sys.executable).parent / "mitmweb"), "--no-web-open-browser", "--listen-host", "127.0.0.1"]
     options = (
         f"confdir={folder}",
@@ -102,23 +102,23 @@ def mitmweb(folder: Path) -> Iterator[str]:
 
 
 def ask(*arguments: str) -> None:
-    """Ask the proxy as a client does."""
+    """Send a request through the proxy."""
     subprocess.run(["curl", "-s", "-o", "/dev/null", "-x", f"http://127.0.0.1:{PROXY}", "-m", "20", *arguments])
 
 
 def browse() -> None:
-    """Have something of each kind in the list."""
+    """Send a request of each kind, for the list."""
     shop = f"http://127.0.0.1:{ORIGIN}"
     for path in ("/", "/products.json", "/cart.json", "/products.json"):
         ask("--compressed", shop + path)
-    ask("-k", f"https://localhost:{ORIGIN}/")  # is left untouched; that the shop has no TLS does not matter
+    ask("-k", f"https://localhost:{ORIGIN}/")  # left untouched; the shop needs no TLS for it
     ask("-H", "Cache-Control: only-if-cached", f"{shop}/offers.json")
-    ask("http://127.0.0.1:9/")  # where nobody listens
+    ask("http://127.0.0.1:9/")  # nothing listens there
 
 
 @contextlib.contextmanager
 def visitors() -> Iterator[None]:
-    """Have the shop asked again and again; it begins a dozen seconds before, for the charts."""
+    """Send requests repeatedly; yield after a dozen seconds, for the charts."""
     over = threading.Event()
 
     def visit() -> None:
@@ -138,7 +138,7 @@ def visitors() -> Iterator[None]:
 
 
 def take(browser: Browser, url: str, folder: Path, name: str) -> None:
-    """Take a picture in each colour scheme, and say how large it is."""
+    """Take a picture in each colour scheme, and print its size."""
     for scheme in SCHEMES:
         page = browser.new_page(viewport=SIZES[name], color_scheme=scheme)
         page.goto(url)
@@ -151,7 +151,7 @@ def take(browser: Browser, url: str, folder: Path, name: str) -> None:
             page.locator("[name=password]").fill(PASSWORD)
             page.keyboard.press("Enter")
             page.locator("#entries tr").first.wait_for()
-            page.wait_for_timeout(3000)  # until the charts have some seconds
+            page.wait_for_timeout(3000)  # for some seconds in the charts
         else:
             page.locator("#detail mark").first.wait_for()
         path = folder / f"{name}-{scheme}.png"
@@ -161,7 +161,7 @@ def take(browser: Browser, url: str, folder: Path, name: str) -> None:
 
 
 def check(folder: Path) -> str:
-    """Record the shop, raise a price, and check it; returns the address of the report's page."""
+    """Record the shop, raise a price, and check it; return the URL of the report."""
     command = [sys.executable, "-m", "proxy_policies", "capture"]
     capture, report = str(folder / "shop.har"), folder / "report.html"
     urls = [f"http://127.0.0.1:{ORIGIN}/{path}" for path in ("", "products.json", "cart.json")]

@@ -1,4 +1,4 @@
-"""Makes a release in a clone of its own, and takes it over when all is well. See scripts/release."""
+"""Makes a release in a temporary clone, and fetches it from there if all checks pass. See scripts/release."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ _VERSION = re.compile(r'^VERSION = "([^"]+)"$', re.MULTILINE)
 
 
 class NotReadyError(Exception):
-    """Something is not as it must be for a release."""
+    """A condition for a release is not met."""
 
 
 def cut(changelog: str, version: str, date: str) -> str:
-    """Return the changelog with what is unreleased under a version and its date; raises NotReadyError."""
+    """Return the changelog with the unreleased section under a version and its date. Raise NotReadyError."""
     before, found, rest = changelog.partition(UNRELEASED)
     if not found:
         raise NotReadyError(f"{CHANGELOG} has no section {UNRELEASED.strip()!r}")
     changes, heading, older = rest.partition("\n## ")
     if not re.search(r"^- ", changes, re.MULTILINE):
-        raise NotReadyError(f"{CHANGELOG}: nothing stands under {UNRELEASED.strip()!r}")
+        raise NotReadyError(f"{CHANGELOG}: nothing is listed under {UNRELEASED.strip()!r}")
     return f"{before}{UNRELEASED}\n## {version}, {date}\n{changes}{heading}{older}"
 
 
 def parsed(version: str, current: str) -> Version:
-    """Return a version that may follow the current one; raises NotReadyError."""
+    """Return a version that may follow the current one. Raise NotReadyError."""
     try:
         found = Version(version)
     except InvalidVersion:
-        raise NotReadyError(f"{version!r} is no version: write one such as 1.0.0 or 1.0.0rc1") from None
+        raise NotReadyError(f"{version!r} is not a version: write one such as 1.0.0 or 1.0.0rc1") from None
     if str(found) != version or found.local or found.is_devrelease:
         raise NotReadyError(f"{version!r}: write a release such as 1.0.0 or 1.0.0rc1, as PyPI spells it")
     if found < Version(current):
-        raise NotReadyError(f"{version} is before {current}, which is the version now")
+        raise NotReadyError(f"{version} is before {current}, the present version")
     return found
 
 
 def current_version(text: str) -> str:
-    """Return the version that a version.py has; raises NotReadyError."""
+    """Return the version in the text of version.py. Raise NotReadyError."""
     found = _VERSION.search(text)
     if found is None:
         raise NotReadyError(f"{VERSION_FILE} has no line VERSION = …")
@@ -58,7 +58,7 @@ def current_version(text: str) -> str:
 
 
 def git(*words: str, at: Path = ROOT) -> str:
-    """Return what a git command prints; raises NotReadyError with what it complains of."""
+    """Return the output of a git command. Raise NotReadyError with its error."""
     done = subprocess.run(["git", *words], cwd=at, capture_output=True, text=True)
     if done.returncode:
         raise NotReadyError(f"git {words[0]}: {done.stderr.strip()}")
@@ -66,17 +66,17 @@ def git(*words: str, at: Path = ROOT) -> str:
 
 
 def look_over(tag: str) -> None:
-    """Raise NotReadyError where the clone is not as it must be."""
+    """Raise NotReadyError unless the clone is clean, on main, and without the tag."""
     if changed := git("status", "--porcelain"):
-        raise NotReadyError(f"commit or stash first what differs from the last commit:\n{changed}")
+        raise NotReadyError(f"commit or stash the uncommitted changes first:\n{changed}")
     if (branch := git("rev-parse", "--abbrev-ref", "HEAD")) != BRANCH:
         raise NotReadyError(f"a release is made on {BRANCH}; this is {branch}")
     if git("tag", "--list", tag):
-        raise NotReadyError(f"the tag {tag} is there already")
+        raise NotReadyError(f"the tag {tag} already exists")
 
 
 def committer(name: str) -> str:
-    """Return what git knows of who commits; raises NotReadyError."""
+    """Return git's setting for the committer. Raise NotReadyError if it is missing."""
     try:
         return git("config", name)
     except NotReadyError:
@@ -84,7 +84,7 @@ def committer(name: str) -> str:
 
 
 def build(clone: Path) -> list[Path]:
-    """Build the source archive and the wheel and have twine look them over; raises NotReadyError."""
+    """Build the source archive and the wheel, and check them with twine. Raise NotReadyError."""
     _run(clone, "-m", "build", "--outdir", "dist")
     made = sorted((clone / "dist").iterdir())
     _run(clone, "-m", "twine", "check", "--strict", *map(str, made))
@@ -98,7 +98,7 @@ def _run(clone: Path, *words: str) -> None:
 
 
 def prepare(clone: Path, version: str, tag: str) -> list[Path]:
-    """Write, build, commit and tag in a clone; returns what was built."""
+    """Write, build, commit and tag in a clone; return the built files."""
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     changelog, version_file = clone / CHANGELOG, clone / VERSION_FILE
     changelog.write_text(cut(changelog.read_text(), version, date))
@@ -108,14 +108,14 @@ def prepare(clone: Path, version: str, tag: str) -> list[Path]:
     if len(names) != 2 or len(made) != 2:
         raise NotReadyError(f"built something else than one archive and one wheel of {version}: {made}")
     git("add", str(CHANGELOG), str(VERSION_FILE), at=clone)
-    why = f"What is in it stands in CHANGELOG.md, under {version}."
+    why = f"Its changes are listed in CHANGELOG.md, under {version}."
     git("commit", "-q", "-m", f"Release {version}", "-m", why, at=clone)
     git("tag", "-a", tag, "-m", f"proxy-policies {version}", at=clone)
     return made
 
 
 def take_over(clone: Path, made: Sequence[Path], tag: str) -> None:
-    """Bring the commit, the tag and what was built here."""
+    """Fetch the commit and the tag, and copy the built files."""
     git("fetch", "-q", str(clone), f"refs/tags/{tag}:refs/tags/{tag}")
     git("merge", "-q", "--ff-only", tag)
     (ROOT / "dist").mkdir(exist_ok=True)
@@ -124,7 +124,7 @@ def take_over(clone: Path, made: Sequence[Path], tag: str) -> None:
 
 
 def release(version: str, is_dry: bool) -> None:
-    """Do all of it; raises NotReadyError, and has changed nothing here then."""
+    """Make the release. Raise NotReadyError, having changed nothing."""
     parsed(version, current_version((ROOT / VERSION_FILE).read_text()))
     tag = f"v{version}"
     look_over(tag)
@@ -145,10 +145,10 @@ def release(version: str, is_dry: bool) -> None:
 
 
 def main() -> None:
-    """Read the command line; 1 where something is not as it must be."""
+    """Run the command line; exit with 1 if a condition is not met."""
     parser = argparse.ArgumentParser(prog="scripts/release", description="Makes a release: builds, checks, tags.")
     parser.add_argument("version", help="such as 1.0.0")
-    parser.add_argument("--dry-run", action="store_true", help="in a clone that is thrown away")
+    parser.add_argument("--dry-run", action="store_true", help="only in a temporary clone")
     asked = parser.parse_args()
     try:
         release(asked.version, asked.dry_run)

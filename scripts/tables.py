@@ -1,4 +1,4 @@
-"""The tables of the pages that are made from the code: options, patches. See scripts/tables."""
+"""Generates the tables of pages from the code: options, patches. See scripts/tables."""
 
 import importlib.util
 import re
@@ -10,12 +10,12 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 README, ADDONS = ROOT / "README.md", ROOT / "addons" / "README.md"
 SHOWN = 3
-"""Members of a list's default that are shown."""
+"""Members of a list's default to show."""
 ISSUE = re.compile(r"https://github\.com/mitmproxy/mitmproxy/(?:issues|pull)/(\d+)")
 
 
 def policies() -> list[Any]:
-    """Load policy.py as mitmproxy does and give its addons."""
+    """Load policy.py as mitmproxy does, and return its addons."""
     addons = ROOT / "addons"
     sys.path.insert(0, str(addons))
     spec = importlib.util.spec_from_file_location("policy", addons / "policy.py")
@@ -28,13 +28,13 @@ def policies() -> list[Any]:
 
 
 def folder_of(addon: Any) -> str:
-    """Return the folder of the package that a policy lies in; "" when it lies in none."""
+    """Return the folder of a policy in the package; "" if it has none."""
     parts = type(addon).__module__.split(".")
     return parts[1] if len(parts) > 2 else ""
 
 
 def options(addons: Iterable[Any]) -> str:
-    """Return one row for each option, in the order of the chain, an option of two policies once."""
+    """Return a row for each option, in the order of the chain; an option of two policies once."""
     settings = settings_of_all(addons)
     return rows(("option", "default", ""), ([f"`{name}`", default(it), cell(it.help)] for name, it in settings.items()))
 
@@ -47,7 +47,7 @@ def settings_of_all(addons: Iterable[Any]) -> dict[str, Any]:
 
 
 def contents(pages: Mapping[str, Sequence[Any]]) -> str:
-    """Return one row for each policy's page: its title, its first sentence, its options."""
+    """Return a row for each page: its title, its first sentence, its options."""
     found = []
     for folder, addons in pages.items():
         title, _, rest = page_of(folder).read_text("utf-8").removeprefix("# ").partition("\n\n")
@@ -58,12 +58,12 @@ def contents(pages: Mapping[str, Sequence[Any]]) -> str:
 
 
 def page_of(folder: str) -> Path:
-    """Return the page of a folder of the package, which need not be there."""
+    """Return the path of a folder's page, which need not exist."""
     return ROOT / "addons" / "proxy_policies" / folder / "README.md"
 
 
 def pages_of(addons: Iterable[Any]) -> dict[str, list[Any]]:
-    """Return policies by the folders that have a page: in the order of the chain, then those that are no policies."""
+    """Return policies by folders with a page: in the order of the chain, then folders without policies."""
     found: dict[str, list[Any]] = {}
     for addon in addons:
         if (folder := folder_of(addon)) and page_of(folder).exists():
@@ -74,7 +74,7 @@ def pages_of(addons: Iterable[Any]) -> dict[str, list[Any]]:
 
 
 def tables() -> list[tuple[Path, str, str]]:
-    """Return every table: the page it is on, its name there, its text."""
+    """Return every table: its page, its name there, its text."""
     addons = policies()
     pages = pages_of(addons)
     rest = [addon for addon in addons if folder_of(addon) not in pages]
@@ -84,7 +84,7 @@ def tables() -> list[tuple[Path, str, str]]:
 
 
 def patches() -> str:
-    """Return one row for each place of mitmproxy that is changed, and one for each section of what is put there."""
+    """Return a row for each patch, and for each of its sections."""
     from proxy_policies.patches.all import ALL
 
     head = ("what is changed", "", "without it", "upstream", "goes when", "read on")
@@ -101,7 +101,7 @@ def _rows_of(patch: Any) -> Iterator[Sequence[str]]:
 
 
 def short(place: str) -> str:
-    """Name a place by the last of its module's names, and what is in it."""
+    """Return a place with only the last of its module's names."""
     return ".".join(place.split(".")[-2:])
 
 
@@ -110,12 +110,12 @@ def _told(passport: Any) -> tuple[str, str]:
 
 
 def rows(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    """Write a Markdown table."""
+    """Return a Markdown table."""
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body)) + "\n"
 
 
 def default(setting: Any) -> str:
-    """Show a default as one would write it."""
+    """Return a default as a user would write it."""
     if not setting.is_list:
         return f"`{cell(setting.default)}`" if setting.default else ""
     more = len(setting.default) - SHOWN
@@ -124,12 +124,12 @@ def default(setting: Any) -> str:
 
 
 def cell(text: str) -> str:
-    """Make a text fit for a table's cell."""
+    """Return a text escaped for a table's cell."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
 def with_table(page: str, name: str, made: str) -> str:
-    """Return a page with a table between its marks; raises ValueError when there are none."""
+    """Return a page with a table between its marks. Raise ValueError if it has none."""
     opening, closing = f"<!-- {name} -->\n", f"<!-- /{name} -->"
     before, begin, rest = page.partition(opening)
     _, end, after = rest.partition(closing)
@@ -145,19 +145,19 @@ def main(arguments: Sequence[str]) -> int:
         print("\n".join(made for _, _, made in made_tables), end="")
         return 0
     if arguments not in (["--check"], ["--write"]):
-        print("scripts/tables takes --check or --write, and nothing else", file=sys.stderr)
+        print("scripts/tables takes --check or --write", file=sys.stderr)
         return 1
     stale = _renewed(made_tables)
     for page, text in stale.items():
         if arguments == ["--write"]:
             page.write_text(text, "utf-8")
         else:
-            print(f"{page.relative_to(ROOT)} is not what the code says; scripts/tables --write", file=sys.stderr)
+            print(f"{page.relative_to(ROOT)} is out of date; run scripts/tables --write", file=sys.stderr)
     return int(bool(stale) and arguments == ["--check"])
 
 
 def _renewed(made_tables: Iterable[tuple[Path, str, str]]) -> dict[Path, str]:
-    """Return the pages that are not what the code says, as they should be."""
+    """Return the new texts of the pages that are out of date."""
     texts: dict[Path, str] = {}
     for page, name, made in made_tables:
         texts[page] = with_table(texts.get(page) or page.read_text("utf-8"), name, made)

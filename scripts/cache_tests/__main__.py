@@ -23,17 +23,17 @@ KINDS = ("required", "optimal", "check")
 GOOD = ("pass", "yes")
 OURS = "proxy-policies"
 OPTIONS = ["cache_rules=//undated-304, share-cookies"]
-"""Options besides the defaults that the published score is for.
+"""Options, besides the defaults, with which the published score was measured.
 
-One optimal test needs the first, a required one and two checks the second: they have Set-Cookie come out of the store
-of a shared cache, as RFC 9111, section 7.3, allows.
+One optimal test needs the first; a required one and two checks need the second: they expect a shared cache to store
+Set-Cookie, as RFC 9111, section 7.3, allows.
 """
 
 Test = dict[str, str]
 
 
 def main() -> int:
-    """Run, print, write; 1 when a run fell short of the first one's score."""
+    """Run, print and write; return 1 if a run scored less than the first."""
     arguments = parse()
     console = Console(stderr=True)
     check_suite(arguments.suite)
@@ -61,23 +61,23 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--peer", action="append", default=[], metavar="NAME=URL", help="another cache to run it against"
     )
-    parser.add_argument("--origin-port", type=int, help="where the suite's origin listens, for the peers' sake")
-    parser.add_argument("--runs", type=int, default=1, help="how many times we are run")
+    parser.add_argument("--origin-port", type=int, help="the port of the suite's origin, as the peers expect it")
+    parser.add_argument("--runs", type=int, default=1, help="the number of runs of our cache")
     parser.add_argument("--set", action="append", default=list(OPTIONS), metavar="OPTION=VALUE", help="as mitmdump's")
     parser.add_argument("--write", type=Path, help="write the results to this JSON file")
     return parser.parse_args()
 
 
 def check_suite(suite: Path) -> None:
-    """Say what is missing, if the suite cannot be run."""
+    """Exit with what is missing, if the suite cannot be run."""
     if not (suite / "test-engine/client/runner.mjs").exists():
-        raise SystemExit(f"{suite} is no checkout of http-tests/cache-tests")
+        raise SystemExit(f"{suite} is not a checkout of http-tests/cache-tests")
     if not (suite / "node_modules/undici").exists():
         raise SystemExit(f"the suite's own packages are missing: run `npm install` in {suite}")
 
 
 def run(suite: Path, url: str, title: str, console: Console) -> list[Test]:
-    """Run the whole suite against a URL."""
+    """Run the suite against a URL; return its results."""
     command = ["node", "--no-warnings", str(HERE / "run.mjs"), str(suite), url]
     with Progress(console=console) as progress, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as node:
         bar = progress.add_task(title)
@@ -90,13 +90,13 @@ def run(suite: Path, url: str, title: str, console: Console) -> list[Test]:
 
 
 def score(tests: list[Test]) -> tuple[int, ...]:
-    """Count what went well, by kind."""
+    """Return the numbers of passed tests by kind."""
     good = Counter(test["kind"] for test in tests if test["verdict"] in GOOD)
     return tuple(good[kind] for kind in KINDS)
 
 
 def print_scores(runs: dict[str, list[list[Test]]]) -> None:
-    """Print everybody's totals."""
+    """Print the totals of all caches."""
     of = Counter(test["kind"] for test in runs[OURS][0])
     table = Table(title="http-tests/cache-tests")
     for heading in ("", *(f"{kind} /{of[kind]}" for kind in KINDS)):
@@ -110,7 +110,7 @@ def print_scores(runs: dict[str, list[list[Test]]]) -> None:
 
 
 def print_groups(tests: list[Test]) -> None:
-    """Print our score by group, and every test that did not go well."""
+    """Print our score by group, and every test that failed."""
     table = Table()
     for heading in ("group", *KINDS, "not so"):
         table.add_column(heading)
@@ -126,7 +126,7 @@ def print_groups(tests: list[Test]) -> None:
 
 
 def report(arguments: argparse.Namespace, runs: list[list[Test]]) -> dict[str, Any]:
-    """Make what is written: enough to check the table in the README."""
+    """Return the report to write, with all that the README's table needs."""
     git = subprocess.run(["git", "-C", str(arguments.suite), "rev-parse", "HEAD"], capture_output=True, text=True)
     of = Counter(test["kind"] for test in runs[0])
     return {

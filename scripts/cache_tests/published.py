@@ -1,4 +1,4 @@
-"""What other caches score, measured side by side on one machine with cache-tests b55b8bd; Souin's is published."""
+"""The scores of other caches, measured on one machine with cache-tests b55b8bd; Souin's is as published."""
 
 PEERS: dict[str, tuple[int, int, int]] = {
     "Apache Traffic Server 9.2": (134, 73, 45),

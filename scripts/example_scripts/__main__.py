@@ -22,14 +22,14 @@ from scripts.example_scripts.origin import Noted, Origin
 ADDONS = Path(__file__).resolve().parents[2] / "addons"
 LISTENING = re.compile(r"listening at \S*?:(\d+)")
 START = 60.0
-"""Seconds that a start may take."""
+"""Seconds for a start."""
 SETTLED = 0.5
-"""Seconds in which what a script sends by itself reaches the origin."""
+"""Seconds in which a script's own requests reach the origin."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What came of a script: what clients got and what the origin was asked; neither, where it ended the start."""
+    """A run of a script: the clients' outcomes, and the origin's requests; neither if it did not start."""
 
     outcomes: tuple[Outcome, ...] = ()
     noted: tuple[Noted, ...] = ()
@@ -37,7 +37,7 @@ class Run:
 
 
 def main() -> int:
-    """Run, print; 1 when something deviates that is not known to."""
+    """Run and print; return 1 if a script differs that is not known to."""
     arguments = parse()
     scripts = [path for path in find(arguments.folder) if not arguments.only or path.stem in arguments.only]
     if not scripts:
@@ -60,12 +60,12 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser("scripts/conformance examples")
     parser.add_argument("folder", type=lambda text: Path(text).resolve(), help="a checkout of mitmproxy, or scripts")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="run this script only")
-    parser.add_argument("--jobs", type=int, default=2, help="how many scripts are run at once")
+    parser.add_argument("--jobs", type=int, default=2, help="the number of scripts to run at once")
     return parser.parse_args()
 
 
 def find(folder: Path) -> list[Path]:
-    """Find the examples in a checkout of mitmproxy, or the scripts in a folder."""
+    """Return the examples in a checkout of mitmproxy, or the scripts in a folder."""
     folders = [folder / "examples" / kind for kind in ("addons", "contrib")]
     if not folders[0].is_dir():
         folders = [folder]
@@ -74,7 +74,7 @@ def find(folder: Path) -> list[Path]:
 
 
 def compare(script: Path) -> list[str]:
-    """Say in which ways a script's effects differ; nothing when they do not."""
+    """Return the differences in a script's effects."""
     stock, ours = run(script, None), run(script, ADDONS / "policy.py")
     found = [
         f"{method} {path}: {describe(theirs)} became {describe(own)}"
@@ -91,12 +91,12 @@ def compare(script: Path) -> list[str]:
 
 
 def describe(outcome: Outcome) -> str:
-    """Say shortly what came."""
+    """Return a summary of an outcome."""
     return f"{outcome.status}, {len(outcome.body)} bytes, {len(outcome.fields)} fields" if outcome.status else "nothing"
 
 
 def run(script: Path, policies: Path | None) -> Run:
-    """Run a script, with the policies or without."""
+    """Run a script with or without the policies; return its effects."""
     with tempfile.TemporaryDirectory() as folder, Origin() as origin, proxy(script, policies, Path(folder)) as port:
         if port is None:
             return Run()
@@ -109,12 +109,12 @@ def run(script: Path, policies: Path | None) -> Run:
 
 @contextlib.contextmanager
 def proxy(script: Path, policies: Path | None, folder: Path) -> Iterator[int | None]:
-    """Run mitmdump; give its port, None when it does not start."""
+    """Run mitmdump; yield its port, None if it does not start."""
     command = [str(Path(sys.executable).parent / "mitmdump"), "--set", f"confdir={folder}", "--listen-port", "0"]
     command += ["--listen-host", "127.0.0.1", *(["-s", str(policies)] if policies else []), "-s", str(script)]
     log = folder / "log"
     with log.open("wb") as sink:
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # bare mitmdump keeps what it says to itself
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # bare mitmdump does not flush its output
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=folder, env=environment
         )
@@ -130,7 +130,7 @@ def proxy(script: Path, policies: Path | None, folder: Path) -> Iterator[int | N
 
 
 def wait_listening(process: subprocess.Popen[bytes], log: Path) -> int | None:
-    """Wait until a proxy takes connections; None when it ends before."""
+    """Return the port once a proxy listens; None if it ends before."""
     deadline = time.monotonic() + START
     while process.poll() is None and time.monotonic() < deadline:
         if match := LISTENING.search(log.read_text(errors="replace")):

@@ -1,4 +1,4 @@
-"""What is asked through a proxy, and what of the answers has to be the same with our policies as without."""
+"""Requests through a proxy, and which parts of the responses must be the same with and without our policies."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ SENDERS_OWN = frozenset(
         *("vary", "etag", "via", "age", "cache-status", "date", "accept-ranges", "trailer", "server"),
     }
 )
-"""Fields in which the policies may and do say something of their own."""
+"""Fields that the policies may change."""
 DECODERS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.decompress, "deflate": zlib.decompress}
-PATIENCE = 20.0
-"""Seconds that an answer may take: one of mitmproxy's examples sleeps for five."""
+RESPONSE_TIMEOUT = 20.0
+"""Seconds for a response: one of mitmproxy's examples sleeps for five."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a client got: a status, fields and a body without codings, or the kind of failure."""
+    """A client's result: status, fields and decoded body, or the kind of failure."""
 
     status: int
     fields: tuple[tuple[str, str], ...] = ()
@@ -48,13 +48,13 @@ class Outcome:
 
 
 def ask_all(proxy: int, origin: int) -> list[Outcome]:
-    """Ask one thing after the other: some scripts count."""
+    """Send the requests one after the other, as some scripts count; return their outcomes."""
     return [ask(proxy, origin, *asked) for asked in ASKED]
 
 
 def ask(proxy: int, origin: int, method: str, path: str, fields: dict[str, str], body: str | None) -> Outcome:
-    """Ask one thing; status 0 when there was no answer, or none that can be read."""
-    connection = http.client.HTTPConnection("127.0.0.1", proxy, timeout=PATIENCE)
+    """Send a request; return its outcome, with status 0 if there was no valid response."""
+    connection = http.client.HTTPConnection("127.0.0.1", proxy, timeout=RESPONSE_TIMEOUT)
     try:
         connection.request(method, f"http://127.0.0.1:{origin}{path}", body, fields)
         response = connection.getresponse()
@@ -66,7 +66,7 @@ def ask(proxy: int, origin: int, method: str, path: str, fields: dict[str, str],
         return Outcome(0)
     finally:
         connection.close()
-    if response.status >= 500:  # a proxy's own words
+    if response.status >= 500:  # the proxy's own text
         return Outcome(response.status)
     told = sorted((name.lower(), value) for name, value in response.getheaders() if name.lower() not in SENDERS_OWN)
     return Outcome(response.status, tuple(told), content)

@@ -1,3 +1,3 @@
-"""The examples of mitmproxy that do something else beside our policies, each with the reason."""
+"""mitmproxy's examples that behave differently beside our policies, each with the reason."""
 
 DEVIATES: dict[str, str] = {}

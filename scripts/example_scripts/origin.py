@@ -1,4 +1,4 @@
-"""An origin with a page of each kind, which notes what reaches it."""
+"""An origin with pages of each kind, which records its requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Noted = tuple[str, str, bytes]
 
 
 class Origin(ThreadingHTTPServer):
-    """Listens on a free port of 127.0.0.1, from `with` to its end."""
+    """Listens on a free port of 127.0.0.1, as a context manager."""
 
     daemon_threads = True
 
@@ -63,4 +63,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = answer
 
     def log_message(self, format: str, *args: object) -> None:
-        """Stay silent."""
+        """Log nothing."""

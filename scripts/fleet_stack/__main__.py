@@ -26,21 +26,21 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 HOST = "127.0.0.1"
 PROGRAMS = {"redis-server": "redis-server", "haproxy": "haproxy"}
-"""What is needed, and the Debian packages that bring it."""
-STARTING = 30.0  # seconds a member has to answer
-ANSWERING = 2.0  # seconds it has to answer one question
-GRACE = 12.0  # seconds that a member has to end: a proxy's grace period, and some
+"""The programs needed, and their Debian packages."""
+STARTING = 30.0  # seconds for a member's start
+ANSWERING = 2.0  # seconds for one response
+GRACE = 12.0  # seconds for a member to end: a proxy's grace period, with a margin
 
 
 class FleetError(Exception):
-    """The fleet cannot be; the text says why."""
+    """The fleet cannot be started; the text says why."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One process of the fleet, the port it listens on, and a question that it answers once it works.
+    """One process of the fleet, its port, and a request that it answers once it works.
 
-    That it listens says little: mitmproxy listens before it has read its options.
+    It may listen before that: mitmproxy does before it has read its options.
     """
 
     name: str
@@ -51,18 +51,18 @@ class Member:
 
 
 INVALID_REQUEST = b"? HTTP/1.1\r\n\r\n"
-"""HAProxy and mitmproxy answer it themselves, with 400, whatever their mode, and log nothing."""
+"""HAProxy and mitmproxy answer it themselves, with 400, in every mode, and log nothing."""
 
 
 def free_port() -> int:
-    """Find a free port."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def find(program: str) -> str:
-    """Give a program's path; daemons live outside many users' PATH. Raises FleetError."""
+    """Return a program's path, also outside of the user's PATH. Raise FleetError."""
     path = shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
     if path is None:
         raise FleetError(f"needs {program} (apt-get install {PROGRAMS[program]})")
@@ -70,7 +70,7 @@ def find(program: str) -> str:
 
 
 def members(folder: Path, proxies: int, port: int, arguments: Sequence[str]) -> list[Member]:
-    """List who is to be started, in that order."""
+    """Return the members, in the order in which they are started."""
     redis = free_port()
     store = ("--bind", HOST, "--port", str(redis), "--save", "", "--appendonly", "no", "--loglevel", "warning")
     fleet = [Member("redis", redis, (find("redis-server"), *store), b"PING\r\n")]
@@ -79,7 +79,7 @@ def members(folder: Path, proxies: int, port: int, arguments: Sequence[str]) -> 
         ours = ("-s", str(ROOT / "addons" / "policy.py"), "--listen-host", HOST, "-p", str(own))
         shared = ("--set", f"proxy_protocol={HOST}", "--set", f"cache=redis://{HOST}:{redis}/0")
         mitmdump = str(Path(sys.executable).parent / "mitmdump")
-        quiet = ("--set", "termlog_verbosity=warn")  # or every health check would be two lines
+        quiet = ("--set", "termlog_verbosity=warn")  # otherwise every health check would log two lines
         command = (mitmdump, *ours, *shared, *quiet, *arguments)
         fleet.append(Member(f"proxy {number}", own, command, write(None, None) + INVALID_REQUEST))
     config = folder / "haproxy.cfg"
@@ -91,14 +91,14 @@ def members(folder: Path, proxies: int, port: int, arguments: Sequence[str]) -> 
 
 
 class Fleet:
-    """Keeps its members running until it is told to stop."""
+    """Keeps its members running until it is stopped."""
 
     def __init__(self, fleet: Sequence[Member]) -> None:
         self._members = fleet
         self._children = subprocesses.ChildProcesses(say)
 
     async def run(self) -> None:
-        """Start everybody, one after the other: the first proxy makes the CA. Raises FleetError."""
+        """Start the members one after the other, as the first proxy creates the CA. Raise FleetError."""
         self._listen()
         stop: asyncio.Future[Any] = asyncio.ensure_future(self._children.stopping.wait())
         keepers: list[asyncio.Future[None]] = []
@@ -107,7 +107,7 @@ class Fleet:
                 keepers.append(asyncio.ensure_future(self._keep(member)))
                 start: asyncio.Future[Any] = asyncio.ensure_future(self._started(member))
                 await asyncio.wait([start, stop, *keepers], return_when=asyncio.FIRST_COMPLETED)
-                if not start.done():  # told to stop, or one has failed
+                if not start.done():  # stopped, or one has failed
                     start.cancel()
                     break
                 start.result()
@@ -122,14 +122,14 @@ class Fleet:
             keeper.result()
 
     def _listen(self) -> None:
-        """Hear signals."""
+        """Handle signals."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._children.stop)
         loop.add_signal_handler(signal.SIGHUP, self._children.hang_up)
 
     async def _started(self, member: Member) -> None:
-        """Return once a member answers. Raises FleetError when that takes too long."""
+        """Return once a member answers. Raise FleetError after STARTING seconds."""
         deadline = time.monotonic() + STARTING
         while not await _answers(member):
             if time.monotonic() > deadline:
@@ -139,14 +139,14 @@ class Fleet:
         say(f"{member.name} on {HOST}:{member.port}, pid {self._children.pid(member.name)}")
 
     async def _keep(self, member: Member) -> None:
-        """Run a member, again and again. Raises FleetError when it cannot be started at all."""
+        """Run a member, and restart it if it dies. Raise FleetError if it has never worked."""
         command = Command(member.name, member.command, prefix=f"{member.name}: ", stop_signal=member.stop_signal)
         code = await self._children.keep(command)
         if not self._children.stopping.is_set():
             raise FleetError(f"{member.name} ended with {describe_exit(code)}")
 
     async def _end(self) -> None:
-        """End HAProxy, then the proxies, then Redis: each is there for as long as those before it need it."""
+        """End HAProxy, then the proxies, then Redis: each is needed by those before it."""
         redis, *proxies, haproxy = (member.name for member in self._members)
         for names in ((haproxy,), proxies, (redis,)):
             await self._children.end(GRACE, names)
@@ -177,7 +177,7 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    """Run until told to stop; gives the exit code."""
+    """Run until stopped; return the exit code."""
     parser = argparse.ArgumentParser("fleet", allow_abbrev=False)
     parser.add_argument("--proxies", type=int, default=3)
     parser.add_argument("--port", type=int, default=8080)
@@ -187,7 +187,7 @@ def main() -> int:
         return 2
     port = options.port or free_port()
     if options.port and _listens(port):
-        say(f"somebody listens on {HOST}:{port} already; give another --port")
+        say(f"{HOST}:{port} is in use; select another --port")
         return 1
     try:
         with tempfile.TemporaryDirectory(prefix="fleet-") as folder:

@@ -1,6 +1,6 @@
 """Runs mitmproxy's own tests without and with the bundle's changes to it. Run by `scripts/conformance mitmproxy`.
 
-What differs must be named, with its reason, in tests/conformance/mitmproxy.toml; anything else is a failure.
+Differences must be listed, with their reasons, in tests/conformance/mitmproxy.toml; any other is a failure.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ NAMED = ROOT / "tests" / "conformance" / "mitmproxy.toml"
 FOLDERS = ("proxy", "net", "addons")
 PLUGIN = "scripts.mitmproxy_tests.with_patches"
 BROKEN = 2
-"""From here on pytest's exit codes say that it did not run."""
+"""The first of pytest's exit codes that mean that it did not run."""
 
 type Outcomes = dict[str, str]
-"""Of each test: passed, failed or skipped."""
+"""By test: passed, failed or skipped."""
 
 
 def main() -> int:
-    """Run, compare, print; 1 when something differs that is not named."""
+    """Run, compare and print; return 1 if there is a difference that is not listed."""
     arguments = parse()
     stock, ours = run(arguments.folder), run(arguments.folder, "-p", PLUGIN)
     differing = sorted(name for name in stock if ours.get(name) != stock[name])
@@ -53,13 +53,13 @@ def parse() -> argparse.Namespace:
 
 
 def named() -> dict[str, str]:
-    """Read the reason for each test that may differ."""
+    """Return the reason for each test that may differ."""
     groups = tomllib.loads(NAMED.read_text("utf-8"))["difference"]
     return {name: group["reason"] for group in groups for name in group["tests"]}
 
 
 def run(folder: Path, *options: str) -> Outcomes:
-    """Run mitmproxy's tests with the mitmproxy that is installed."""
+    """Run mitmproxy's tests with the installed mitmproxy; return the outcomes."""
     with tempfile.TemporaryDirectory() as scratch:
         results = Path(scratch) / "results.xml"
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", "120", *options]
@@ -74,7 +74,7 @@ def run(folder: Path, *options: str) -> Outcomes:
 
 
 def outcomes(text: str) -> Outcomes:
-    """Read the results that pytest wrote."""
+    """Return the outcomes in a report of pytest."""
     found: Outcomes = {}
     for case in ElementTree.fromstring(text).iter("testcase"):  # noqa: S314 -- pytest's own
         name = f"{case.get('classname', '').removeprefix('test.mitmproxy.')}::{case.get('name')}"

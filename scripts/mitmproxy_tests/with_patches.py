@@ -1,6 +1,6 @@
-"""A pytest plugin that has the bundle's changes to mitmproxy in place while tests run.
+"""A pytest plugin that applies the bundle's changes to mitmproxy while tests run.
 
-All of them but the dial, which is for a proxy that has the policy `dial` loaded.
+All except the dial, which needs a proxy with the addon `dial`.
 """
 
 import pytest
@@ -14,7 +14,7 @@ from proxy_policies.patches.ask_early import PATCH as ASK_EARLY
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Apply them before a test is collected: tests import what they test."""
+    """Apply them before tests are collected, which import what they test."""
     for patch in (*PATCHES, ASK_EARLY):
         if undo := patch.apply():
             config.add_cleanup(undo)

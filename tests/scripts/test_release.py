@@ -17,7 +17,7 @@ CHANGES = "# Changelog\n\n## Unreleased\n\n- New.\n  More of it.\n"
 def test_the_changelog_is_cut(older: str) -> None:
     cut_once = cut(CHANGES + older, "1.0.0", "2026-12-01")
     assert cut_once == (f"# Changelog\n\n## Unreleased\n\n## 1.0.0, 2026-12-01\n\n- New.\n  More of it.\n{older}")
-    with pytest.raises(NotReadyError, match="nothing stands under"):
+    with pytest.raises(NotReadyError, match="nothing is listed under"):
         cut(cut_once, "1.0.1", "2026-12-02")
     with pytest.raises(NotReadyError, match="has no section"):
         cut("# Changelog\n", "1.0.1", "2026-12-02")
@@ -57,15 +57,15 @@ def git(clone: Clone, *words: str) -> str:
 @pytest.mark.xdist_group("packaging")
 def test_it_refuses_what_is_not_ready_and_changes_nothing(clone: Clone) -> None:
     for words, complaint in (
-        (["one"], "release: 'one' is no version: write one such as 1.0.0 or 1.0.0rc1\n"),
-        (["0.0.1"], "release: 0.0.1 is before 0.1.0, which is the version now\n"),
+        (["one"], "release: 'one' is not a version: write one such as 1.0.0 or 1.0.0rc1\n"),
+        (["0.0.1"], "release: 0.0.1 is before 0.1.0, the present version\n"),
     ):
         assert clone.run("release", *words).stderr == complaint
     (clone.root / "new").touch()
-    assert clone.run("release", "1.0.0").stderr.endswith("differs from the last commit:\n?? new\n")
+    assert clone.run("release", "1.0.0").stderr.endswith("commit or stash the uncommitted changes first:\n?? new\n")
     (clone.root / "new").unlink()
     git(clone, "tag", "v1.0.0")
-    assert clone.run("release", "1.0.0").stderr == "release: the tag v1.0.0 is there already\n"
+    assert clone.run("release", "1.0.0").stderr == "release: the tag v1.0.0 already exists\n"
     git(clone, "tag", "-d", "v1.0.0")
     git(clone, "config", "--unset", "user.email")
     unknown = clone.run("release", "1.0.0", GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_SYSTEM="/dev/null")
@@ -86,7 +86,7 @@ def test_a_release_is_built_checked_and_tagged(clone: Clone) -> None:
     assert "committed and tagged v1.0.0. To publish: git push --follow-tags" in made.stdout, made.stderr
     assert git(clone, "rev-parse", "HEAD") == git(clone, "rev-parse", "v1.0.0^{commit}")
     assert git(clone, "log", "--format=%s", f"{before}..") == "Release 1.0.0"
-    assert git(clone, "log", "-1", "--format=%b") == "What is in it stands in CHANGELOG.md, under 1.0.0."
+    assert git(clone, "log", "-1", "--format=%b") == "Its changes are listed in CHANGELOG.md, under 1.0.0."
     assert "\n## 1.0.0, 2" in (clone.root / "CHANGELOG.md").read_text()
     archive, wheel = (clone.root / "dist" / f"proxy_policies-1.0.0{end}" for end in (".tar.gz", "-py3-none-any.whl"))
     with zipfile.ZipFile(wheel) as opened:

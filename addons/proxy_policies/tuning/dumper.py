@@ -1,4 +1,4 @@
-"""mitmdump's two lines for a flow, written as they are where nothing in them is styled. Tried on mitmproxy 12.2."""
+"""Writes mitmdump's two lines for a flow directly, if nothing in them is styled. Tested with mitmproxy 12.2."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mitmproxy.utils import human, strutils
 from proxy_policies.patch import Replacement
 
 SHORT = 50
-"""Characters of a URL that is never cut, however narrow the terminal."""
+"""A URL with at most this many characters is never cut, however narrow the terminal."""
 MARGIN = 25
-"""Columns that are left for what else is in a line."""
+"""Columns left for the other parts of a line."""
 
 Echo = Callable[[Any, http.HTTPFlow], None]
 
 
 def quick_lines(original: Echo) -> Echo:
-    """Write the lines of a plain flow; of any other, and to a terminal, the original does."""
+    """Return a function that writes a plain flow's lines; others, and all on a terminal, are left to the original."""
 
     def echo_flow(dumper: Dumper, flow: http.HTTPFlow) -> None:
         if flow.response is None or not is_plain(dumper, flow, flow.response):
@@ -35,7 +35,7 @@ def quick_lines(original: Echo) -> Echo:
 
 
 def is_plain(dumper: Dumper, flow: http.HTTPFlow, response: http.Response) -> bool:
-    """Return whether a flow takes two ordinary lines: one version of HTTP/1, no error, no replay."""
+    """Return whether a flow has two ordinary lines: one version of HTTP/1, no error, no replay."""
     return (
         type(dumper) is Dumper
         and not dumper.out_has_vt_codes
@@ -70,5 +70,5 @@ DUMPER = Replacement(
     attribute="echo_flow",
     wrap=quick_lines,
     seen_on="12.2",
-    why="the terminal's size is asked for, and styles are put together, where there is no terminal",
+    why="the terminal's size is queried, and styles are computed, even without a terminal",
 )

@@ -1,4 +1,4 @@
-"""Header fields looked up in one pass, and without an exception for those that are not there. Tried on 12.2."""
+"""Looks header fields up in one pass, without an exception for missing ones. Tested with mitmproxy 12.2."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxy_policies.patch import Replacement
 
 
 def quick_init(original: Callable[..., None]) -> Callable[..., None]:
-    """Take fields that are as they should be; whatever else, the original takes or refuses."""
+    """Return a constructor that accepts valid fields directly, and leaves all others to the original."""
 
     def __init__(headers: Headers, fields: Iterable[Any] = (), **more: Any) -> None:
         lines = tuple(map(tuple, fields))
@@ -28,7 +28,7 @@ def _is_line(line: tuple[Any, ...]) -> bool:
 
 
 def quick_get_all(original: Callable[[Headers, Any], list[str]]) -> Callable[[Headers, Any], list[str]]:
-    """Compare each field's name once, by no function of Python's."""
+    """Return a look-up that compares each field's name once, without Python calls."""
 
     def get_all(headers: Headers, name: Any) -> list[str]:
         if type(name) is str:
@@ -42,7 +42,7 @@ def quick_get_all(original: Callable[[Headers, Any], list[str]]) -> Callable[[He
 
 
 def quick_get(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a field's value or the default; of a subclass, however that looks it up."""
+    """Return a look-up of a field's value or the default; subclasses use their own."""
 
     def get(headers: Headers, key: Any, default: Any = None) -> Any:
         if type(headers) is not Headers:
@@ -54,7 +54,7 @@ def quick_get(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def quick_contains(original: Callable[[Headers, Any], bool]) -> Callable[[Headers, Any], bool]:
-    """Return whether a field is there; of a subclass, however that looks it up."""
+    """Return a test for the presence of a field; subclasses use their own."""
 
     def contains(headers: Headers, key: Any) -> bool:
         return bool(headers.get_all(key)) if type(headers) is Headers else original(headers, key)
@@ -65,7 +65,7 @@ def quick_contains(original: Callable[[Headers, Any], bool]) -> Callable[[Header
 _WHY = "a field is looked up by four functions, and missed by an exception"
 HEADERS = (
     Replacement(
-        owner=Headers, attribute="__init__", wrap=quick_init, seen_on="12.2", why="fields are looked over thrice"
+        owner=Headers, attribute="__init__", wrap=quick_init, seen_on="12.2", why="fields are checked three times"
     ),
     Replacement(owner=Headers, attribute="get_all", wrap=quick_get_all, seen_on="12.2", why=_WHY),
     Replacement(owner=Headers, attribute="get", wrap=quick_get, seen_on="12.2", why=_WHY),

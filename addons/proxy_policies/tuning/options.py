@@ -1,4 +1,4 @@
-"""Options read without copying what cannot change. Tried on mitmproxy 12.2."""
+"""Reads options without copying immutable values. Tested with mitmproxy 12.2."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mitmproxy import optmanager
 from proxy_policies.patch import Replacement
 
 ATOMS = frozenset({type(None), bool, int, float, str})
-"""Types whose values a deep copy gives back as they are."""
+"""Types whose values a deep copy returns unchanged."""
 
 
 def quick_current(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return an option's value, as a copy where somebody might change it."""
+    """Return a function that returns an option's value, copied only if it is mutable."""
 
     def current(option: Any) -> Any:
         value = option._default if option.value is optmanager.unset else option.value

@@ -1,4 +1,4 @@
-"""Hosts and texts that are looked at again and again. Tried on mitmproxy 12.2."""
+"""Caches for hosts and texts that are processed repeatedly. Tested with mitmproxy 12.2."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from mitmproxy.utils import strutils
 from proxy_policies.patch import Replacement
 
 LONGEST = 255
-"""Characters of a host (RFC 1035, section 2.3.4): what is longer is not remembered."""
+"""Characters of a host (RFC 1035, section 2.3.4); longer ones are not cached."""
 
 Authority = str | bytes
 ParseAuthority = Callable[[Authority, bool], tuple[str, int | None]]
 
 
 def remembered(original: ParseAuthority) -> ParseAuthority:
-    """Remember the hosts of the last authorities: each request asks for its own several times."""
+    """Return a parser that caches recent authorities, as each request needs its own several times."""
     remembering = functools.lru_cache(256)(original)
 
     def parse_authority(authority: Authority, check: bool) -> tuple[str, int | None]:
@@ -29,7 +29,7 @@ def remembered(original: ParseAuthority) -> ParseAuthority:
 
 
 def quick_escape(original: Callable[[str, bool], str]) -> Callable[[str, bool], str]:
-    """Give back as it is what can be printed as it is."""
+    """Return a function that returns printable texts unchanged, without looking each character up."""
 
     def escape_control_characters(text: str, keep_spacing: bool = True) -> str:
         if type(text) is str and text.isprintable():
@@ -45,7 +45,7 @@ TEXTS = (
         attribute="parse_authority",
         wrap=remembered,
         seen_on="12.2",
-        why="a Host is parsed for each addon that wants to know it",
+        why="a Host is parsed again for each addon that needs it",
     ),
     Replacement(
         owner=strutils,
