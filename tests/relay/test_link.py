@@ -62,6 +62,20 @@ async def test_urgent_data_is_no_end(make_link: MakeLink) -> None:
     assert (await linked.running).error == ""
 
 
+async def test_what_follows_urgent_data_need_not_wait_for_the_end(make_link: MakeLink) -> None:
+    linked = await make_link()
+    await asyncio.sleep(0.05)  # the relay waits for bytes already
+    linked.client.send(b"!", socket.MSG_OOB)
+    linked.client.send(b"after")
+    got = b""
+    async with asyncio.timeout(20):
+        while not got.endswith(b"after"):
+            got += await asyncio.get_running_loop().sock_recv(linked.server, 100)
+    linked.client.shutdown(socket.SHUT_WR)
+    linked.server.shutdown(socket.SHUT_WR)
+    assert (await linked.running).error == ""
+
+
 async def test_a_sink_that_does_not_read_holds_its_source_up_alone(make_link: MakeLink) -> None:
     linked = await make_link(idle=1)
     assert await send_until_full(linked.client) < 64 * MIB

@@ -147,13 +147,16 @@ class Pump:
         raise Unsupported("no way is left")  # never: copying always works
 
     def _turn(self) -> None:
+        has_moved = False
         try:
             for _ in range(CHUNKS_PER_TURN):
                 if not self._move():
                     self._end(self._source_broken.error)
                     return
+                has_moved = True
         except (BlockingIOError, InterruptedError):
-            pass
+            if not (has_moved or self._holds) and isinstance(self._transfer, Splice):
+                self._transfer = self._next_transfer()  # readable, and yet nothing to splice: urgent data (RFC 6093)
         except Unsupported as unsupported:
             self._transfer.close()
             self._rest, self._transfer = unsupported.held, self._next_transfer()
