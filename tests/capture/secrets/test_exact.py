@@ -259,6 +259,7 @@ STRUCTURES = {
     "json": Structure(json_text, "application/json"),
     "pretty": Structure(pretty, "application/json; charset=utf-8"),
     "json without a type": Structure(json_text, ""),
+    "json called a form": Structure(json_text, "application/x-www-form-urlencoded"),
     "json in json": Structure(in_string, "application/json"),
     "lists": Structure(below_credentials, "application/json"),
     "named": Structure(named, "application/json"),

@@ -190,7 +190,8 @@ class MessageRedactor:
             return text
         text = redact_multipart.in_quoted_printable(text, self._quoted)
         kind = mime.lower()
-        if "x-www-form-urlencoded" in kind or (not _is_structured(kind) and texts.is_form(text)):
+        is_form = "x-www-form-urlencoded" in kind and _JSON.match(text) is None  # curl calls all that it sends a form
+        if is_form or (not _is_structured(kind) and texts.is_form(text)):
             text = texts.in_form(texts.in_userinfo(text, self.decider), self._naming_variables(text))
             return self._shapes(redact_json.in_json(text, self.decider))
         if any(name in kind for name in _TABLES) or (not _is_structured(kind) and redact_csv.is_table(text)):
