@@ -95,6 +95,7 @@ def commands() -> dict[str, list[str]]:
         "show": [*capture, "show", "shop.har"],
         "show --json": [*capture, "show", "--json", "shop.har"],
         "scrub": [*capture, "scrub", "--confdir", "conf", "shop.har", "-o", "clean.har"],
+        "merge": [*capture, "merge", "shop.har", "clean.har", "-o", "both.har"],
         "replay, first answer": [
             *(*capture, "replay", "--confdir", "conf", "clean.har", "--", "curl", "-s", f"{ORIGIN}/api/0?page=0"),
         ],

@@ -1,6 +1,6 @@
-"""Writing a capture as it grows: every entry reaches the kernel before the next begins.
+"""Writing a capture as it grows: what was written is in the kernel's hands before more is.
 
-A process that is killed loses at most the entry it was writing; the file is then torn, and `resume` mends it.
+A process that is killed loses at most the entries it was writing; the file is then torn, and `resume` mends it.
 Only one process writes a capture: the file is locked.
 """
 
@@ -36,11 +36,14 @@ class Writer:
     _fd: int = field(repr=False)
     beside: ExternalBodies | None = None
 
-    def write(self, entry: Entry) -> None:
-        """Append one entry; it is in the kernel's hands when this returns. Raises OSError, having added nothing."""
-        data = line_framing.entry_lines(write_entry(entry, self.beside), first=self.count == 0)
-        _append(self._fd, data)
-        self.count += 1
+    def write(self, *entries: Entry) -> None:
+        """Append entries; they are in the kernel's hands when this returns. Raises OSError, having added nothing."""
+        lines = [
+            line_framing.entry_lines(write_entry(entry, self.beside), first=number == 0)
+            for number, entry in enumerate(entries, self.count)
+        ]
+        _append(self._fd, b"".join(lines))
+        self.count += len(entries)
 
     def sync(self) -> None:
         """Ask the kernel to put what was written on the disk."""

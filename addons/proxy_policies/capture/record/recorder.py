@@ -11,12 +11,14 @@ from pathlib import Path
 
 from proxy_policies.capture.content_coding import decode_bodies, is_encoded
 from proxy_policies.capture.har import writer
-from proxy_policies.capture.model import Entry
+from proxy_policies.capture.model import Entry, Request, Response
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.streams.arrivals import Arrival, with_frame_times
 
 SYNC_SECONDS = 1.0
 MAX_INLINE = 128 * 1024  # octets: a larger exchange, or one with content codings, is written in a thread
+MOST_GATHERED = 16  # small entries that are written together
+GATHERED_SECONDS = 0.05  # how long they wait for more; what a process that is killed may lose
 MAX_QUEUED = 16  # entries that may wait for the thread; beyond them, new requests go at its pace
 
 
@@ -35,6 +37,9 @@ class CaptureRecorder:
         self._thread = ThreadPoolExecutor(1, "capture")
         self._queued: deque[Future[None]] = deque()
         self._next_sync: asyncio.TimerHandle | None = None
+        self._gathered: list[Entry] = []
+        self._room = MAX_INLINE  # octets that may still be gathered
+        self._next_write: asyncio.TimerHandle | None = None
         self._is_broken = False
 
     def write(self, entry: Entry, arrivals: Mapping[str, Sequence[Arrival]] | None = None) -> None:
@@ -45,11 +50,29 @@ class CaptureRecorder:
         self._forget_written()
         arrivals = arrivals or {}
         if self._queued or arrivals or _takes_long(entry):
+            self._write_gathered()
             self._queued.append(self._thread.submit(self._attempt, lambda: self._put(entry, arrivals)))
         else:
-            self._attempt(lambda: self._put(entry, arrivals))
+            self._gather(entry)
         if self._next_sync is None:
             self._next_sync = asyncio.get_running_loop().call_later(SYNC_SECONDS, self._sync)
+
+    def _gather(self, entry: Entry) -> None:
+        """Keep a small entry until there are some: written one after the other, they take less time."""
+        if not self._gathered:
+            self._next_write = asyncio.get_running_loop().call_later(GATHERED_SECONDS, self._write_gathered)
+        self._gathered.append(entry)
+        self._room -= _size(entry)
+        if len(self._gathered) >= MOST_GATHERED or self._room <= 0:
+            self._write_gathered()
+
+    def _write_gathered(self) -> None:
+        entries, self._gathered, self._room = self._gathered, [], MAX_INLINE
+        if self._next_write is not None:
+            self._next_write.cancel()
+            self._next_write = None
+        if entries:
+            self._attempt(lambda: self._put_small(entries))
 
     @property
     def is_full(self) -> bool:
@@ -70,6 +93,18 @@ class CaptureRecorder:
         decoded = with_frame_times(decode_bodies(entry, self._max_body), arrivals)
         self._writer.write(self._redactor.entry(decoded))
 
+    def _put_small(self, entries: Sequence[Entry]) -> None:
+        """Write entries together. One that cannot be redacted takes no other along."""
+        clean, errors = [], []
+        for entry in entries:
+            try:
+                clean.append(self._redactor.entry(entry))
+            except Exception as error:
+                errors.append(error)
+        self._writer.write(*clean)
+        if errors:
+            raise errors[0]
+
     def _sync(self) -> None:
         self._next_sync = None
         self._thread.submit(self._attempt, self._writer.sync)
@@ -78,10 +113,13 @@ class CaptureRecorder:
         """Write what waits, and make the capture whole."""
         if self._next_sync is not None:
             self._next_sync.cancel()
-        self._thread.shutdown()
-        self._attempt(self._writer.close)
-        with contextlib.suppress(OSError):
-            self._writer.close()  # what has failed before is made as whole as there is room for
+        try:
+            self._write_gathered()
+        finally:
+            self._thread.shutdown()
+            self._attempt(self._writer.close)
+            with contextlib.suppress(OSError):
+                self._writer.close()  # what has failed before is made as whole as there is room for
 
     def _attempt(self, action: Callable[[], None]) -> None:
         """Do something to the file, unless that has failed before. It stays open: the other thread may be at it."""
@@ -95,5 +133,12 @@ class CaptureRecorder:
 
 
 def _takes_long(entry: Entry) -> bool:
-    messages = [message for message in (entry.request, entry.response, entry.origin) if message is not None]
-    return any(map(is_encoded, messages)) or sum(len(message.body.content) for message in messages) > MAX_INLINE
+    return any(map(is_encoded, _messages(entry))) or _size(entry) > MAX_INLINE
+
+
+def _size(entry: Entry) -> int:
+    return sum([len(message.body.content) for message in _messages(entry)])
+
+
+def _messages(entry: Entry) -> list[Request | Response]:
+    return [message for message in (entry.request, entry.response, entry.origin) if message is not None]
