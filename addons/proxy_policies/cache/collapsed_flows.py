@@ -43,10 +43,11 @@ async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transa
             leader.shareable = False
             continue
         tried.append(leader)
-        waits += leader.entry is None
+        is_headless = leader.entry is None
         transaction.waited = transaction.waited or forward_reason(decision)
         if hit := await _follow(engine, transaction, leader, asked):
             return hit
+        waits += is_headless or leader.outcome is Outcome.FAILED
     return await _lead(engine, flow, transaction, decision, identity)
 
 

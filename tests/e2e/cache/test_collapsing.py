@@ -153,6 +153,29 @@ def test_an_origin_however_slow_is_asked_once(lane: str, mitmdump: Start, origin
     assert sum("; collapsed" in client.head for client in clients) == 29
 
 
+def test_leaders_that_break_off_hold_nobody_up_in_a_queue(policy_proxy: Mitmdump, origin: Origins) -> None:
+    """The body is sent on once it is complete, so nobody has had a piece of it."""
+    server, proxy, gates = origin(), policy_proxy, [Gate(), Gate(), Gate()]
+
+    def raw() -> Iterator[bytes]:
+        gate = gates[min(len(server.requests), len(gates)) - 1]
+        yield b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 8\r\n\r\nhalf"
+        gate()
+
+    server.route("/", lambda _: Answer(raw=raw(), close=True))
+    clients = [Client(proxy, f"{server.url}/")]
+    gates[0].reached(1)
+    settle(0.3)  # its head is known then
+    clients += crowd(proxy, f"{server.url}/", 7)
+    wait_until_read(proxy)
+    gates[0].open()
+    gates[1].reached(1)
+    gates[1].open()
+    wait_until(lambda: gates[2].waiting == 6, 6)  # long before the one that leads by then would be given up
+    gates[2].open()
+    assert [client.end().status for client in clients] == [502] * 8
+
+
 @pytest.mark.parametrize("kind", STORES)
 @pytest.mark.parametrize("length", [True, False])
 def test_followers_get_the_body_as_it_comes(
