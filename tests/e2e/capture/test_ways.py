@@ -15,6 +15,7 @@ import pytest
 import requests
 import trustme
 from tests.support.capture_commands import capture, run_module
+from tests.support.files import rewrite
 from tests.support.h2_origin import TrailingOrigin
 from tests.support.mitmdump import Mitmdump, environment
 from tests.support.origin import Answer, Origin
@@ -133,7 +134,7 @@ def test_by_options_that_are_set_while_the_proxy_runs(
     servers: Servers, mitmdump: Callable[..., Mitmdump], tmp_path: Path
 ) -> None:
     policies, path = tmp_path / "policies.yaml", tmp_path / "a.har"
-    policies.write_text("{}")
+    rewrite(policies, "{}")
     options = ("inspect_hosts=*", "cache=off", servers.trust, f"policy_file={policies}")
     proxy = mitmdump(*[part for option in options for part in ("--set", option)], confdir=tmp_path / "conf")
     bundles = {name: str(proxy.ca) for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")}
@@ -148,16 +149,16 @@ def test_by_options_that_are_set_while_the_proxy_runs(
         answer = requests.get("http://nobody.test/", proxies={"http": proxy.url}, timeout=100)
         return answer.status_code == 599
 
-    policies.write_text(json.dumps({"capture_file": str(path)}))
+    rewrite(policies, json.dumps({"capture_file": str(path)}))
     wait_until(path.exists, 20, "the recording to begin")
     assert client() == SAID
-    policies.write_text(json.dumps({"capture_file": ""}))
+    rewrite(policies, json.dumps({"capture_file": ""}))
     wait_until(lambda: path.read_text().endswith("]}}\n"), 20, "the capture to be whole")
     servers.close()
-    policies.write_text(json.dumps({"replay_file": str(path)}))
+    rewrite(policies, json.dumps({"replay_file": str(path)}))
     wait_until(is_replaying, 20, "the replay to begin")
     assert client() == SAID
-    policies.write_text("{}")  # a tunnel to where nobody is is refused again, not opened first
+    rewrite(policies, "{}")  # a tunnel to where nobody is is refused again, not opened first
     host = servers.urls[1].removeprefix("https://")
     connect = f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
     wait_until(lambda: beginning(proxy.port, connect).startswith(b"HTTP/1.1 502"), 20, "the replay to end")

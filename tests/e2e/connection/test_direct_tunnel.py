@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.fast_lane import PATIENT, Start, echo, exchange, many, script, tunnels
+from tests.support.files import rewrite
 from tests.support.mitmdump import ADDONS
 from tests.support.tunnels import connect, drink, serving
 from tests.support.waiting import free_port, wait_until
@@ -282,11 +283,11 @@ async def test_the_policies_are_loaded_again(mitmdump: Start, tmp_path: Path) ->
     """Their file was edited: the new ones take the old ones' place at the door."""
     policy = tmp_path / "mine.py"
     text = f"import sys\nsys.path.insert(0, {str(ADDONS)!r})\nfrom policy import addons\n"
-    policy.write_text(text)
+    rewrite(policy, text)
     proxy = mitmdump("-s", str(policy), script=None)
     async with serving(echo) as port:
         await exchange(proxy.port, port)
-        policy.write_text(text + "# edited\n")
+        rewrite(policy, text + "# edited\n")
         await asyncio.to_thread(wait_until, lambda: proxy.log().count(f"Loading script {policy}") == 2)
         await exchange(proxy.port, port)
     await asyncio.to_thread(wait_until, lambda: proxy.log().count("tunnel 127.0.0.1") == 4)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import websockets.sync.client
+from tests.support.files import rewrite
 from tests.support.mitmdump import Mitmdump
 from tests.support.openings import connect, read_all, trusting_anyone
 from tests.support.origin import Answer, Origin, Received
@@ -309,12 +310,12 @@ def test_time_is_up_for_one_that_says_nothing_more(
 def test_an_option_that_is_set_meanwhile(mitmdump: Start, server: Origin, tmp_path: Path) -> None:
     """Whoever has hooks of its own from now on sees everything, on connections that are there, too."""
     script = tmp_path / "later.py"
-    script.write_text("addons = []\n")
+    rewrite(script, "addons = []\n")
     proxy = mitmdump(*OPENED, "-s", str(script))
     client = Inspected(proxy, server)
     assert client.get() == BODY
-    script.write_text(
-        "def response(flow):\n    flow.response.headers['X-Seen'] = 'yes'\n    flow.response.text = 'seen'\n"
+    rewrite(
+        script, "def response(flow):\n    flow.response.headers['X-Seen'] = 'yes'\n    flow.response.text = 'seen'\n"
     )
     wait_until(lambda: proxy.log().count("later.py") >= 2, 20, "the script's reload")
     wait_until(lambda: client.get() == b"seen", 20, "its hooks")

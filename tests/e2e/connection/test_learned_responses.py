@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.fast_lane import ALL, FRESH, Connection, Start, handed_over, hits, script
+from tests.support.files import rewrite
 from tests.support.mitmdump import ADDONS, Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import wait_until
@@ -214,14 +215,14 @@ def test_credentials_are_asked_for_though_it_was_learnt(
 ) -> None:
     """proxyauth set while the proxy runs: what was learnt before counts no more."""
     pages, policies = origin_with_pages(origin), tmp_path / "policies.yaml"
-    policies.write_text("fast_lane: 'on'\n")
+    rewrite(policies, "fast_lane: 'on'\n")
     proxy = mitmdump("--set", f"policy_file={policies}")
     connection = Connection(proxy.port)
     request = f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
     for _ in range(4):
         assert connection.ask(request).startswith(b"HTTP/1.1 200")
     wait_until(lambda: hits(proxy))
-    policies.write_text("fast_lane: 'on'\nproxyauth: 'me:secret'\n")
+    rewrite(policies, "fast_lane: 'on'\nproxyauth: 'me:secret'\n")
     wait_until(lambda: Connection(proxy.port).ask(request).startswith(b"HTTP/1.1 407"), 20, "the new option")
     assert connection.ask(request).startswith(b"HTTP/1.1 407")
 
@@ -352,8 +353,8 @@ def test_policies_that_are_loaded_again_know_of_no_hits(
     """A client whom the former ones have answered gets what the new ones say, by options that came later."""
     pages, policy, policies = origin_with_pages(origin), tmp_path / "mine.py", tmp_path / "policies.yaml"
     text = f"import sys\nsys.path.insert(0, {str(ADDONS)!r})\n" + (ADDONS / "policy.py").read_text()
-    policy.write_text(text)
-    policies.write_text("fast_lane: 'on'\n")
+    rewrite(policy, text)
+    rewrite(policies, "fast_lane: 'on'\n")
     more = ("-s", str(policy), "--set", f"policy_file={policies}", "--set", f"cache=disk:{tmp_path / 'store'}")
     proxy = mitmdump(*more, mode=f"reverse:{pages.url}", script=None)
     request = b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -361,23 +362,23 @@ def test_policies_that_are_loaded_again_know_of_no_hits(
     connection, before = Connection(proxy.port), hits(proxy)
     connection.ask(request)
     wait_until(lambda: hits(proxy) > before)
-    policy.write_text(text + "# edited\n")
+    rewrite(policy, text + "# edited\n")
     wait_until(lambda: proxy.log().count(f"Loading script {policy}") == 2)
-    policies.write_text("fast_lane: 'on'\nheader_rules: //X-New/1\n")
+    rewrite(policies, "fast_lane: 'on'\nheader_rules: //X-New/1\n")
     wait_until(lambda: b"\r\nX-New: 1\r\n" in connection.ask(request))
 
 
 def test_hits_end_when_the_option_does(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
     """Turned off while connections are open that were answered here."""
     pages, policies = origin_with_pages(origin), tmp_path / "policies.yaml"
-    policies.write_text("fast_lane: 'on'\n")
+    rewrite(policies, "fast_lane: 'on'\n")
     proxy = mitmdump("--set", f"policy_file={policies}")
     connection = Connection(proxy.port)
     request = f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
     for _ in range(4):
         connection.ask(request)
     wait_until(lambda: hits(proxy))
-    policies.write_text("fast_lane: 'off'\n")
+    rewrite(policies, "fast_lane: 'off'\n")
 
     def is_off() -> bool:
         before = hits(proxy)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.files import rewrite
 from tests.support.mitmdump import Mitmdump
 from tests.support.openings import issuer
 from tests.support.origin import Origin
@@ -120,21 +121,21 @@ def test_curl_by_address_is_decided_by_its_sni(mitmdump: Start, secure: Origin, 
 
 def test_the_file_of_policies_decides_live(mitmdump: Start, secure: Origin, tmp_path: Path) -> None:
     policies = tmp_path / "policies.yaml"
-    policies.write_text("inspect_hosts: [localhost]\n")
+    rewrite(policies, "inspect_hosts: [localhost]\n")
     proxy = mitmdump("--set", f"policy_file={policies}", "--set", "ssl_insecure=true")
 
     def shown() -> str:
         return issuer(proxy.port, f"localhost:{secure.port}", "localhost")
 
     assert shown() == "mitmproxy"
-    policies.write_text("inspect_hosts: ['.*host']\n")
+    rewrite(policies, "inspect_hosts: ['.*host']\n")
     proxy.wait_log("is a regular expression; write \\*host")
     assert shown() == "mitmproxy"
-    policies.write_text("inspect_hosts: ['*', '!localhost']\n")
+    rewrite(policies, "inspect_hosts: ['*', '!localhost']\n")
     wait_until(lambda: shown() == "trustme")
-    policies.write_text("inspect_hosts: ['*']\n")
+    rewrite(policies, "inspect_hosts: ['*']\n")
     wait_until(lambda: shown() == "mitmproxy")
-    policies.write_text("")
+    rewrite(policies, "")
     wait_until(lambda: shown() == "trustme")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.curl import curl
+from tests.support.files import rewrite
 from tests.support.mitmdump import ADDONS, Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import free_port, wait_until
@@ -92,12 +93,12 @@ def test_everywhere(mitmdump: Start) -> None:
 def test_pages_in_a_policy_file_stay_as_they_are_when_a_change_is_refused(mitmdump: Start, tmp_path: Path) -> None:
     metrics, policies = free_port(), tmp_path / "policies.yaml"
     right = [f"metrics: {metrics}\n", f"dashboard: {free_port()}\n"]
-    policies.write_text("".join(right))
+    rewrite(policies, "".join(right))
     proxy = mitmdump("--set", f"policy_file={policies}")
     (page,) = re.findall(r"dashboard: (http\S+)", proxy.log())
     for wrong in ("metrics: 203.0.113.1:9\n", "dashboard: 203.0.113.1:9\ndashboard_password: sixteen-and-more\n"):
         others = [line for line in right if line.partition(":")[0] not in wrong]
-        policies.write_text("".join([*others, wrong]))
+        rewrite(policies, "".join([*others, wrong]))
         proxy.wait_log(f"option {wrong.partition(':')[0]}='203.0.113.1:9': cannot listen: ")
         assert samples(metrics)["proxy_policies_cache_responses"] == 0
         assert curl(page).status == 303

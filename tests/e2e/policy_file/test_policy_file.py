@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.files import rewrite
 from tests.support.mitmdump import ADDONS, Mitmdump
 from tests.support.waiting import wait_until
 
@@ -59,7 +60,7 @@ class House:
     def change(self, text: str) -> str:
         """Write the file and give the log line that follows."""
         before = len(self.proxy.log())
-        self.file.write_text(text)
+        rewrite(self.file, text)
         wait_until(lambda: "policy_file" in (line := self.proxy.log()[before:]) and line.endswith("\n"), 10, "log line")
         return self.proxy.log()[before:].partition("policy_file")[2]
 
@@ -73,7 +74,7 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_config_yaml(house
     (house.confdir / "config.yaml").write_text(
         "probe_size: 3k\nprobe_mode: wild\nprobe_list: [conf]\nshowhost: false\nmodify_headers: [/~q/X-A/conf]\n"
     )
-    house.file.write_text("probe_size: 2k\nprobe_list: [x, y]\nshowhost: false\nmodify_headers: [/~q/X-A/file]\n")
+    rewrite(house.file, "probe_size: 2k\nprobe_list: [x, y]\nshowhost: false\nmodify_headers: [/~q/X-A/file]\n")
     house.start("--set", "probe_size=5k", "--showhost", "--set", "modify_headers=/~q/X-A/line")
     told = house.options()
     assert told == {
@@ -94,7 +95,7 @@ def test_without_a_file_too_the_command_line_wins_over_config_yaml(house: House)
 
 def test_changes_take_effect_and_options_that_leave_return(house: House) -> None:
     (house.confdir / "config.yaml").write_text("probe_size: 3k\n")
-    house.file.write_text("probe_size: 2k\nshowhost: true\n")
+    rewrite(house.file, "probe_size: 2k\nshowhost: true\n")
     house.start("--set", "probe_list=b")
     assert (house.options()["parsed"], house.options()["showhost"]) == (2048, True)
     line = house.change("probe_mode: wild\nshowhost: true\nprobe_list: [c]\n")
@@ -120,7 +121,7 @@ REFUSED_LIVE = {
 
 
 def test_a_bad_change_is_refused_whole_and_the_old_policies_stay(house: House) -> None:
-    house.file.write_text("probe_size: 2k\n")
+    rewrite(house.file, "probe_size: 2k\n")
     house.start()
     before = house.options()
     for text, reason in REFUSED_LIVE.values():
@@ -134,7 +135,7 @@ def test_a_bad_change_is_refused_whole_and_the_old_policies_stay(house: House) -
 
 @pytest.mark.parametrize(("text", "reason"), REFUSED_LIVE.values(), ids=REFUSED_LIVE)
 def test_a_bad_file_ends_the_start_with_one_line(house: House, text: str, reason: str) -> None:
-    house.file.write_text(text)
+    rewrite(house.file, text)
     house.start(wait=False)
     assert house.proxy.wait_exit() == 1
     assert house.proxy.log().count("policy_file") == (0 if reason.startswith("option probe_mode") else 1)
@@ -149,7 +150,7 @@ def test_no_file_ends_the_start(house: House) -> None:
 
 
 def test_a_file_that_is_replaced_goes_and_comes_back(house: House) -> None:
-    house.file.write_text("probe_size: 2k\n")
+    rewrite(house.file, "probe_size: 2k\n")
     house.start()
     new = house.file.with_suffix(".new")
     new.write_text("probe_size: 4k\n")
@@ -165,16 +166,17 @@ def test_a_file_that_is_replaced_goes_and_comes_back(house: House) -> None:
 
 def test_what_the_file_said_goes_with_its_script(house: House) -> None:
     """A reloaded policy.py starts from what held before the file spoke."""
-    house.file.write_text("probe_size: 2k\n")
+    rewrite(house.file, "probe_size: 2k\n")
     script = house.probe.with_name("policy.py")
-    script.write_text(
+    rewrite(
+        script,
         "from proxy_policies.addon_chain import build_addons\n"
         "from proxy_policies.policy_file.addon import PolicyFile\n"
-        "addons = build_addons(PolicyFile())\n"
+        "addons = build_addons(PolicyFile())\n",
     )
     house.start("-s", str(script), script=None, env={"PYTHONPATH": str(ADDONS)})
     assert house.options()["parsed"] == 2048
-    script.write_text(script.read_text() + "# edited\n")
+    rewrite(script, script.read_text() + "# edited\n")
     wait_until(lambda: house.proxy.log().count("Loading script") == 3, 10, "the script's reload")
     wait_until(lambda: house.options()["parsed"] == 2048, 10, "the file's options")
     assert "restored: probe_size" in house.change("")

@@ -16,6 +16,7 @@ import h2.events
 import pytest
 import trustme
 from tests.support.early_clients import connect, get
+from tests.support.files import rewrite
 from tests.support.mitmdump import ADDONS, Mitmdump, Running
 from tests.support.openings import read_all, trusting_anyone
 from tests.support.origin import Answer, Origin
@@ -165,7 +166,7 @@ def test_told_again_it_ends_at_once(mitmdump: Start, slow: tuple[Origin, threadi
 
 def test_files_are_read_again(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
     policies, pem, server = tmp_path / "policies.yaml", tmp_path / "cert.pem", origin()
-    policies.write_text("header_rules: //X-New/1\n")
+    rewrite(policies, "header_rules: //X-New/1\n")
     certificate(pem)
     proxy = mitmdump("--set", f"policy_file={policies}", "--set", f"certs=localhost={pem}")
     first = shown(proxy.port)
@@ -195,7 +196,7 @@ def shown(port: int) -> bytes | None:
 
 def test_workers(tmp_path: Path, slow: tuple[Origin, threading.Event]) -> None:
     (server, over), policies = slow, tmp_path / "policies.yaml"
-    policies.write_text("cache: off\n")
+    rewrite(policies, "cache: off\n")
     options = ("--set", "grace_period=60s", "--set", f"policy_file={policies}", "--mode", f"reverse:{server.url}")
     workers = Workers(tmp_path, "2", *COMMAND, *options)
     try:

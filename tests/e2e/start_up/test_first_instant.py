@@ -19,6 +19,7 @@ from mitmproxy.io import FlowWriter
 from mitmproxy.test.tflow import tflow
 from mitmproxy.test.tutils import treq
 from tests.support.early_clients import Ask, EarlyClients, connect, get, get_over_tls, get_through, socks5
+from tests.support.files import rewrite
 from tests.support.mitmdump import ADDONS, Mitmdump, environment
 from tests.support.origin import Origin
 from tests.support.waiting import wait_until
@@ -202,7 +203,7 @@ def test_a_script_that_is_loaded_again(
 ) -> None:
     policy, server = tmp_path / "mine.py", origin()
     text = (ADDONS / "policy.py").read_text()
-    policy.write_text(f"import sys; sys.path.insert(0, {str(ADDONS)!r})\n{text}")
+    rewrite(policy, f"import sys; sys.path.insert(0, {str(ADDONS)!r})\n{text}")
     target = server.url.removeprefix("http://")
     modes: dict[str, Ask] = {
         "regular": get(server.url),
@@ -215,7 +216,7 @@ def test_a_script_that_is_loaded_again(
     for times in (2, 3):
         before = sum(one.answered for one in clients.values())
         wait_until(lambda before=before: sum(one.answered for one in clients.values()) > before + 20, 60)  # type: ignore[misc]
-        policy.write_text(f"{policy.read_text()}# edited for the {times}th time\n")
+        rewrite(policy, f"{policy.read_text()}# edited for the {times}th time\n")
         wait_until(lambda times=times: proxy.log().count("Loading script") == times, 30)  # type: ignore[misc]
     settle(clients)
     assert proxy.stop() == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.files import rewrite
 from tests.support.mitmdump import ADDONS, Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import wait_until
@@ -36,16 +37,16 @@ def test_every_policy_is_loaded_again(
     server.route("/", Answer(headers=[("Cache-Control", "max-age=600")], body=b"kept"))
     policy, policies = tmp_path / "mine.py", tmp_path / "policies.yaml"
     text = f"import sys\nsys.path.insert(0, {str(ADDONS)!r})\n" + (ADDONS / "policy.py").read_text()
-    policy.write_text(text)
-    policies.write_text(f"fast_lane: '{fast_lane}'\n")
+    rewrite(policy, text)
+    rewrite(policies, f"fast_lane: '{fast_lane}'\n")
     options = (f"policy_file={policies}", f"cache=disk:{tmp_path / 'store'}", f"home_listen=127.0.0.1:{home}")
     settings = [part for option in (*options, "home_tls=none") for part in ("--set", option)]
     proxy = mitmdump("-s", str(policy), *settings, mode=f"reverse:{server.url}", script=None)
     assert curl(f"{proxy.url}/").body == b"kept"
     for times in (2, 3):
-        policy.write_text(text + f"# edited for the {times}th time\n")
+        rewrite(policy, text + f"# edited for the {times}th time\n")
         wait_until(partial(loaded, proxy, policy, times))
-        policies.write_text(f"fast_lane: '{fast_lane}'\nheader_rules: //X-New/{times}\n")
+        rewrite(policies, f"fast_lane: '{fast_lane}'\nheader_rules: //X-New/{times}\n")
         wait_until(partial(has, curl, proxy.url, str(times)))
         assert "; hit;" in curl(f"{proxy.url}/").get("cache-status")
         wait_until(partial(is_open, home))
@@ -69,10 +70,10 @@ def two_scripts(policy: Path, other: Path) -> str:
     """Write two scripts, and return the first: all policies but one; that one, and a hook."""
     path = f"import sys\nsys.path.insert(0, {str(ADDONS)!r})\n"
     text = path + (ADDONS / "policy.py").read_text().replace("    Explain(),\n", "")
-    policy.write_text(text)
+    rewrite(policy, text)
     own = "def responseheaders(flow): flow.response.headers['X-Other'] = 'here'\n"
     chain = "from proxy_policies.addon_chain import build_addons\nfrom proxy_policies.explain.addon import Explain\n"
-    other.write_text(f"{path}{chain}addons = build_addons(Explain())\n{own}")
+    rewrite(other, f"{path}{chain}addons = build_addons(Explain())\n{own}")
     return text
 
 
@@ -96,13 +97,13 @@ def test_a_broken_edit_changes_nothing(
 
     assert works()
     for times, (kind, edit) in enumerate(BROKEN.items(), 1):
-        policy.write_text(f"{right}\n# {kind}\n{edit}\n")
+        rewrite(policy, f"{right}\n# {kind}\n{edit}\n")
         wait_until(partial(goes_on, times), what=kind)
         wait_until(works, what=kind)
-    other.write_text(BROKEN["syntax"])
+    rewrite(other, BROKEN["syntax"])
     wait_until(partial(goes_on, times + 1))
     assert works()
-    policy.write_text(f"{right}\ndef responseheaders(flow): flow.response.headers['X-Edited'] = 'yes'\n")
+    rewrite(policy, f"{right}\ndef responseheaders(flow): flow.response.headers['X-Edited'] = 'yes'\n")
     wait_until(lambda: curl(f"{proxy.url}/").get("x-edited") == "yes")
     assert works()
     assert len(re.findall("error in script .*stays in use", proxy.log())) == times + 1

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from tests.support.curl import curl
 from tests.support.early_clients import EarlyClients, get
+from tests.support.files import rewrite
 from tests.support.mitmdump import ADDONS
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import PATIENCE
@@ -121,7 +122,7 @@ def test_config_yaml_is_refused_as_well_and_the_command_line_wins(tmp_path: Path
 
 def test_a_policy_file_is_refused_as_well_and_the_command_line_wins(tmp_path: Path, started: list[Workers]) -> None:
     policies = tmp_path / "policies.yaml"
-    policies.write_text("cache: off\ncapture_file: made.har\n")
+    rewrite(policies, "cache: off\ncapture_file: made.har\n")
     given = ("--set", f"policy_file={policies}")
     line = refused(tmp_path, started, *given)
     assert line.startswith(
@@ -158,18 +159,18 @@ def test_one_that_cannot_start_again_is_tried_on_while_the_others_go_on(
     tmp_path: Path, started: list[Workers], origin: Callable[..., Origin], free_port: Callable[[], int]
 ) -> None:
     policies, server, port = tmp_path / "policies.yaml", origin(), free_port()
-    policies.write_text("cache: off\n")
+    rewrite(policies, "cache: off\n")
     command = ("-s", POLICY, "--listen-host", "127.0.0.1", "-p", str(port), "--set", f"policy_file={policies}")
     workers = Workers(tmp_path, "3", *command)
     started.append(workers)
     workers.wait_listening(3)
-    policies.write_text("cache: drum\n")
+    rewrite(policies, "cache: drum\n")
     workers.wait_until(lambda: workers.text.count("nothing was applied") == 3, 30, "a refusal each")
     clients = EarlyClients(port, get(server.url))
     for victim in sorted(workers.children())[:2]:  # worker 1 and another
         os.kill(victim, signal.SIGKILL)
     workers.wait_until(lambda: workers.text.count("starting it again in 2 s") == 2, 60, "a second try of both")
-    policies.write_text("cache: off\n")
+    rewrite(policies, "cache: off\n")
     workers.wait_listening(5)
     clients.stop()
     assert len(clients.wrong) <= 6, (
