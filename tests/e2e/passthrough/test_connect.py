@@ -78,6 +78,19 @@ def test_tls_keeps_the_origins_own_certificate(
     assert int(closed[2]) > 1000
 
 
+def test_a_client_that_leaves_in_the_content_of_its_connect(mitmdump: Callable[..., Mitmdump]) -> None:
+    proxy = mitmdump()
+    with Peer(read_all) as peer, socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
+        sock.sendall(
+            f"CONNECT 127.0.0.1:{peer.port} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        assert sock.recv(100).startswith(b"HTTP/1.1 200 ")
+        sock.close()
+        proxy.wait_log("client disconnect")
+    assert proxy.stop() == 0
+    assert "Traceback" not in proxy.log()
+
+
 def test_a_server_may_speak_first_and_a_client_may_keep_silent(proxy: Mitmdump) -> None:
     def greet(sock: socket.socket) -> None:
         sock.sendall(b"220 ready\r\n")

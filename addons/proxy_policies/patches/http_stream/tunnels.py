@@ -134,7 +134,7 @@ class HalfClosing(layers.HttpStream):
     def _in_tunnel(self, event: events.Event) -> events.Event:
         if isinstance(event, RequestData):
             return events.DataReceived(self.context.client, event.data)
-        if isinstance(event, RequestEndOfMessage):
+        if isinstance(event, RequestEndOfMessage | RequestProtocolError):
             return events.ConnectionClosed(self.context.client)
         if isinstance(event, ResponseData):
             return events.DataReceived(self.context.server, event.data)
