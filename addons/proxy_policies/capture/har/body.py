@@ -1,7 +1,7 @@
-"""Bodies in a HAR file: readable text where it is text, base64 where it is not, and the wire's octets when they differ.
+"""Bodies in a HAR file: as text if possible, else in base64, and the encoded body if that differs.
 
-A `_wire` names the content it belongs to by a digest: when somebody edits the text by hand, the edit wins.
-A `_file` (Playwright's convention) is the content beside the capture, named by its hash.
+`_wire` has a digest of its content, and is ignored if the text was edited. `_file`, as in Playwright, is the name of a
+file with the content, beside the capture.
 """
 
 import base64
@@ -22,7 +22,7 @@ _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]+)", re.IGNORECASE)
 
 
 def charset(mime: str) -> str:
-    """Return the charset that a media type declares and Python knows, else utf-8."""
+    """Return the charset of a media type; utf-8 if it has none, or Python does not know it."""
     found = _CHARSET.search(mime)
     name = found.group(1) if found else "utf-8"
     try:
@@ -33,7 +33,7 @@ def charset(mime: str) -> str:
 
 
 def as_text(content: bytes, mime: str) -> str | None:
-    """Return the content as text when that loses nothing, else None."""
+    """Return the content as text; None if encoding that would not return the same bytes."""
     name = charset(mime)
     try:
         text = content.decode(name)
@@ -43,12 +43,12 @@ def as_text(content: bytes, mime: str) -> str | None:
 
 
 def digest(content: bytes) -> str:
-    """Return the short digest that ties `_wire` to its content."""
+    """Return the short digest of content for `_wire`."""
     return hashlib.sha256(content).hexdigest()[:16]
 
 
 def write_body(body: Body, mime: str, binary: str, attach: Attach | None = None) -> dict[str, Any]:
-    """Return a body's HAR fields. `binary` names where base64 goes: `encoding` in responses, `_data` in requests."""
+    """Return a body's HAR fields. `binary` is the field for base64: `encoding` in responses, `_data` in requests."""
     fields: dict[str, Any] = {"mimeType": mime, **_content(body.content, mime, binary, attach)}
     if body.wire is not None:
         fields["_wire"] = {"of": digest(body.content), "data": as_base64(body.wire)}
@@ -89,7 +89,7 @@ def read_body(cursor: JsonCursor, fetch: Fetch | None = None) -> Body:
 
 
 def _left_out(cursor: JsonCursor) -> int:
-    """Return the size of a body that is not in the file: browsers forget large ones, and some exports have none."""
+    """Return the size of a body that is not in the file: browsers drop large ones, and some exports have none."""
     if any(cursor[name].value is not None for name in ("text", "_file", "_data")):
         return 0
     size = cursor["size"].value
@@ -129,12 +129,12 @@ def _fetched(cursor: JsonCursor, fetch: Fetch | None) -> bytes:
 
 
 def as_base64(data: bytes) -> str:
-    """Return the octets in base64."""
+    """Return the bytes in base64."""
     return base64.b64encode(data).decode("ascii")
 
 
 def from_base64(cursor: JsonCursor) -> bytes:
-    """Return the octets of the base64 at a cursor, in lines or in one, padded or not. Raises CaptureError."""
+    """Return the decoded base64 at a cursor, with or without line ends and padding. Raises CaptureError."""
     try:
         text = "".join(cursor.text("").split()).rstrip("=").translate(_URL_SAFE)
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)

@@ -1,4 +1,4 @@
-"""A capture's entries by number, without holding them all in memory."""
+"""Random access to a capture's entries, without all of them in memory."""
 
 import json
 from array import array
@@ -15,7 +15,7 @@ from proxy_policies.capture.model import Entry, Request
 
 
 class EntryIndex:
-    """Entries by number: read from the file again when it is framed by lines, kept when it is not."""
+    """Entries by number: read from the file again if it is framed by lines, else kept in memory."""
 
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
@@ -26,13 +26,13 @@ class EntryIndex:
         return len(self._ends) - 1 or len(self._kept)
 
     def requests(self) -> Iterator[Request]:
-        """Yield the requests in order; of a file of ours nothing else is made of what is read. Raises CaptureError."""
+        """Return the requests in order, without building the rest of the entries. Raises CaptureError."""
         if self._kept:
             return (entry.request for entry in self._kept)
         return (read_request(value, name, self._capture.fetch) for value, name in self._values())
 
     def by_time(self) -> array[int]:
-        """Return the entries' numbers by the time they were sent: they are written as they end. Raises CaptureError."""
+        """Return the entries' numbers by the start of their requests; files have them by end. Raises CaptureError."""
         if self._kept:
             starts = array("d", (entry.times.request_start for entry in self._kept))
         else:
@@ -40,14 +40,14 @@ class EntryIndex:
         return array("Q", sorted(range(len(starts)), key=starts.__getitem__))
 
     def _values(self) -> Iterator[tuple[Any, str]]:
-        """Yield what is read of each entry of a file of ours, with its name in errors."""
+        """Yield the JSON value of each entry of a file that is framed by lines, with its name for errors."""
         with self._capture.path.open("rb") as file:
             file.seek(self._ends[0])
             for number, (start, end) in enumerate(pairwise(self._ends), 1):
                 yield self._parsed(file.read(end - start), number), self._name(number)
 
     def __getitem__(self, number: int) -> Entry:
-        """Return one entry. Raises OSError and CaptureError when the file has changed meanwhile."""
+        """Return an entry. Raises OSError, and CaptureError if the file has changed."""
         if self._kept:
             return self._kept[number]
         start, end = self._ends[number], self._ends[number + 1]
@@ -67,7 +67,7 @@ class EntryIndex:
 
 
 def _ends(path: Path) -> array[int]:
-    """Return where the head of a file ends, and each entry. Raises CaptureError when something else is behind them."""
+    """Return the ends of the head and of each entry. Raises CaptureError unless the tail follows."""
     with path.open("rb") as file:
         head = len(file.readline())
         ends = array("Q", [head, *(head + after for _, after in line_framing.entries(file))])

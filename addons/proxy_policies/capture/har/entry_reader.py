@@ -1,4 +1,4 @@
-"""A HAR entry object, ours or a foreign one, as an entry. A wrong field raises CaptureError with its path."""
+"""Reading a HAR entry object, ours or a foreign one. An invalid field raises CaptureError with its path."""
 
 import re
 import string
@@ -66,14 +66,14 @@ _CONTENT = {
 
 
 _ATTRIBUTES = frozenset(["path", "domain", "expires", "httpOnly", "secure", "sameSite", "comment"])
-"""Of a cookie; what else tools write of one may be its value."""
+"""Attributes of a cookie; other members that tools write may contain its value."""
 
 
 def read_entry(value: Any, path: str, fetch: Fetch | None = None, problems: list[str] | None = None) -> Entry:
     """Return the entry of a HAR entry object; `path` names it in errors, as `entry 3`.
 
-    With a list for `problems` a wrong field is named there, and the entry read without it; one that has no method or
-    no URL of HTTP's raises CaptureError all the same.
+    With a list for `problems`, errors in fields are appended to it, and the entry is read without them; a missing
+    method or HTTP URL raises CaptureError all the same.
     """
     cursor = JsonCursor(value, path, problems)
     mapping = cursor.mapping()
@@ -109,7 +109,7 @@ def read_times(value: Any, path: str) -> Times:
 
 
 def _foreign(mapping: dict[str, Any]) -> dict[str, Any]:
-    """Return what a foreign entry says beyond our model, by the object that says it: timings, fields of tools."""
+    """Return the members of a foreign entry that our model lacks, by their object: timings, fields of tools."""
     timings = _mapping(mapping.get("timings"))
     request, response = _mapping(mapping.get("request")), _mapping(mapping.get("response"))
     more = {
@@ -125,7 +125,7 @@ def _foreign(mapping: dict[str, Any]) -> dict[str, Any]:
 
 
 def _post_data(request: dict[str, Any]) -> dict[str, Any]:
-    """Return what `postData` says beyond the body: a media type, too, that no field says."""
+    """Return the members of `postData` other than the body; the media type only if no field has it."""
     said = _mapping(request.get("postData"))
     names = [str(_mapping(field).get("name")).lower() for field in _list(request.get("headers"))]
     mime = {} if "content-type" in names or not said.get("mimeType") else {"mimeType": said["mimeType"]}
@@ -133,7 +133,7 @@ def _post_data(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cookie_attributes(cookies: Any) -> list[dict[str, Any]]:
-    """Return the attributes of the cookies that a request sent, which browsers know; [] when there are none."""
+    """Return the attributes of a request's cookies, which browsers write; [] if there are none."""
     found = [
         {name: item for name, item in _mapping(cookie).items() if name in _ATTRIBUTES} for cookie in _list(cookies)
     ]
@@ -149,7 +149,7 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _unread(value: dict[str, Any], read: set[str]) -> dict[str, Any]:
-    """Return the members that we do not read, and the size of the head where somebody measured it."""
+    """Return the members that we do not read, and the size of the head if it is known."""
     found = {name: item for name, item in value.items() if name not in read}
     return found | ({"headersSize": size} if (size := value.get("headersSize")) not in (None, -1) else {})
 
@@ -230,7 +230,7 @@ def _method(cursor: JsonCursor) -> str:
 
 
 def _as_uri(text: str) -> str:
-    """Return what a request can ask for (RFC 3987 section 3.1): its host in ASCII, other characters percent-encoded."""
+    """Return an IRI as a URI (RFC 3987 section 3.1): its host in ASCII, other characters percent-encoded."""
     text = text.strip().translate(_NOT_IN_URLS)
     if text.isascii() and text.isprintable() and " " not in text:
         return text
@@ -255,7 +255,7 @@ def _require_http(cursor: JsonCursor, url: str) -> None:
 
 
 def _read_post(cursor: JsonCursor, fetch: Fetch | None) -> Body:
-    """Return the body of `postData`; some give a form's `params` without its `text`."""
+    """Return the body of `postData`, which may have a form's `params` without its `text`."""
     if cursor["text"].value is None and cursor["params"].value:
         return Body(form_body([_param(item) for item in cursor["params"]], cursor["mimeType"].text("")))
     return har_body.read_body(cursor, fetch)
@@ -299,7 +299,7 @@ def _origin(cursor: JsonCursor, response: Response, fetch: Fetch | None) -> Resp
 
 
 def _messages(cursor: JsonCursor) -> Iterator[WebSocketMessage]:
-    """Yield the messages; of a foreign entry without what Chrome says among them of errors."""
+    """Yield the messages; of a foreign entry without errors, which Chrome lists among them."""
     for item in cursor:
         if item.problems is not None and item["type"].value not in ("send", "receive"):
             item.mend(item.wrong("not a WebSocket message"), None)
@@ -334,7 +334,7 @@ def _times(cursor: JsonCursor) -> Times:
 
 
 def _started(cursor: JsonCursor) -> float:
-    """Return the time at a cursor, seconds since the epoch; 0 where nobody knows it."""
+    """Return the time at a cursor in seconds since the epoch; 0 if it is invalid."""
     text = cursor.text("") if cursor.problems is not None else cursor.text()
     try:
         moment = datetime.fromisoformat(text)

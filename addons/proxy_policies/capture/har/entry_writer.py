@@ -37,14 +37,14 @@ FORMAT = 1  # the version of the underscore fields; a reader refuses a newer one
 
 
 class ExternalBodies:
-    """Says which bodies go beside the capture: those of more than `over` octets."""
+    """Writes bodies of more than `over` bytes to files beside the capture."""
 
     def __init__(self, over: int, attach: Attach) -> None:
         self.over = over
         self.attach = attach
 
     def of(self, body: Body) -> Attach | None:
-        """Return the function that keeps this body, or None when it stays in the file."""
+        """Return the function that writes this body to a file; None if it stays in the capture."""
         return self.attach if len(body.content) > self.over else None
 
 
@@ -78,7 +78,7 @@ def write_entry(entry: Entry, beside: ExternalBodies | None = None) -> dict[str,
 
 
 def _with_foreign(fields: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields with what the entry's own tool said beyond them."""
+    """Return the fields with the members that the entry's own tool wrote."""
     for name in ("request", "response"):
         fields[name] |= extra.get(name, {})
     fields["response"]["content"] |= extra.get("content", {})
@@ -144,7 +144,7 @@ _remembered_cookies = lru_cache(256)(_read_cookies)
 
 
 def _set_cookie(value: str) -> dict[str, Any]:
-    """Return a Set-Cookie field as HAR has it, with the attributes that HAR knows."""
+    """Return a Set-Cookie field as a cookie object of HAR."""
     pair, *attributes = [part.strip() for part in value.split(";")]
     name, _, text = pair.partition("=")
     found = {key.strip().lower(): item.strip() for key, _, item in (part.partition("=") for part in attributes)}
@@ -160,7 +160,7 @@ def _set_cookie(value: str) -> dict[str, Any]:
 
 
 def _moment(date: str) -> str:
-    """Return an HTTP date as HAR writes it; empty when it is none."""
+    """Return an HTTP date in ISO 8601; empty if it is invalid."""
     try:
         return parsedate_to_datetime(date).isoformat() if date else ""
     except (ValueError, TypeError):
@@ -168,7 +168,7 @@ def _moment(date: str) -> str:
 
 
 def _response(response: Response, beside: ExternalBodies | None, is_same: bool = False) -> dict[str, Any]:
-    """Return a response; what the origin sent has no body if that reached the client unchanged: `is_same`."""
+    """Return a response object; with `is_same`, the origin's, whose body the client received unchanged, without it."""
     body = NO_BODY if is_same else response.body
     mime = header(response.headers, "content-type") or ""
     content = har_body.write_body(body, mime, "encoding", beside.of(body) if beside else None)
@@ -198,7 +198,7 @@ def _remembered_response(response: Response, is_same: bool) -> Laid:
 
 
 def _message(message: WebSocketMessage) -> dict[str, Any]:
-    """Return a WebSocket message as Chrome's devtools write it: opcode 1 is text, 2 is base64."""
+    """Return a WebSocket message as Chrome's DevTools do: opcode 1 is text, 2 is base64."""
     data = message.data.decode("utf-8", "surrogateescape") if message.text else har_body.as_base64(message.data)
     return {
         "type": "send" if message.from_client else "receive",

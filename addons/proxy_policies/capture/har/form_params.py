@@ -1,4 +1,4 @@
-"""A form's body made of HAR's `params`, where a file has no `text` of it: Firefox, Charles, Chrome for uploads."""
+"""The body of a form from HAR's `params`, for files without its `text`: Firefox, Charles, Chrome for uploads."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ class Param:
 def form_body(params: Sequence[Param], media_type: str) -> bytes:
     """Return the body as it is sent with this media type.
 
-    Exporters write values as they were sent or as they were before: what cannot have been sent so is encoded.
+    Exporters write values encoded or not; those that cannot have been sent as they are, are encoded.
     """
     boundary = _BOUNDARY.search(media_type)
     if media_type.lower().startswith("multipart/") and boundary:

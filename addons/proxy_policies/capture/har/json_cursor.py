@@ -1,4 +1,4 @@
-"""A value of parsed JSON and where it stands, so that a wrong one is named by entry and field."""
+"""A value of parsed JSON with its path, for errors that name the entry and the field."""
 
 import math
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from proxy_policies.capture.errors import CaptureError
 class JsonCursor:
     """A cursor on parsed JSON: `cursor["request"]["url"].text()`.
 
-    Reading the wrong kind raises CaptureError with the path, as `entry 3, request.url: expected text, got null`. With a
-    list for `problems` that text is appended to it instead, wherever there is a value to go on with.
+    Reading a value of the wrong type raises CaptureError with the path, as `entry 3, request.url: expected text, found
+    nothing`. With a list for `problems`, the text is appended to it instead if there is a value to continue with.
     """
 
     __slots__ = ("_name", "_parent", "problems", "value")
@@ -26,7 +26,7 @@ class JsonCursor:
 
     @property
     def path(self) -> str:
-        """Where it stands, as `entry 3, request.url`: only an error asks for it."""
+        """The path, as `entry 3, request.url`."""
         if self._parent is None:
             return str(self._name)
         before = self._parent.path
@@ -35,11 +35,11 @@ class JsonCursor:
         return f"{before}{'.' if ',' in before else ', '}{self._name}"
 
     def wrong(self, text: str) -> CaptureError:
-        """Return the error that says `text` about this place."""
+        """Return an error with `text` for this path."""
         return CaptureError(f"{self.path}: {text}")
 
     def mend[T](self, error: CaptureError, value: T) -> T:
-        """Return the value to go on with, or raise the error when nobody collects problems."""
+        """Return the value to continue with, and append the error to `problems`; raise it if there is no such list."""
         if self.problems is None:
             raise error
         if str(error) not in self.problems[-1:]:  # what is not there is asked for again and again
@@ -61,13 +61,13 @@ class JsonCursor:
         return self.wrong(f"expected {kind}, found {found.get(type(self.value), 'a number')}")
 
     def mapping(self) -> dict[str, Any]:
-        """Return the object here."""
+        """Return the value, which must be an object."""
         if not isinstance(self.value, dict):
             return self.mend(self._expected("an object"), {})
         return self.value
 
     def text(self, default: str | None = None) -> str:
-        """Return the text here; the default, when one is given, for null or nothing."""
+        """Return the value, which must be a text; for null or a missing one the default, if given."""
         if self.value is None and default is not None:
             return default
         if not isinstance(self.value, str):
@@ -77,7 +77,7 @@ class JsonCursor:
         return self.value
 
     def number(self, default: float | None = None) -> float:
-        """Return the number here, a finite one; the default, when one is given, for null or nothing."""
+        """Return the value, which must be a finite number; for null or a missing one the default, if given."""
         if self.value is None and default is not None:
             return default
         if isinstance(self.value, bool) or not isinstance(self.value, int | float) or not _is_finite(self.value):
@@ -85,18 +85,18 @@ class JsonCursor:
         return self.value
 
     def optional_number(self) -> float | None:
-        """Return the number here, None for null or nothing."""
+        """Return the value, which must be a number; None for null or a missing one."""
         return None if self.value is None else self.number()
 
     def flag(self) -> bool:
-        """Return whether the value is true; false for nothing."""
+        """Return the value, which must be a boolean; False for null or a missing one."""
         if self.value is not None and not isinstance(self.value, bool):
             return self.mend(self._expected("true or false"), False)
         return bool(self.value)
 
 
 def _is_finite(number: float) -> bool:
-    """Return whether a float holds it: Python reads NaN, 1e400 and integers of any length, too."""
+    """Return whether a number is a finite float: Python also parses NaN, 1e400 and integers of any length."""
     try:
         return math.isfinite(number)
     except OverflowError:
@@ -104,7 +104,7 @@ def _is_finite(number: float) -> bool:
 
 
 def _number(value: Any) -> float:
-    """Return the number that a text stands for; 0 when it is none."""
+    """Return a text as a number; 0 if it is none."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

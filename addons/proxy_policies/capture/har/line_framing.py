@@ -1,4 +1,4 @@
-"""A HAR file that is also framed by lines, so that it can be written as it grows and mended when torn.
+"""HAR files that are also framed by lines, to be written entry by entry, and repaired if truncated.
 
     {"log": {…, "entries": [        the head, one line
     {                               an entry begins with a brace in the first column
@@ -8,8 +8,8 @@
     }
     ]}}                             the tail: the file is whole
 
-JSON text never holds a raw line feed, so the first column alone says where we are. Whatever follows the
-last whole entry of a torn file is the entry that was being written.
+JSON strings contain no raw line feed, so the first column is sufficient for parsing. The rest of a truncated file,
+after the last complete entry, is the entry that was being written.
 """
 
 import json
@@ -27,38 +27,38 @@ DEPTH = 4  # entry, request, headers, header: one header field to a line
 
 
 class Pairs(list[dict[str, str]]):
-    """Names and values, of which the text is made once: the same fields come with every entry. Not to be changed."""
+    """Names and values whose JSON is cached, as many entries have the same fields. Not to be changed."""
 
     __slots__ = ("laid_out",)
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         super().__init__([{"name": name, "value": value} for name, value in pairs])
         self.laid_out: dict[int, str] = {}
-        """Their text by its depth."""
+        """Their JSON by depth."""
 
 
 class Laid(dict[str, Any]):
-    """An object of which the text is made once: the same response comes again and again. Not to be changed."""
+    """An object whose JSON is cached, as many entries have the same response. Not to be changed."""
 
     __slots__ = ("laid_out",)
 
     def __init__(self, fields: dict[str, Any]) -> None:
         super().__init__(fields)
         self.laid_out: dict[int, str] = {}
-        """Its text by its depth."""
+        """Its JSON by depth."""
 
 
 _NESTED = (dict, list, Pairs, Laid)
 
 
 def head_line(log: dict[str, Any]) -> bytes:
-    """Return the first line: the log object without its entries, left open."""
+    """Return the first line: the log object up to its entries."""
     text = json.dumps({**{name: value for name, value in log.items() if name != "entries"}, "entries": []})
     return b'{"log": ' + text.removesuffix("]}").encode() + b"\n"
 
 
 def read_head(line: bytes) -> dict[str, Any] | None:
-    """Return the log object of a head line, or None when the file is not framed by lines."""
+    """Return the log object of a head line; None if the file is not framed by lines."""
     if not line.rstrip().endswith(HEAD_END):
         return None
     try:
@@ -70,12 +70,12 @@ def read_head(line: bytes) -> dict[str, Any] | None:
 
 
 def entry_lines(fields: dict[str, Any], first: bool) -> bytes:
-    """Return an entry object as its lines; every entry but the first brings its comma."""
+    """Return an entry object as lines, with a comma before it unless it is the first."""
     return f"{'' if first else ','}{_lay_out(fields, 1)}\n".encode("utf-8", "surrogatepass")
 
 
 def _lay_out(value: Any, depth: int) -> str:
-    """Return JSON with one member to a line down to DEPTH: read in review, and compared line by line."""
+    """Return JSON with one member per line down to DEPTH, for reviews and diffs."""
     kind = value.__class__
     if kind is dict:
         return _object(value, depth)
@@ -100,7 +100,7 @@ def _object(value: dict[str, Any], depth: int) -> str:
 
 
 def _on_lines(names: tuple[Any, ...], depth: int) -> str:
-    """Return the text of an object with these members, one to a line, in which `%s` stands for each value."""
+    """Return the format string of an object with these members, one per line, with `%s` for each value."""
     pad = " " * depth
     lines = ",\n".join([f"{pad}{_name(name).replace('%', '%%')}: %s" for name in names])
     return f"{{\n{lines}\n{pad[1:]}}}"
@@ -147,7 +147,7 @@ def _pair(name: str, value: str) -> str:
 
 
 def _dump(value: Any) -> str:
-    """Return JSON of one line. An encoder takes longer to make than to use: most of what an entry has needs none."""
+    """Return JSON on one line, mostly without `JSONEncoder.encode`, which takes longer to set up than to run."""
     if (write := _SCALARS.get(value.__class__)) is not None:
         return write(value)
     if value.__class__ is dict and _are_scalars(value.values()):
@@ -192,14 +192,14 @@ _SEPARATORS = re.compile("[\u2028\u2029\x85\ud800-\udfff]")
 
 
 def _encodable(text: str) -> bool:
-    """Return whether the text has no lone surrogate, and no separator that editors take for a line's end."""
+    """Return whether a text has no lone surrogates, and no separators that editors take for line ends."""
     return not _SEPARATORS.search(text)
 
 
 def entries(lines: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Yield each whole entry's JSON and the offset after it, counted from the first of these lines.
+    """Yield the JSON of each complete entry, and the offset after it from the first of these lines.
 
-    Ends silently at the first thing that is not a whole entry: the tail, or the place where the file is torn.
+    Stops at the first thing that is not a complete entry: the tail, or the end of a truncated file.
     """
     parts: list[bytes] = []
     offset = 0

@@ -1,10 +1,10 @@
-"""Files that are taken for captures and are none: what they are, and what to do with them."""
+"""Recognises files of other formats that users take for captures, for errors that say what to do with them."""
 
 import re
 
 from proxy_policies.script_paths import own_command
 
-BEGINNING = 1 << 16  # octets in which a file says what it is
+BEGINNING = 1 << 16  # bytes that are searched
 _REQUESTS = (
     "it has requests and no answers; run it with {command} capture record NEW.har -- PROGRAM, and use what that writes"
 )
@@ -24,7 +24,7 @@ _PATTERNS = tuple((re.compile(pattern, re.DOTALL), text) for pattern, text in _K
 
 
 def what_it_is(path: object, data: bytes) -> str:
-    """Return what the content of a file is that is no HAR, with what to do; empty when nothing is known of it."""
+    """Return the format of a file that is not a HAR, and what to do with it; empty if it is unknown."""
     beginning = data[:BEGINNING]
     found = next((text for pattern, text in _PATTERNS if pattern.search(beginning)), "")
     return found.format(command=own_command(), path=path)

@@ -1,4 +1,4 @@
-"""HAR files that are packed: `.har.gz`, and Playwright's `.zip`, with bodies as files beside the HAR in it."""
+"""Compressed HAR files: `.har.gz`, and Playwright's `.zip`, which has bodies as files beside the HAR."""
 
 import zipfile
 import zlib
@@ -9,11 +9,11 @@ from proxy_policies.capture.errors import CaptureError
 ZIP = b"PK\x03\x04"
 GZIP = b"\x1f\x8b"
 LARGEST = 1 << 30
-"""Octets that come of one file; what unpacks to more is taken for an attack. 59 MiB are 8 700 entries."""
+"""Maximum decompressed size in bytes, against decompression bombs. 8 700 entries are 59 MiB."""
 
 
 def read(path: Path) -> bytes:
-    """Return the text of a HAR file, unpacked. Raises OSError and CaptureError."""
+    """Return the decompressed content of a HAR file. Raises OSError and CaptureError."""
     data = path.read_bytes()
     if data.startswith(GZIP):
         return _gunzip(path, data)
@@ -33,7 +33,7 @@ def is_packed(path: Path) -> bool:
 
 
 def member(path: Path, name: str) -> bytes:
-    """Return a file of a zip archive. Raises ValueError saying why there is none."""
+    """Return a file of a zip archive. Raises ValueError if it cannot be read."""
     try:
         with zipfile.ZipFile(path) as archive:
             return _bounded(archive, name)
@@ -42,7 +42,7 @@ def member(path: Path, name: str) -> bytes:
 
 
 def _gunzip(path: Path, data: bytes) -> bytes:
-    """Unpack all members of a gzip file (RFC 1952 section 2.2)."""
+    """Return all members of a gzip file, decompressed (RFC 1952 section 2.2)."""
     pieces, size = [], 0
     while data:
         unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)

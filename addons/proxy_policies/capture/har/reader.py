@@ -1,4 +1,4 @@
-"""Opening a capture: HAR framed by lines (ours) a line at a time, any other HAR whole, each entry validated."""
+"""Reading captures: ours, which are framed by lines, an entry at a time; other HAR files at once."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,25 +17,25 @@ from proxy_policies.script_paths import own_command
 
 
 class TruncatedCapture(CaptureError):
-    """A capture whose recording was cut off: whole entries, and then none or a part of one."""
+    """A capture that was truncated after a complete entry, or inside one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """A capture on disk: its log object without the entries, and the entries as often as they are asked for."""
+    """A capture on disk: its log object without the entries, and an iterable of its entries."""
 
     path: Path
     log: dict[str, Any]
     framed: bool
     problems: list[str] = field(default_factory=list, compare=False)
-    """What was wrong with entries of a foreign file when it was last read to its end."""
+    """Errors in entries of a foreign file, from its last complete iteration."""
     read: Callable[[list[str]], Iterator[Entry]] | None = field(default=None, compare=False, repr=False)
-    """Yields the entries of a file of another format, and notes what was wrong with them."""
+    """Yields the entries of a file of another format, and appends errors to a list."""
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield the entries in order. Raises CaptureError at the first of our own that is wrong.
+        """Yield the entries in order. Raises CaptureError at the first invalid entry of a capture that we wrote.
 
-        Those of others are read as far as they go, and left out where they are not of HTTP.
+        Invalid entries of foreign files are read as far as possible, and skipped if they are not HTTP.
         """
         if not self.framed:
             self.problems.clear()
@@ -53,12 +53,12 @@ class Capture:
 
     @property
     def key_id(self) -> str:
-        """The name of the key that made its placeholders; empty when it has none."""
+        """The name of the key of its placeholders; empty if it has none."""
         own = self.log.get("_capture")
         return str(own.get("key", "")) if isinstance(own, dict) else ""
 
     def fetch(self, name: str) -> bytes:
-        """Return a body kept beside the capture, or in its archive; never one from outside its folder."""
+        """Return a body beside the capture, or in its archive. Raises OSError, and ValueError outside the folder."""
         if packed.is_zip(self.path):
             return packed.member(self.path, name)
         folder = self.path.parent.resolve()
@@ -69,7 +69,7 @@ class Capture:
 
 
 def open_capture(path: Path) -> Capture:
-    """Open a HAR capture. Raises CaptureError with one line that names the file; OSError when there is none."""
+    """Open a HAR capture. Raises CaptureError with a line that names the file, and OSError."""
     with path.open("rb") as file:
         log = line_framing.read_head(file.readline(1 << 20))
         if log is not None:
@@ -88,7 +88,7 @@ def _require_complete(path: Path, file: BinaryIO) -> None:
 
 
 def _checked(path: Path, log: dict[str, Any]) -> dict[str, Any]:
-    """Return the log when we understand its version."""
+    """Return the log. Raises CaptureError if its format is newer than ours."""
     own = JsonCursor(log, str(path))["_capture"]
     if own.value is not None and own["format"].number() > FORMAT:
         raise own["format"].wrong(f"made by a newer proxy-policies (format {own['format'].value}, we read {FORMAT})")
@@ -136,14 +136,14 @@ def framed_values(path: Path) -> Iterator[Any]:
 
 
 def require_tail(path: Path, file: BinaryIO, end: int) -> None:
-    """Raise TruncatedCapture when what comes after the last whole entry, which ends there, is not the tail."""
+    """Raise TruncatedCapture unless the tail is at this offset, the end of the last complete entry."""
     file.seek(end)
     if file.readline().rstrip() != line_framing.TAIL.rstrip():
         raise TruncatedCapture(f"{path}: damaged after its last whole entry")
 
 
 def count_entries(path: Path) -> int:
-    """Return how many entries a capture has; 0 for what cannot be read."""
+    """Return the number of entries of a capture; 0 if it cannot be read."""
     try:
         capture = open_capture(path)
         if not capture.framed:

@@ -1,7 +1,7 @@
-"""Writing a capture as it grows: what was written is in the kernel's hands before more is.
+"""Writing a capture as it grows: entries are passed to the kernel before the next ones.
 
-A process that is killed loses at most the entries it was writing; the file is then torn, and `resume` mends it.
-Only one process writes a capture: the file is locked.
+A process that is killed loses at most the entries that it was writing; `resume` repairs the truncated file. The file is
+locked, so that only one process writes to it.
 """
 
 import fcntl
@@ -37,7 +37,7 @@ class Writer:
     beside: ExternalBodies | None = None
 
     def write(self, *entries: Entry) -> None:
-        """Append entries; they are in the kernel's hands when this returns. Raises OSError, having added nothing."""
+        """Append entries, and pass them to the kernel. Raises OSError without adding anything."""
         lines = [
             line_framing.entry_lines(write_entry(entry, self.beside), first=number == 0)
             for number, entry in enumerate(entries, self.count)
@@ -46,11 +46,11 @@ class Writer:
         self.count += len(entries)
 
     def sync(self) -> None:
-        """Ask the kernel to put what was written on the disk."""
+        """Write the file's data to the disk. Raises OSError."""
         os.fdatasync(self._fd)
 
     def close(self) -> None:
-        """Write the tail; the capture is whole. Again is harmless."""
+        """Write the tail, which completes the capture; do nothing if it is closed."""
         if self._fd < 0:
             return
         try:
@@ -67,7 +67,7 @@ class Writer:
 
 
 def create(path: Path, log: dict[str, Any], bodies_over: int | None = None) -> Writer:
-    """Begin a capture in a new file. Raises OSError, FileExistsError among them."""
+    """Start a capture in a new file. Raises OSError, FileExistsError if it exists."""
     return _begin(path, os.O_EXCL, log, bodies_over)
 
 
@@ -81,7 +81,7 @@ def _begin(path: Path, flags: int, log: dict[str, Any], bodies_over: int | None)
 
 
 def resume(path: Path, log: dict[str, Any], bodies_over: int | None = None) -> Writer:
-    """Go on with a capture where it ended, torn or whole; begin one when there is no file, or an empty one.
+    """Continue a capture at its end, and repair it if it is truncated; start one if there is no file, or it is empty.
 
     Raises OSError, and CaptureError for a file that is not framed by lines (a foreign HAR is never appended to).
     """
@@ -101,7 +101,7 @@ def resume(path: Path, log: dict[str, Any], bodies_over: int | None = None) -> W
 
 
 def _whole_part(path: Path) -> tuple[int, int]:
-    """Return how many whole entries the file has, and the offset after the last."""
+    """Return the number of complete entries in the file, and the offset after the last one."""
     with path.open("rb") as file:
         head = file.readline(1 << 20)
         if line_framing.read_head(head) is None:
@@ -120,7 +120,7 @@ def _lock(fd: int, path: Path) -> None:
 
 
 def _append(fd: int, data: bytes) -> None:
-    """Write at the end of the file; whatever fits of it is taken back when not all does."""
+    """Write at the end of the file; after an error, remove what was written. Raises OSError."""
     end = os.lseek(fd, 0, os.SEEK_CUR)
     try:
         _write_all(fd, data)
@@ -137,7 +137,7 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 def external_bodies(path: Path, over: int | None) -> ExternalBodies | None:
-    """Return what keeps bodies of more than `over` octets in the folder `NAME.bodies`, each under its hash."""
+    """Return the writer of bodies of more than `over` bytes to files in `NAME.bodies`, named by their hash."""
     if over is None:
         return None
     folder = path.with_name(f"{path.name}.bodies")
@@ -164,9 +164,9 @@ def rewrite(
     bodies_over: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write a whole capture beside `path`, then rename it into place; nothing is left when an entry fails.
+    """Write a capture to a temporary file, rename it to `path`, and return the number of entries.
 
-    Returns the number of entries. The entries may come from `path` itself.
+    The entries may be read from `path` itself. After an error nothing is changed.
     """
     with private_files.draft_of(path) as draft, create(draft, log, None) as writer:
         writer.beside = external_bodies(path, bodies_over)

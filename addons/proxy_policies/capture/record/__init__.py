@@ -1,1 +1,1 @@
-"""Recording: every exchange into a capture as it ends."""
+"""Recording exchanges into a capture."""

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class Capture:
-    """Records what the client sent and got, and what the origin sent where a policy changed it."""
+    """Records what the client sent and received, and the origin's response if a policy changed it."""
 
     name = "capture"
     fast_paths = {**NO_OBJECTION, "hits": ("capture_file",)}
@@ -56,7 +56,7 @@ class Capture:
         self._ended: set[http.HTTPFlow] = set()  # whose responses are on their way through their pipelines
 
     def configure(self, updated: set[str]) -> None:
-        """Open another capture when its options change."""
+        """Open the capture, and open it again when an option changes."""
         if updated & {"capture_file", "capture_redact", "capture_max_body", "capture_strict"}:
             self._close()
             if self.capture_file:
@@ -82,7 +82,7 @@ class Capture:
 
     @only_if("_recorder")
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Begin to collect, before any policy touches the request; it waits while too much is still to be written."""
+        """Start a recording before any policy changes the request; wait while too many are still to be written."""
         if self._recorder is None:
             return None
         state = flow_state.state_of(flow)
@@ -93,7 +93,7 @@ class Capture:
 
     @only_if("_recorder")
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Watch the body at both ends of its pipeline: from the origin, and to the client."""
+        """Record the body at both ends of its pipeline: from the origin, and to the client."""
         state = flow_state.state_of(flow)
         begun = _begun(state)
         if begun is not None:
@@ -106,7 +106,7 @@ class Capture:
 
     @only_if("_recorder")
     def response(self, flow: http.HTTPFlow) -> None:
-        """Write an exchange whose body was streamed; a buffered one is written once it went through its pipeline."""
+        """Write an exchange whose body was streamed; others are written at the end of their pipeline."""
         state = flow_state.state_of(flow)
         if _begun(state) is None or flow.websocket is not None:
             return
@@ -129,11 +129,11 @@ class Capture:
 
     @only_if("_recorder")
     def error(self, flow: http.HTTPFlow) -> None:
-        """Write an exchange that broke off, with what there is of it."""
+        """Write an exchange that failed, as far as it was recorded."""
         self._write(flow)
 
     def done(self) -> None:
-        """Make the capture whole."""
+        """Complete the capture."""
         self._close()
 
     def _write(self, flow: http.HTTPFlow) -> None:
@@ -150,5 +150,5 @@ class Capture:
 
 
 def _begun(state: flow_state.FlowState) -> recording.Recording | None:
-    """Return what is being recorded of an exchange."""
+    """Return the recording of an exchange; None if there is none."""
     return cast("recording.Recording | None", state.recording)

@@ -1,4 +1,4 @@
-"""Collects a body as it passes, up to a bound: what is beyond is counted and hashed, not kept."""
+"""Collects a body as it passes, up to a limit; the rest is counted and hashed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from proxy_policies.capture.streams.arrivals import MAX_ARRIVALS, Arrival
 
 
 class BoundedBody:
-    """A tap that keeps the first `limit` octets of a body and, once `time_arrivals` was called, when they came."""
+    """A tap that keeps the first `limit` bytes of a body and, once `time_arrivals` was called, when they arrived."""
 
     __slots__ = ("_clock", "_hash", "_kept", "_limit", "arrivals", "at_end", "dropped", "is_whole")
 
@@ -19,17 +19,17 @@ class BoundedBody:
         self._hash: hashlib._Hash | None = None
         self._clock: Callable[[], float] | None = None
         self.at_end: Callable[[], None] | None = None
-        """Called when the body has come whole."""
+        """Called at the end of the body."""
         self.arrivals: list[Arrival] = []
         self.dropped = 0
         self.is_whole = False
 
     def time_arrivals(self, clock: Callable[[], float]) -> None:
-        """Note from now on when octets come, in seconds since the epoch."""
+        """Record from now on when bytes arrive; `clock` returns seconds since the epoch."""
         self._clock = clock
 
     def feed(self, data: bytes) -> None:
-        """Take a chunk."""
+        """Add a chunk."""
         self._keep(data)
         if self._clock is not None and len(self.arrivals) < MAX_ARRIVALS:
             self.arrivals.append((len(self._kept), self._clock()))
@@ -57,20 +57,20 @@ class BoundedBody:
         self.dropped += len(data) - min(room, len(data))
 
     def finish(self) -> None:
-        """Learn that the body came whole."""
+        """Note the end of the body."""
         self.is_whole = True
         if self.at_end is not None:
             self.at_end()
 
     def abort(self) -> None:
-        """Learn that the rest will never come."""
+        """Do nothing: the body was broken off."""
 
     @property
     def data(self) -> bytes:
-        """What was kept."""
+        """The first `limit` bytes of the body."""
         return bytes(self._kept)
 
     @property
     def sha256(self) -> str:
-        """The hash of the whole body when not all of it was kept, else empty."""
+        """The hash of the complete body if not all of it was kept, else empty."""
         return self._hash.hexdigest() if self._hash is not None else ""

@@ -1,4 +1,4 @@
-"""Where the recorder's entries go: redacted, written in order, and synced to the disk once a second."""
+"""Writes recorded entries in order, redacted, and syncs them to the disk once a second."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MAX_QUEUED = 16  # entries that may wait for the thread; beyond them, new reques
 
 
 class CaptureRecorder:
-    """An open capture, for the event loop's thread; what is large goes to a thread of the recorder's own.
+    """An open capture; for the event loop's thread. Large entries are written in a thread.
 
-    When writing fails, `failed` is called, from either thread, and nothing more is written.
+    If writing fails, `failed` is called, from either thread, and nothing more is written.
     """
 
     def __init__(self, path: Path, redactor: Redactor, max_body: int, failed: Callable[[OSError], None]) -> None:
-        """Open the capture, mending it when it is torn. Raises OSError and CaptureError."""
+        """Open the capture, and repair it if it is truncated. Raises OSError and CaptureError."""
         self._max_body = max_body
         self._redactor = redactor
         self._failed = failed
@@ -43,9 +43,9 @@ class CaptureRecorder:
         self._is_broken = False
 
     def write(self, entry: Entry, arrivals: Mapping[str, Sequence[Arrival]] | None = None) -> None:
-        """Decode, redact and write an entry whose bodies are as they were sent, after those that came before it.
+        """Decode, redact and write an entry, whose bodies are as sent, after earlier ones.
 
-        `arrivals` say when the octets of `request` and `response` came, where they may be streams.
+        `arrivals` has the times at which bytes of `request` and `response` arrived, if they may be streams.
         """
         self._forget_written()
         arrivals = arrivals or {}
@@ -76,12 +76,12 @@ class CaptureRecorder:
 
     @property
     def is_full(self) -> bool:
-        """Return whether no more is to be begun for now."""
+        """Return whether the queue is full, so that new requests should wait."""
         self._forget_written()
         return len(self._queued) >= MAX_QUEUED
 
     async def has_room(self) -> None:
-        """Wait until more may be begun."""
+        """Wait until the queue is no longer full."""
         while self.is_full:
             await asyncio.wait({asyncio.wrap_future(self._queued[0])})
 
@@ -110,7 +110,7 @@ class CaptureRecorder:
         self._thread.submit(self._attempt, self._writer.sync)
 
     def close(self) -> None:
-        """Write what waits, and make the capture whole."""
+        """Write the queued entries, and complete the capture."""
         if self._next_sync is not None:
             self._next_sync.cancel()
         try:
@@ -122,7 +122,7 @@ class CaptureRecorder:
                 self._writer.close()  # what has failed before is made as whole as there is room for
 
     def _attempt(self, action: Callable[[], None]) -> None:
-        """Do something to the file, unless that has failed before. It stays open: the other thread may be at it."""
+        """Run an action on the file, unless one has failed before. The file stays open for the other thread."""
         if self._is_broken:
             return
         try:

@@ -1,4 +1,4 @@
-"""What is collected of an exchange while it lives, and the entry it makes in the end."""
+"""The recording of an exchange while it lasts, and its entry at the end."""
 
 import time
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ _ANNOUNCING = frozenset(["content-length", "transfer-encoding"])
 
 @dataclass(slots=True, eq=False)
 class Recording:
-    """What is collected of one exchange while it lives."""
+    """The recording of one exchange while it lasts."""
 
     request: Request
     sent: BoundedBody
@@ -27,20 +27,20 @@ class Recording:
     client: BoundedBody
 
     def watch(self, message: http.Message, body: BoundedBody) -> None:
-        """Note when the octets of a body come, if it may be a stream: its length is not known before."""
+        """Record when the bytes of a body arrive, if it may be a stream: of unknown length."""
         content_type = fields_of(message.headers).get("content-type") or ""
         if may_be_framed(content_type) and declared_length(message) is None:
             body.time_arrivals(time.time)
 
     @property
     def arrivals(self) -> dict[str, list[Arrival]]:
-        """When the octets of what may be streams came."""
+        """The arrivals of bodies that may be streams, by field of the entry."""
         found = {"request": self.sent.arrivals, "response": self.client.arrivals}
         return {name: arrivals for name, arrivals in found.items() if arrivals}
 
 
 def begin(flow: http.HTTPFlow, limit: int) -> Recording:
-    """Begin with the request as the client sent it; of each body, at most `limit` octets will be kept."""
+    """Return a new recording with the request as the client sent it; at most `limit` bytes of each body are kept."""
     received = flow_state.state_of(flow).received
     fields = received.raw if received else flow.request.headers.fields
     request = mitmproxy_flows.request_of(flow.request, mitmproxy_flows.to_headers(fields), Body())
@@ -53,13 +53,13 @@ def begin(flow: http.HTTPFlow, limit: int) -> Recording:
 
 
 def _has_no_body(request: http.Request) -> bool:
-    """Return whether it is known that none will come: of HTTP/1 the head says so (RFC 9112 section 6.3)."""
+    """Return whether a request has no body, by its head; False unless HTTP/1 (RFC 9112 section 6.3)."""
     is_http1 = request.data.http_version.startswith(b"HTTP/1")
     return is_http1 and not request.raw_content and not fields_of(request.headers).has_any(_ANNOUNCING)
 
 
 def entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
-    """Return the exchange as it is to be written, its bodies as they were sent."""
+    """Return the exchange as an entry, with its bodies as sent."""
     head = recording.request
     by = ("client" if flow_state.state_of(flow).client_left else "server") if flow.error else ""
     request = Request(
@@ -81,7 +81,7 @@ def entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
 
 
 def origin_entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
-    """Return the exchange with what the origin sent as its response, bodies as they were sent."""
+    """Return the exchange as an entry with the origin's response, and bodies as sent."""
     head, state = recording.request, flow_state.state_of(flow)
     request = replace(head, body=_body(recording.sent, ""))
     response = _changed_origin(flow, recording, Response(0), "") if state.origin else None
@@ -89,7 +89,7 @@ def origin_entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
 
 
 def _changed_origin(flow: http.HTTPFlow, recording: Recording, response: Response, by: str) -> Response | None:
-    """Return what the origin sent, or None when the client got just that."""
+    """Return the origin's response; None if the client received it unchanged."""
     head = flow_state.state_of(flow).origin
     if head is None:
         return None
