@@ -173,7 +173,7 @@ class Framed(TransportLayer):
         elif kind == Kind.CLOSE_ACK and self._received_eof and self._sent_eof:
             self._close_soon()
         else:
-            raise FrameError(f"frame of type {kind} has no place here")
+            raise FrameError(f"frame of type {kind} is not allowed here")
 
     def _refuse_late_data(self) -> None:
         """Reset a stream that continues after we have closed, as TCP does: not every sender reads an end of file."""
