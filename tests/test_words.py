@@ -44,6 +44,13 @@ REPLACED = {
     "mover": "transfer",
     "preamble": "header",
     "patience": "a time-out of its own name",
+    "untried": "untested",
+    "doubts": "warnings",
+    "tells": "what is sent",
+    "relieve": "drop_queued",
+    "lately": "recent",
+    "untaken": "failed",
+    "unqueued": "rejected",
 }
 """Word of a name → what to say instead."""
 
@@ -95,6 +102,8 @@ PROSE = {
     r"farewell|good-?bye": "close frame, close_notify",
     r"be asked (?:early|no more)|be over": "the action",
     r"tells? nobody": "has no event for",
+    r"of late": "recently",
+    r"wants? to know": "subscribe",
     r"told": "called with, notified, sent",
     r"(?:fast|slow) (?:lanes?|ways?)": "fast path; mitmproxy's layers",
 }

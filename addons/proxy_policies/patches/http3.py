@@ -31,7 +31,7 @@ class Server(Http3Server):
         """Not logged yet."""
 
     def parse_headers(self, event: Any) -> Any:
-        """Return a request; if it is invalid, answer it, and return an error of a stream that nobody handles."""
+        """Return a request; if it is invalid, answer it, and return an error of a stream that no layer handles."""
         if not self.context.options.validate_inbound_headers:
             return super().parse_headers(event)
         stream_id = event.stream_id

@@ -1,4 +1,4 @@
-"""SIGHUP while a proxy starts: noted until somebody handles it. By default it would end the process."""
+"""SIGHUP while a proxy starts: noted until it can be handled. By default it would end the process."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from proxy_policies.fields import Fields
 
 VERSION = 5
 """1 had other keys for reverse mode, and kept cookies; 2 other lists of tags in Redis, and no checksums on disk;
-3 times in Redis by the clock of whoever wrote them; 4 no checksums in Redis, nor of heads."""
+3 times in Redis by the writer's clock; 4 no checksums in Redis, nor of heads."""
 CHECKSUM = 8
 """Hexadecimal digits before a head: its CRC-32."""
 

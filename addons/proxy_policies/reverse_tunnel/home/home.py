@@ -175,7 +175,7 @@ class Home:
     # Unauthenticated peers at the command listener
 
     def _on_connection(self, sock: socket.socket, address: Address) -> None:
-        chance = random.random()  # noqa: S311 -- nobody gains by foreseeing who is closed
+        chance = random.random()  # noqa: S311 -- predicting which peer is closed is of no use
         number, evicted = self._handshakes.enter(address[0], chance, self.works.awaited)
         if evicted is not None and (evicted_task := self._unauthenticated.get(evicted)) is not None:
             evicted_task.cancel()
