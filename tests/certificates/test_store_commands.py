@@ -66,3 +66,20 @@ def test_a_folder_of_somebody_else_stays(tmp_path: Path) -> None:
     database.mkdir()
     assert take_out([nss(database, tmp_path / "ca.pem", "ours")]) == 0
     assert database.is_dir()
+
+
+def test_a_copy_in_another_store_is_taken_out_as_well(tmp_path: Path) -> None:
+    """As ca-certificates-java leaves one in Java's store, even when Debian's no longer has the authority."""
+
+    def holding(name: str, *copies: TrustStore) -> TrustStore:
+        path = str(tmp_path / name)
+        return TrustStore(
+            trust=(), undo=(("rm", path),), ask=("test", "-e", path), find=("test", "-e", path), copies=copies
+        )
+
+    store = holding("debian", holding("java"))
+    for present in (("debian", "java"), ("java",), ()):
+        for name in present:
+            (tmp_path / name).touch()
+        assert take_out([store]) == 0
+        assert not list(tmp_path.iterdir())

@@ -161,3 +161,8 @@ def test_java(certificate: Path, tmp_path: Path) -> None:
     for doing, trusted in ((store.trust, True), (store.undo, False)):
         assert run(*map(moved, doing)) == 0
         assert (run(moved(store.ask)) == 0) == trusted
+
+
+def test_debians_copy_in_javas_store_has_the_alias_of_its_hook(certificate: Path) -> None:
+    (copy,) = debian(certificate, "proxy-policies 2026-11-30 E78F").copies
+    assert copy.undo[0][-2:] == ("-alias", "debian:proxy-policies-2026-11-30-e78f.pem")

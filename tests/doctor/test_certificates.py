@@ -37,6 +37,13 @@ def test_a_key_that_others_can_read(tmp_path: Path) -> None:
     assert next(look_at_authority(tmp_path)).level is Level.FAIL
 
 
+def test_a_key_with_a_passphrase_is_mitmproxys_to_read(tmp_path: Path) -> None:
+    (tmp_path / authority.KEY_FILE).write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+    (found,) = look_at_authority(tmp_path)
+    assert (found.level, "has a passphrase" in found.text) == (Level.OK, True)
+    assert not list(look_at_trust(tmp_path))
+
+
 def test_none_yet_is_all_right(tmp_path: Path) -> None:
     (found,) = look_at_authority(tmp_path)
     assert found.level is Level.OK

@@ -191,8 +191,11 @@ def read_authority(folder: Path) -> Authority:
 
 
 def is_encrypted(key_file: Path) -> bool:
-    """Return whether a key has a passphrase. Raise OSError."""
-    content = key_file.read_bytes()
+    """Return whether a key has a passphrase; False if it cannot be read."""
+    try:
+        content = key_file.read_bytes()
+    except OSError:
+        return False
     return any(mark in content for mark in ENCRYPTED)
 
 

@@ -81,7 +81,8 @@ def _run_one(command: Command) -> int:
 
 def take_out(stores: Sequence[TrustStore]) -> int:
     """Remove the authority from those stores that have it, and databases made for it; return the highest exit code."""
-    code = max((run(store.undo, store.as_root) for store in stores if has(store)), default=0)
+    everywhere = [each for store in stores for each in (store, *store.copies)]
+    code = max((run(store.undo, store.as_root) for store in everywhere if has(store)), default=0)
     for database in [store.database for store in stores if store.database is not None]:
         remove_if_ours(database)
     return code

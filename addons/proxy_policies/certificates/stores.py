@@ -39,6 +39,8 @@ class TrustStore:
     as_root: bool = False
     database: Path | None = None
     """An NSS database, which is removed if it was made for us and is empty."""
+    copies: "tuple[TrustStore, ...]" = ()
+    """Stores to which a hook of this one copies an authority that it does not remove again."""
 
 
 MADE_BY_US = "made-by-proxy-policies"
@@ -58,6 +60,7 @@ def debian(certificate: Path, name: str) -> TrustStore:
         ask=_verify(DEBIAN_BUNDLE, certificate),
         find=("test", "-e", str(copy)),
         as_root=True,
+        copies=(java(certificate, f"debian:{copy.stem}.pem"),),  # by ca-certificates-java
     )
 
 

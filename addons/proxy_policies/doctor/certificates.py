@@ -27,6 +27,9 @@ def look_at_authority(confdir: Path) -> Iterator[Finding]:
         else:
             yield ok("authority", f"none in {confdir} yet: mitmproxy makes one when it starts")
         return
+    if authority.is_encrypted(confdir / authority.KEY_FILE):
+        yield ok("authority", f"the key in {confdir} has a passphrase, so it is not looked at")
+        return
     try:
         ours = authority.read_authority(confdir)
     except ValueError as error:
@@ -51,7 +54,8 @@ def _validity(subject: str, name: str, end: datetime, now: datetime, renewing: s
 
 def look_at_trust(confdir: Path) -> Iterator[Finding]:
     """Check which clients trust the authority, by real connections through a proxy that signs with it."""
-    if not (confdir / authority.KEY_FILE).exists():
+    key = confdir / authority.KEY_FILE
+    if not key.exists() or authority.is_encrypted(key):
         return
     try:
         ours = authority.read_authority(confdir)
