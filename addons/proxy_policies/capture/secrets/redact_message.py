@@ -264,7 +264,7 @@ class MessageRedactor:
 
 
 def _is_structured(kind: str) -> bool:
-    return any(part in kind for part in ("json", "xml", *_SCRIPTS))
+    return bool(kind) and any(part in kind for part in ("json", "xml", *_SCRIPTS))  # notes and fields have no kind
 
 
 def _put(document: Any, parts: list[Any], value: Any) -> Any:
