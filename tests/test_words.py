@@ -51,6 +51,11 @@ REPLACED = {
     "lately": "recent",
     "untaken": "failed",
     "unqueued": "rejected",
+    "handed_back": "linked, RequestValueIndex",
+    "stands_for": "matches_recorded",
+    "noise_between": "learn_noise",
+    "client_did": "on_client_step",
+    "says_something": "has_content",
 }
 """Word of a name → what to say instead."""
 
