@@ -215,6 +215,12 @@ class Server(Lingering, Bodies, Http1Server):
         else:
             yield from super().wait(event)
 
+    def make_pipe(self) -> CommandGenerator[None]:
+        """Begin a tunnel; its client may have ended its half already."""
+        yield from super().make_pipe()
+        if self._is_last:
+            yield from self.passthrough(events.ConnectionClosed(self.conn))
+
     @property
     def _is_half_closed(self) -> bool:
         """True if the client may still read.
