@@ -86,16 +86,26 @@ class Signals:
         spawn(self._drain())
 
     async def _drain(self) -> None:
+        """Finish what is in progress; whatever fails meanwhile, the proxy ends."""
+        try:
+            await self._finish()
+        except Exception:
+            logger.exception("stopping: an addon failed")
+        ctx.master.shutdown()
+
+    async def _finish(self) -> None:
         until = time.monotonic() + self.grace_period
         await asyncio.sleep(0)  # accept the connections that are waiting for it
         ctx.options.update(server=False)
         for end in filter(None, map(ctx.master.addons.get, TUNNEL_ENDS)):
-            await end.drain()
+            try:
+                await end.drain()
+            except Exception:
+                logger.exception(f"stopping: {end.name} failed")
         if is_busy():
             logger.info(f"stopping: responses in progress have {self.grace_period:g} s to finish")
         while is_busy() and time.monotonic() < until:  # noqa: ASYNC110 - there is no event for a response that was sent
             await asyncio.sleep(POLL_INTERVAL)
-        ctx.master.shutdown()
 
     # SIGHUP
 

@@ -64,6 +64,32 @@ def is_refused(port: int) -> bool:
     return False
 
 
+FAILING_HOME = """
+class Home:
+    name = "home"
+
+    async def drain(self):
+        raise RuntimeError("cannot drain")
+
+    def is_serving(self):
+        {is_serving}
+
+addons = [Home()]
+"""
+
+
+@pytest.mark.parametrize(
+    "is_serving", ["return False", "raise RuntimeError('cannot say')"], ids=["drain", "is_serving"]
+)
+def test_it_ends_though_an_addon_fails(mitmdump: Start, tmp_path: Path, is_serving: str) -> None:
+    script = tmp_path / "failing_home.py"
+    script.write_text(FAILING_HOME.format(is_serving=is_serving))
+    proxy = mitmdump("-s", str(script), "--set", "grace_period=60s", script="work.py")
+    proxy.process.terminate()
+    assert proxy.wait_exit() == 0
+    assert "RuntimeError: cannot drain" in proxy.log()
+
+
 @pytest.mark.parametrize("fast_lane", ["off", "on"])
 def test_answers_in_flight_are_finished(mitmdump: Start, slow: tuple[Origin, threading.Event], fast_lane: str) -> None:
     server, over = slow
