@@ -48,7 +48,7 @@ async def test_a_wrong_value_is_refused_live(policy: Policy, option: str, right:
 
 HOSTILE = (
     *("", " ", "0", "1", "-1", "9" * 30, "nan", "inf", "x" * 10_000, "é\u202e😀", "a\nb", "a\r\nb: c", "\0", "\udce9"),
-    *("\ud800", "~nobody-of-this-name/x", "/", "/dev/full", "/dev/zero", "/nonexistent/x", "pipe", "cache.yaml"),
+    *("\ud800", "~nobody-of-this-name/x", "/", "/dev/full", "/dev/zero", "nonexistent/x", "pipe", "cache.yaml"),
     *("disk:\0", "disk:~nobody-of-this-name", "disk:/dev/null", "@/dev/zero", "@\0", "http://[::1", "/~~~/x", "off"),
 )
 """Texts, of which some name what is no file, or a file without an end."""
