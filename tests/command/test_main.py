@@ -37,18 +37,33 @@ NOT_FILES = (
     "\udcff.har",
     "~nobody-at-all",
 )
+
+
+def below(path: str, name: str) -> str:
+    """Return a path below another, which is never the root folder: root may write there."""
+    return f"{path or 'missing'}/{name}"
+
+
 WITH_A_FILE: dict[str, Callable[[str], list[str]]] = {
     "show": lambda path: ["capture", "show", path],
     "show one": lambda path: ["capture", "show", path, "1"],
     "show --repair": lambda path: ["capture", "show", path, "--repair"],
     "scrub": lambda path: ["capture", "scrub", path, "-o", "no-folder/x.har", "--confdir", "conf"],
     "scrub --dry-run": lambda path: ["capture", "scrub", path, "--dry-run", "--confdir", "conf"],
-    "scrub -o": lambda path: ["capture", "scrub", "whole.har", "-o", f"{path}/x.har", "--confdir", "conf"],
+    "scrub -o": lambda path: ["capture", "scrub", "whole.har", "-o", below(path, "x.har"), "--confdir", "conf"],
     "merge": lambda path: ["capture", "merge", path, "whole.har", "-o", "folder"],
     "export": lambda path: ["capture", "export", path, "no-folder/x.sh", "--confdir", "conf"],
-    "export to": lambda path: ["capture", "export", "whole.har", f"{path}/x.sh", "--overwrite", "--confdir", "conf"],
+    "export to": lambda path: [
+        "capture",
+        "export",
+        "whole.har",
+        below(path, "x.sh"),
+        "--overwrite",
+        "--confdir",
+        "conf",
+    ],
     "check": lambda path: ["capture", "check", path, "--target", NOWHERE, "--confdir", "conf"],
-    "check --html": lambda path: ["capture", "check", "whole.har", "--html", f"{path}/x", "--confdir", "conf"],
+    "check --html": lambda path: ["capture", "check", "whole.har", "--html", below(path, "x"), "--confdir", "conf"],
     "check --openapi": lambda path: ["capture", "check", "whole.har", "--openapi", path, "--confdir", "conf"],
     "check --secrets": lambda path: ["capture", "check", "whole.har", "--secrets", path, "--confdir", "conf"],
     "compare": lambda path: ["capture", "compare", NOWHERE, NOWHERE, path, "--confdir", "conf"],
@@ -62,7 +77,7 @@ WITH_A_FILE: dict[str, Callable[[str], list[str]]] = {
     "explain": lambda path: ["explain", "--confdir", path],
     "cache": lambda path: ["cache", "list", "--confdir", path],
     "tunnel": lambda path: ["tunnel", "close", "all", "--confdir", path],
-    "units": lambda path: ["units", "--write", f"{path}/no-folder"],
+    "units": lambda path: ["units", "--write", below(path, "no-folder")],
     "path": lambda path: ["path", path],
     "completion": lambda path: ["completion", path],
     "version": lambda path: ["version", f"{path} x"],
