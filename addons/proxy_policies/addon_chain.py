@@ -12,7 +12,7 @@ from proxy_policies.patches.script_reload import is_leaving
 from proxy_policies.proxy_credentials.addon import ProxyCredentials
 from proxy_policies.settings import Policy, Settings, reject
 from proxy_policies.start_up.start_check import StartCheck
-from proxy_policies.streaming import Streaming
+from proxy_policies.streaming.addon import Streaming
 
 
 def build_addons(*policies: Policy) -> list[Policy]:

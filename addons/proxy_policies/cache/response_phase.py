@@ -46,7 +46,7 @@ from proxy_policies.cache.transactions import (
 )
 from proxy_policies.fields import fields_of, set_fields
 from proxy_policies.http1.framing import has_no_body
-from proxy_policies.streaming import declared_length
+from proxy_policies.streaming.decision import declared_length
 
 STORING = 5.0
 """Seconds after which a complete response that was not encoded and stored counts as failed."""

@@ -24,7 +24,7 @@ from proxy_policies.finished import reporting
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, parse_size
-from proxy_policies.streaming import is_endless, is_sent_in_pieces, length_of
+from proxy_policies.streaming.decision import is_endless, is_sent_in_pieces, length_of
 
 with lazy_imports():
     from proxy_policies.encoding import codecs

@@ -14,7 +14,7 @@ from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.exchange.backlog import Backlog
 from proxy_policies.exchange.client_presence import ClientPresence
 from proxy_policies.exchange.response_writer import ResponseWriter
-from proxy_policies.streaming import PAUSE, Stream
+from proxy_policies.streaming.stream import PAUSE, Stream
 
 
 class BodySender:

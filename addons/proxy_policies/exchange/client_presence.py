@@ -9,7 +9,7 @@ from mitmproxy import http
 
 from proxy_policies import flow_state, trace
 from proxy_policies.exchange.response_writer import ResponseWriter
-from proxy_policies.streaming import is_endless
+from proxy_policies.streaming.decision import is_endless
 
 HALF_CLOSED = 60.0
 """Seconds without a response byte after which a half-closed client counts as gone: nginx's proxy_read_timeout."""

@@ -37,7 +37,8 @@ from proxy_policies.http1.framing import RAW_VERSION
 from proxy_policies.http1.request_heads import RequestHead
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.request_summary import RequestSummary
-from proxy_policies.streaming import BUFFER_LIMIT, BUFFERED_FOR, declared_length, take_back
+from proxy_policies.streaming.addon import take_back
+from proxy_policies.streaming.decision import BUFFER_LIMIT, BUFFERED_FOR, declared_length
 
 
 class Killed(Exception):

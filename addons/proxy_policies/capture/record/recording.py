@@ -12,7 +12,7 @@ from proxy_policies.capture.record.bounded_body import BoundedBody
 from proxy_policies.capture.streams.arrivals import Arrival
 from proxy_policies.capture.streams.frames import may_be_framed
 from proxy_policies.fields import fields_of
-from proxy_policies.streaming import declared_length
+from proxy_policies.streaming.decision import declared_length
 
 _ANNOUNCING = frozenset(["content-length", "transfer-encoding"])
 

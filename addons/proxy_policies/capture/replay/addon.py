@@ -25,7 +25,7 @@ from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.option_files import expand_home, parse_path, parse_path_to_write
 from proxy_policies.patches.http_stream import websockets
 from proxy_policies.settings import Setting
-from proxy_policies.streaming import must_buffer
+from proxy_policies.streaming.decision import must_buffer
 
 with lazy_imports():
     from proxy_policies.capture import mitmproxy_flows, model, private_files

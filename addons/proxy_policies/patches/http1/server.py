@@ -49,7 +49,7 @@ from proxy_policies.patches import client_sides, resets
 from proxy_policies.patches.http1.bodies import Bodies
 from proxy_policies.patches.lingering import LeaveTaking, Lingering
 from proxy_policies.patches.turns import take_turn
-from proxy_policies.streaming import is_endless
+from proxy_policies.streaming.decision import is_endless
 from proxy_policies.validity import Invalid
 from proxy_policies.waits import NOT_WAITING, Wait, Waiting
 

@@ -29,7 +29,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 from proxy_policies import flow_state
 from proxy_policies.patch import Section
 from proxy_policies.patches.client_handlers import writer_to
-from proxy_policies.streaming import PAUSE
+from proxy_policies.streaming.stream import PAUSE
 
 UNSENT_LIMIT = 256 * 1024
 """Bytes that may wait for an HTTP/2 client's flow-control window before the next piece is read."""

@@ -31,7 +31,9 @@ from mitmproxy.utils import human
 
 from proxy_policies import flow_state, trace
 from proxy_policies.patch import Section
-from proxy_policies.streaming import BUFFER_LIMIT, BUFFERED_FOR, Stream, declared_length, is_limited, take_back
+from proxy_policies.streaming.addon import take_back
+from proxy_policies.streaming.decision import BUFFER_LIMIT, BUFFERED_FOR, declared_length, is_limited
+from proxy_policies.streaming.stream import Stream
 
 FAILED = "a script's stream has failed"
 

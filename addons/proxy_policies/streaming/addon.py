@@ -1,18 +1,9 @@
-"""Decides which bodies are streamed, and sends all through their pipelines; the only module that sets `.stream`.
-
-Small bodies of known length are buffered, so that mitmproxy's own modify_body and intercept, and users' addons, find
-their content. Bodies that are large, of unknown length or endless are streamed: memory does not grow with their size.
-
-When the sender of a streamed body pauses, data already received is sent on, even if a transform would wait for more.
-"""
+"""Sends all bodies through their pipelines, whole or streamed. Nothing else sets the `.stream` of messages."""
 
 import logging
-import time
-from collections.abc import Awaitable, Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Awaitable
 
 from mitmproxy import ctx, http
-from mitmproxy.addonmanager import traverse
 from mitmproxy.flow import Error
 from mitmproxy.utils import human
 
@@ -20,76 +11,22 @@ from proxy_policies import flow_state, trace
 from proxy_policies.body import PREVIEW_LIMIT, Pipeline, Preview, Replace, Stage, StreamCallable
 from proxy_policies.dispatch.around_scripts import Hooks
 from proxy_policies.fast_paths import NO_OBJECTION
-from proxy_policies.fields import fields_of
 from proxy_policies.http1.framing import has_no_body
-from proxy_policies.settings import Settings
+from proxy_policies.streaming.decision import (
+    comes_from_source,
+    is_endless,
+    must_buffer,
+    reason_to_stream_request,
+    reason_to_stream_response,
+)
+from proxy_policies.streaming.stream import Stream
 
 logger = logging.getLogger(__name__)
 
-BUFFER_LIMIT = 1024 * 1024
-"""Bodies over this many bytes are streamed: mitmproxy copies a buffered body about twice."""
-STREAMING_MEDIA_TYPES = ("text/event-stream", "application/x-ndjson", "multipart/x-mixed-replace", "application/grpc")
-"""Media types that are sent in parts, each of which the client needs at once."""
-PAUSE = 0.05
-"""Seconds without more data after which held-back data is sent (Apache: 10 ms; HAProxy: none)."""
-HELD_BACK = 0.25
-"""The most seconds that data is held back, even if a little more keeps arriving."""
 SAVED_LIMIT = 256 * 1024 * 1024
 """The most bytes of a streamed body kept for `-w` and `hardump`; mitmproxy has no bound."""
-WITHOUT_CONTENT = ("GET", "HEAD", "DELETE", "OPTIONS", "TRACE")
-"""Methods whose requests usually have no content (RFC 9110, section 9.3); HTTP/2 does not declare it beforehand."""
 TRUNCATED = "policy_request_cut"
 """The flow metadata with the number of bytes kept of a truncated request body."""
-
-
-def declared_length(message: http.Message) -> int | None:
-    """Return Content-Length in bytes; None if the length is not known beforehand."""
-    fields = fields_of(message.headers)
-    text = fields.get("content-length")
-    if text is None or "transfer-encoding" in fields:
-        return None
-    return int(text) if text.isascii() and text.isdigit() else None
-
-
-def is_endless(message: http.Message) -> bool:
-    """Return whether a message has a media type whose parts the receiver needs as they arrive."""
-    return _is_streaming_type(fields_of(message.headers).get("content-type") or "")
-
-
-@lru_cache(maxsize=256)
-def _is_streaming_type(content_type: str) -> bool:
-    return content_type.partition(";")[0].strip().lower().startswith(STREAMING_MEDIA_TYPES)
-
-
-def length_of(flow: http.HTTPFlow, response: http.Response) -> int | None:
-    """Return the size of a response's body in bytes, of its content or else as declared; None if unknown."""
-    content = response.raw_content
-    is_elsewhere = content is None or _comes_from_source(flow_state.state_of(flow), response)
-    if content is None or is_elsewhere or has_no_body(flow.request.method, response.status_code):
-        return declared_length(response)
-    return len(content)
-
-
-def must_buffer(hook: str) -> bool:
-    """Return whether mitmproxy's options or another script need whole bodies before they are sent."""
-    options = ctx.options
-    if options.modify_body or options.server_replay:
-        return True
-    if getattr(options, "intercept", None) and options.intercept_active:
-        return True
-    loader = ctx.master.addons.get("scriptloader")
-    return loader is not None and any(_is_foreign(script, hook) for script in loader.addons)
-
-
-def is_limited() -> bool:
-    """Return whether `body_size_limit` is set: mitmproxy applies it to declared lengths and to buffered bodies."""
-    return ctx.options.body_size_limit is not None
-
-
-def _is_foreign(script: object, hook: str) -> bool:
-    """Return whether a script that is not one of ours has this hook."""
-    parts = list(traverse([script]))
-    return not any(isinstance(part, Settings) for part in parts) and any(hasattr(part, hook) for part in parts)
 
 
 class Streaming:
@@ -126,7 +63,7 @@ class Streaming:
             logger.warning(f"{request.method} {request.pretty_url} is not sent again: only part of its body was kept")
             trace.note(flow, self.name, "not sent again", "only the beginning of the request's body was kept")
             flow.kill()
-        elif why := _reason_to_stream_request(request):
+        elif why := reason_to_stream_request(request):
             self._stream(flow, request, state.request_body, why)
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
@@ -140,18 +77,18 @@ class Streaming:
         if response is None or has_no_body(flow.request.method, response.status_code):
             return None
         closing = None
-        if state.source is not None and not _comes_from_source(state, response):
+        if state.source is not None and not comes_from_source(state, response):
             closing, state.source = state.source.close(), None
         if state.source is not None or (state.origin is None and (state.hit or state.variants is not None)):
             _apply_to_stored(state, response)
-        elif state.origin is not None and not state.has_followers and (why := _reason_to_stream_response(response)):
+        elif state.origin is not None and not state.has_followers and (why := reason_to_stream_response(response)):
             self._stream(flow, response, state.response_body, why)
         return closing
 
     def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Read a stored body completely if an addon needs it; sent piece by piece, no addon would see it."""
         state, response = flow_state.state_of(flow), flow.response
-        if response is None or not _comes_from_source(state, response) or not must_buffer("response"):
+        if response is None or not comes_from_source(state, response) or not must_buffer("response"):
             return None
         return None if state.source is None else _read_whole(state, response, state.source)
 
@@ -266,53 +203,6 @@ def _apply_to_stored(state: flow_state.FlowState, response: http.Response) -> No
     response.stream = False
 
 
-def _comes_from_source(state: flow_state.FlowState, response: http.Response) -> bool:
-    """Return whether a stored body is read as it is sent, and no addon has replaced it.
-
-    If there is an origin's response, the stored body replaces its content.
-    """
-    return state.source is not None and (state.origin is not None or not response.raw_content)
-
-
-def is_sent_in_pieces(flow: http.HTTPFlow) -> bool:
-    """Return whether a response's head, in its present state, is sent before its body is complete."""
-    response, state = flow.response, flow_state.state_of(flow)
-    if response is None or has_no_body(flow.request.method, response.status_code):
-        return False
-    if _comes_from_source(state, response) or isinstance(response.stream, Stream):
-        return True
-    from_origin = state.origin is not None and response.raw_content is None and not state.has_followers
-    return from_origin and bool(_reason_to_stream_response(response))
-
-
-def _reason_to_stream_request(request: http.Request) -> str:
-    """Return why an upload must be streamed; "" if it need not be."""
-    if request.stream:
-        return "so asked"
-    length = declared_length(request)
-    has_content = request.is_http2 and request.method not in WITHOUT_CONTENT
-    chunked = has_content or "transfer-encoding" in fields_of(request.headers)
-    if chunked and is_endless(request):
-        return "its parts are wanted as they come"
-    is_long = (chunked and not is_limited()) if length is None else length > BUFFER_LIMIT
-    if not is_long or must_buffer("request"):
-        return ""
-    return "its length is not known" if length is None else "over 1 MiB"
-
-
-def _reason_to_stream_response(response: http.Response) -> str:
-    """Return why a download must be streamed; "" if it need not be."""
-    if response.stream:
-        return "so asked"
-    if is_endless(response):
-        return "its parts are wanted as they come"
-    length = declared_length(response)
-    is_long = not is_limited() if length is None else length > BUFFER_LIMIT
-    if not is_long or must_buffer("response"):
-        return ""
-    return "its length is not known" if length is None else "over 1 MiB"
-
-
 def take_back(message: http.Message | None, pipeline: Pipeline) -> None:
     """Make the pipeline the stream of a message for which another addon or option requested streaming."""
     if message is not None and message.stream and not isinstance(message.stream, Stream):
@@ -329,49 +219,6 @@ def attach(message: http.Message, pipeline: Pipeline) -> None:
     if pipeline.transforms:
         message.headers.pop("content-length", None)
     message.stream = Stream(pipeline, preview, is_eager=is_endless(message), is_asked_for=bool(message.stream))
-
-
-class Stream:
-    """Called by mitmproxy with each chunk, and with b"" at the end. An eager stream holds nothing back."""
-
-    __slots__ = ("_is_asked_for", "_is_eager", "_received_at", "_sent_at", "pipeline", "preview")
-
-    def __init__(self, pipeline: Pipeline, preview: Preview, is_eager: bool = False, is_asked_for: bool = True) -> None:
-        self.pipeline = pipeline
-        self.preview = preview
-        self._is_eager, self._is_asked_for = is_eager, is_asked_for
-        self._received_at = self._sent_at = 0.0
-        """In seconds of `time.monotonic`."""
-
-    def __call__(self, data: bytes) -> Iterable[bytes]:
-        """Send a chunk through the pipeline; a script's output is generated lazily."""
-        chunks = self._send(data)
-        return chunks if self.pipeline.is_scripted else list(chunks)
-
-    def _send(self, data: bytes) -> Iterator[bytes]:
-        now = self._received_at = time.monotonic()
-        if not self.pipeline.holds_back:
-            self._sent_at = now
-        for chunk in self.pipeline.stream(data):
-            self._sent_at = now
-            yield chunk
-        if self._is_eager:
-            yield from self.flush()
-
-    def flush(self) -> Iterator[bytes]:
-        """Send held-back data."""
-        self._sent_at = time.monotonic()
-        yield from self.pipeline.flush()
-
-    def exceeds(self, limit: int, more: int) -> bool:
-        """Return whether more bytes would exceed the limit, if the body is streamed only by our decision."""
-        return not self._is_asked_for and self.preview.size + more > limit
-
-    def seconds_to_flush(self) -> float | None:
-        """Return the seconds until a flush is due if no more data arrives; None if nothing is held back."""
-        if not self.pipeline.holds_back:
-            return None
-        return min(self._received_at + PAUSE, self._sent_at + HELD_BACK) - time.monotonic()
 
 
 def _kind(message: http.Message) -> str:
@@ -396,8 +243,3 @@ def _is_truncated_replay(flow: http.HTTPFlow) -> bool:
     """Return whether a flow that is sent again lacks part of its body; one edited by the user does not."""
     content = flow.request.raw_content
     return flow.is_replay == "request" and content is not None and len(content) == flow.metadata.get(TRUNCATED)
-
-
-BUFFERED_FOR = 10.0
-"""Seconds after which a body of unknown length is streamed even if an addon needs it whole, if less than 1 MiB has
-arrived: it trickles, and may never end. Far longer than a page takes, and half the time after which people give up."""

@@ -1,0 +1,1 @@
+"""Which bodies are streamed, and how all bodies go through their pipelines."""
