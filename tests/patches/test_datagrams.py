@@ -80,6 +80,22 @@ def test_the_next_session_gets_what_the_last_one_did_not_read() -> None:
     run(test)
 
 
+def test_a_datagram_begins_no_session_after_one_that_did_not_read_it() -> None:
+    async def test(stream: Stream, reader: DatagramStream) -> None:
+        stream.came.put_nowait(b"unread")
+        assert await reader.comes_again()
+        reader.reopen()
+        reader.close()
+        waiting = asyncio.ensure_future(reader.comes_again())
+        await asyncio.wait({waiting}, timeout=0.01)
+        assert not waiting.done()
+        stream.came.put_nowait(b"next")
+        assert await waiting
+        assert await reader.read(1) == b"next"
+
+    run(test)
+
+
 def test_nothing_comes_after_the_end() -> None:
     async def test(stream: Stream, reader: DatagramStream) -> None:
         reader.close()

@@ -86,7 +86,12 @@ class DatagramStream:
         """Do nothing: datagrams have no end."""
 
     def close(self) -> None:
-        """End the session; the stream stays open."""
+        """End the session; the stream stays open. A datagram that has arrived and was not read is lost.
+
+        Otherwise a session that ends before it reads, as a refused client's does, would begin again without end.
+        """
+        if self._next is not None and self._next.done():
+            self._next = None
         self._is_over = True
 
     def is_closing(self) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from tests.support.mitmdump import Mitmdump
@@ -66,6 +67,24 @@ def test_a_flood_from_many_ports(mitmdump: Callable[..., Mitmdump], echo: int) -
         wait_until(lambda: is_answered(proxy.port), 3, "an answer while mitmproxy's 20 s are not over")
     proxy.wait_log("closing connection, for .* no datagram came")
     assert "Traceback" not in proxy.log()
+
+
+REFUSING = """
+def client_connected(client):
+    client.error = "refused"
+"""
+
+
+def test_a_refused_client_is_refused_once_a_datagram(
+    mitmdump: Callable[..., Mitmdump], echo: int, tmp_path: Path
+) -> None:
+    script = tmp_path / "refusing.py"
+    script.write_text(REFUSING)
+    proxy = mitmdump("-s", str(script), mode=f"reverse:udp://127.0.0.1:{echo}")
+    with dial(proxy.port) as client:
+        for sent in range(1, 4):
+            assert not has_echo(client, b"let me in")  # for a second
+            assert proxy.log().count("client connect") <= sent + 1
 
 
 def test_an_empty_datagram_is_passed_on_and_ends_nothing(mitmdump: Callable[..., Mitmdump], echo: int) -> None:
