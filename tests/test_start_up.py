@@ -39,7 +39,7 @@ LIBRARIES = ["jsonpath", "http_sf", "sqlite3", "redis", "isal.isal_zlib", "playw
 OURS = [
     *("cache.stores.disk.store", "cache.stores.redis.store", "encoding.codecs", "policy_file.document"),
     *("capture.har.reader", "capture.har.writer", "capture.record.recorder", "capture.replay.cassette"),
-    *("capture.secrets.redact", "capture.secrets.decide", "headers.rule", "proxy_protocol.header"),
+    *("capture.secrets.redact", "capture.secrets.decider", "headers.rule", "proxy_protocol.header"),
     *(
         "reverse_tunnel.home.home",
         "reverse_tunnel.identity",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from proxy_policies.capture.har import line_framing
 from proxy_policies.capture.har.entry_writer import write_entry
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
-from proxy_policies.capture.secrets import seen_texts
+from proxy_policies.capture.secrets import redaction_cache
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
 
@@ -73,7 +73,7 @@ def written(some: list[Entry], is_plain: bool) -> bytes:
 @given(st.lists(entries, min_size=1, max_size=3))
 def test_the_file_is_the_same_as_without_memory(some: list[Entry]) -> None:
     some = [*some, *some[::-1]]
-    with patch.object(seen_texts._Outcomes, "get", lambda *_: None), patch.object(Response, "is_small", False):
+    with patch.object(redaction_cache._Outcomes, "get", lambda *_: None), patch.object(Response, "is_small", False):
         expected = written(some, is_plain=True)
     assert written(some, is_plain=False) == expected
     for token in TOKENS[:2]:  # which are secret in all these places, once they were in one

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.json_values import in_value, plain_text
 from proxy_policies.capture.secrets.rules import RedactionRules
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.capture.secrets import names
-from proxy_policies.capture.secrets.names import Grade, field_grade, grade, is_secret_name, may_be_named
+from proxy_policies.capture.secrets.names import Grade, field_grade, grade, is_secret_name, may_be_secret_name
 
 SECRET_NAMES = [
     "Authorization",
@@ -50,7 +50,7 @@ def test_case_and_what_joins_the_words_do_not_count(words: list[str]) -> None:
 def test_no_name_of_a_secret_is_passed_over_at_little_cost(words: list[str], joint: str) -> None:
     name = joint.join(words)
     if grade(name) or field_grade(name):
-        assert may_be_named(f"<p data-{name.title()}=1>")
+        assert may_be_secret_name(f"<p data-{name.title()}=1>")
 
 
 @given(parts, st.sampled_from(sorted(names.HARMLESS)))

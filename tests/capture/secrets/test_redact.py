@@ -16,7 +16,7 @@ from proxy_policies.capture.content_coding import decode_bodies
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times, WebSocketMessage
 from proxy_policies.capture.secrets.keyfile import load_key
-from proxy_policies.capture.secrets.known import KNOWN_LIMIT
+from proxy_policies.capture.secrets.known_secrets import MAX_SECRETS
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
 from proxy_policies.capture.secrets.values import is_plain
@@ -352,9 +352,9 @@ def test_only_as_many_entries_are_read_for_secrets_as_can_be_remembered() -> Non
         fields = (("Authorization", f"Bearer {number:04d}-a1B2c3D4"),)
         return Entry(Request("POST", "http://a.test/", fields, Body(text.encode())), Response(200), Times(1.0))
 
-    newest_first = iter([entry(number) for number in range(2 * KNOWN_LIMIT)])
+    newest_first = iter([entry(number) for number in range(2 * MAX_SECRETS)])
     learned = redactor()
     learned.learn(newest_first)
-    assert len(list(newest_first)) == KNOWN_LIMIT
-    done = learned.entry(entry(1, f"{KNOWN_LIMIT - 1:04d}-a1B2c3D4 {KNOWN_LIMIT:04d}-a1B2c3D4"))
-    assert re.fullmatch(f"secret_\\w+ {KNOWN_LIMIT:04d}-a1B2c3D4", done.request.body.content.decode())
+    assert len(list(newest_first)) == MAX_SECRETS
+    done = learned.entry(entry(1, f"{MAX_SECRETS - 1:04d}-a1B2c3D4 {MAX_SECRETS:04d}-a1B2c3D4"))
+    assert re.fullmatch(f"secret_\\w+ {MAX_SECRETS:04d}-a1B2c3D4", done.request.body.content.decode())

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from proxy_policies.capture.secrets.decide import Decider
+from proxy_policies.capture.secrets.decider import Decider
 from proxy_policies.capture.secrets.redact_message import MessageRedactor
 from proxy_policies.capture.secrets.rules import RedactionRules
 

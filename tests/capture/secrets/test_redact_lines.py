@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.redact_lines import in_named_lines, in_prose
 from proxy_policies.capture.secrets.rules import RedactionRules
 

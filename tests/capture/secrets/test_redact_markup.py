@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.capture.secrets.decide import Decider
+from proxy_policies.capture.secrets.decider import Decider
 from proxy_policies.capture.secrets.redact_markup import in_markup
 from proxy_policies.capture.secrets.rules import RedactionRules
 

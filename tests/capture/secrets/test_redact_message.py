@@ -5,8 +5,8 @@ import gzip
 import pytest
 
 from proxy_policies.capture.model import Body, Headers
-from proxy_policies.capture.secrets.decide import Decider
-from proxy_policies.capture.secrets.redact_message import NESTED_MOST, MessageRedactor, is_binary, unsearched
+from proxy_policies.capture.secrets.decider import Decider
+from proxy_policies.capture.secrets.redact_message import MAX_NESTING, MessageRedactor, is_binary, unsearched_reason
 from proxy_policies.capture.secrets.rules import parse_rules
 
 S = "Wz-zbpjD-jMLZkbxrVhyYQ"
@@ -107,7 +107,7 @@ WHY: dict[str, tuple[Body, Headers, str]] = {
 
 @pytest.mark.parametrize(("body", "fields", "why"), WHY.values(), ids=WHY)
 def test_it_is_said_why_a_body_cannot_be_searched(body: Body, fields: Headers, why: str) -> None:
-    assert unsearched(body, fields) == why
+    assert unsearched_reason(body, fields) == why
 
 
 def test_a_drawing_in_xml_is_text() -> None:
@@ -189,18 +189,18 @@ def test_texts_of_wide_characters_are_searched(codec: str, mark: bool) -> None:
     mime = "application/json" if mark else f"application/json; charset={codec}"
     text = "\ufeff" * mark + '{"password": "~"}'
     assert redactor().content(text.replace("~", S).encode(codec), mime) == text.encode(codec)
-    assert unsearched(Body(text.encode(codec)), (("Content-Type", mime),)) == ""
+    assert unsearched_reason(Body(text.encode(codec)), (("Content-Type", mime),)) == ""
 
 
 @pytest.mark.parametrize("mime", ["application/msgpack", "application/cbor", "application/octet-stream"])
 def test_what_is_in_a_format_of_octets_is_not_searched(mime: str) -> None:
-    assert unsearched(Body(b"\x81\xa8password\xb0Zq7hunter2Q9xZab"), (("Content-Type", mime),)) == "binary"
-    assert unsearched(Body(b'{"a": 1}'), (("Content-Type", mime),)) == ""
+    assert unsearched_reason(Body(b"\x81\xa8password\xb0Zq7hunter2Q9xZab"), (("Content-Type", mime),)) == "binary"
+    assert unsearched_reason(Body(b'{"a": 1}'), (("Content-Type", mime),)) == ""
 
 
-@pytest.mark.parametrize("depth", [NESTED_MOST, 2000])
+@pytest.mark.parametrize("depth", [MAX_NESTING, 2000])
 def test_multiparts_nested_too_deep_go_as_a_whole(depth: int) -> None:
     heads = [f"--b{n}-\r\nContent-Type: multipart/mixed; boundary=b{n + 1}-\r\n\r\n" for n in range(depth)]
     body = "".join(heads) + f"token={S}"
     done = redactor().content(body.encode(), "multipart/mixed; boundary=b0-").decode()
-    assert done == "".join(heads[:NESTED_MOST]) + "~"
+    assert done == "".join(heads[:MAX_NESTING]) + "~"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from proxy_policies.capture.secrets.decide import Decider
+from proxy_policies.capture.secrets.decider import Decider
 from proxy_policies.capture.secrets.redact_pairs import in_pairs, is_name, is_value
 from proxy_policies.capture.secrets.rules import RedactionRules
 

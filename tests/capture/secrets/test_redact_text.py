@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.capture.secrets import redact_lines, redact_text
-from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.rules import parse_rules
 
 S = "Wz-zbpjD-jMLZkbxrVhyYQ"

@@ -26,8 +26,8 @@ from proxy_policies.capture.secrets import (
     redact_pairs,
     redact_text,
 )
-from proxy_policies.capture.secrets.decide import Decider, Place
-from proxy_policies.capture.secrets.known import PIECE, KnownSecrets
+from proxy_policies.capture.secrets.decider import Decider, Place
+from proxy_policies.capture.secrets.known_secrets import CHUNK_SIZE, KnownSecrets
 from proxy_policies.capture.secrets.names import grade
 from proxy_policies.capture.secrets.redact_message import MessageRedactor
 from proxy_policies.capture.secrets.rules import parse_rules
@@ -55,7 +55,7 @@ PARTS: dict[str, Callable[[str], object]] = {
     "links": lambda text: redact_text.in_links(text, DECIDER),
     "plain": lambda text: redact_lines.in_named_lines(text, DECIDER, Place.MEMBER),
     "json": lambda text: redact_json.in_json(text, DECIDER),
-    "variables": lambda text: redact_calls.naming_variables(text, DECIDER),
+    "variables": lambda text: redact_calls.with_secret_variables(text, DECIDER),
     "columns": lambda text: redact_columns.in_columns(text, DECIDER),
     "positions": lambda text: redact_calls.in_positions(text, DECIDER),
     "defaults": lambda text: redact_calls.in_defaults(text, DECIDER),
@@ -175,7 +175,7 @@ def test_secrets_that_begin_alike_are_looked_for_once() -> None:
     def look(text: str) -> object:
         return known.within([text])
 
-    short = f"{'a' * 499}b" * (2 * PIECE // 500)  # in two pieces, and four times as much in eight
+    short = f"{'a' * 499}b" * (2 * CHUNK_SIZE // 500)  # in two pieces, and four times as much in eight
     look("")
     assert least(look, 4 * short) < max(FLOOR, GROWTH * least(look, short))
 
@@ -183,7 +183,7 @@ def test_secrets_that_begin_alike_are_looked_for_once() -> None:
 def test_names_of_variables_are_compared_with_few() -> None:
     def look(text: str) -> object:
         grade.cache_clear()
-        return redact_json.in_json(text, redact_calls.naming_variables(text, DECIDER))
+        return redact_json.in_json(text, redact_calls.with_secret_variables(text, DECIDER))
 
     def query(count: int) -> str:
         passed = ",".join(f"password:$v{number}" for number in range(count))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.rules import RedactionRules
 from proxy_policies.capture.secrets.values import is_label, is_plain, is_random, is_word_or_count, kind_of, length_class
 

@@ -25,26 +25,26 @@ def findings(before: Entry, after: Entry) -> Iterator[Finding]:
     for side in SIDES:
         old, new = getattr(before, side), getattr(after, side)
         if old is not None and old != new:
-            found = dict.fromkeys(_in_message(new))
-            known = set(_in_message(old))
+            found = dict.fromkeys(_placeholders_in(new))
+            known = set(_placeholders_in(old))
             yield from (Finding(side, *place) for place in found if place not in known)
-    for number, (was, now) in enumerate(zip(before.messages, after.messages, strict=True), 1):
-        if was.data != now.data:
-            for placeholder in dict.fromkeys(PLACEHOLDER.findall(now.data.decode("latin-1"))):
-                yield Finding("client" if now.from_client else "server", f"message {number}", placeholder)
-    known = set(PLACEHOLDER.findall(_notes(before)))
-    for placeholder in dict.fromkeys(PLACEHOLDER.findall(_notes(after))):
+    for number, (old_message, new_message) in enumerate(zip(before.messages, after.messages, strict=True), 1):
+        if old_message.data != new_message.data:
+            for placeholder in dict.fromkeys(PLACEHOLDER.findall(new_message.data.decode("latin-1"))):
+                yield Finding("client" if new_message.from_client else "server", f"message {number}", placeholder)
+    known = set(PLACEHOLDER.findall(_notes_text(before)))
+    for placeholder in dict.fromkeys(PLACEHOLDER.findall(_notes_text(after))):
         if placeholder not in known:
             yield Finding("notes", "beside the messages", placeholder)
 
 
-def _notes(entry: Entry) -> str:
+def _notes_text(entry: Entry) -> str:
     """Return what an entry says beside its messages: remarks, errors, what policies noted, fields of other tools."""
     notes = [entry.close_reason, entry.error, entry.comment, list(entry.trace), dict(entry.connection_info)]
     return json.dumps([*notes, dict(entry.extra)], default=str)
 
 
-def _in_message(message: Request | Response) -> Iterator[tuple[str, str]]:
+def _placeholders_in(message: Request | Response) -> Iterator[tuple[str, str]]:
     """Yield each location with a placeholder in it: where values are looked for by name, else a field or a line."""
     if isinstance(message, Request):
         values = locations.values_in_request(message)

@@ -6,21 +6,21 @@ Every other character stays as it was; a value that is cut is read as far as it 
 import json
 import re
 
-from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.names import Grade
 
 NAME = r'(?P<name>(?!\\*")[^"\\\n]{0,200}+(?:\\u[0-9a-fA-F]{4}[^"\\\n]{0,200}+){0,30}+'
-PLAIN = r'(?:(?=(?P=slashes)"(?P<plain>[^"\\]*+)(?P=slashes)"))?'
+PLAIN_VALUE = r'(?:(?=(?P=slashes)"(?P<plain>[^"\\]*+)(?P=slashes)"))?'
 """A value that is a text without escapes, as nearly all are: of those that are the same it is decided once."""
-ESCAPED_MEMBER = re.compile(rf'(?P<slashes>\\{{0,127}})"{NAME})(?P=slashes)"\s*:\s*{PLAIN}')
+ESCAPED_MEMBER = re.compile(rf'(?P<slashes>\\{{0,127}})"{NAME})(?P=slashes)"\s*:\s*{PLAIN_VALUE}')
 """127 backslashes are seven strings within each other; more would be counted anew from each one."""
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])")
 _SKIPPED = re.compile(r'[^"\\\[\]{}]+')
 _INNER = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
 _VALUE_NAMES = ("value", "values", "val", "content", "data", "v", "rhs", "newvalue", "new_value")
-_COMPARING = ("eq", "$eq", "_eq", "equals", "is", "exact", "in", "$in", "set", "$set", "new", "old", "current")
+_COMPARISONS = ("eq", "$eq", "_eq", "equals", "is", "exact", "in", "$in", "set", "$set", "new", "old", "current")
 _TEXTS = ("text", "#text", "_text", "$t", "_", "$", "raw", "plain", "string", "str")
-_INHERITING = frozenset((*_VALUE_NAMES, *_COMPARING, *_TEXTS))
+_INHERITING = frozenset((*_VALUE_NAMES, *_COMPARISONS, *_TEXTS))
 """Members that are what is around them: comparisons in queries, texts of XML that was made JSON."""
 
 
@@ -41,14 +41,14 @@ def _number(text: str, at: int, slashes: str, name: str, decider: Decider) -> tu
 
 
 def _string(
-    text: str, at: int, slashes: str, name: str, decider: Decider, place: Place, least: Grade
+    text: str, at: int, slashes: str, name: str, decider: Decider, place: Place, minimum: Grade
 ) -> tuple[list[str], int]:
     """Return a string with its quotes; one that is cut goes to the end of the text."""
     begin = at + len(slashes) + 1
     end = _end_of_string(text, begin, slashes)
     source = text[begin:end]
     value = plain_text(source, len(slashes))
-    replaced = decider.replace(name, value, place, least)
+    replaced = decider.replace(name, value, place, minimum)
     after = min(len(text), end + len(slashes) + 1)
     return [text[at:begin], source if replaced == value else replaced, text[end:after]], after
 
@@ -87,21 +87,21 @@ def _container(text: str, at: int, slashes: str, name: str, decider: Decider) ->
                 pieces += (text[start : found.start("name")], key)
                 start = found.end("name")
         elif text.startswith(f'{slashes}"', at):
-            least = _inherited(name, member, decider)
-            value, end = _string(text, at, slashes, member, decider, Place.MEMBER, least)
+            minimum = _inherited(name, member, decider)
+            value, end = _string(text, at, slashes, member, decider, Place.MEMBER, minimum)
         else:
             depth += (text[at] in "{[") - (text[at] in "}]")
             if not depth:
                 return [*pieces, text[start : at + 1]], at + 1
-            at = _after(text, at)
+            at = _next_index(text, at)
             continue
-        began = found.end() if found else at
-        pieces += (text[start:began], *value)
+        value_start = found.end() if found else at
+        pieces += (text[start:value_start], *value)
         start = at = end
     return [*pieces, text[start:]], len(text)
 
 
-def _after(text: str, at: int) -> int:
+def _next_index(text: str, at: int) -> int:
     found = _SKIPPED.match(text, at + 1)
     return found.end() if found else at + 1
 

@@ -69,7 +69,7 @@ _STEMS = tuple(
     )
 )
 
-_PLACE_IN_LIST = re.compile(rf"(?:{'|'.join(sorted(PAGING))})+tokens?")
+_PAGE_TOKEN = re.compile(rf"(?:{'|'.join(sorted(PAGING))})+tokens?")
 _WORD = re.compile(r"[A-ZÀ-Þ]+(?![a-zß-ÿ])|[A-ZÀ-Þ]?[a-zß-ÿ]+|\d+")
 
 
@@ -78,7 +78,7 @@ def words(name: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(name)]
 
 
-def may_be_named(text: str) -> bool:
+def may_be_secret_name(text: str) -> bool:
     """Return False where no name that makes its value a secret can be, at little cost."""
     return any(map(text.lower().__contains__, _STEMS))
 
@@ -89,7 +89,7 @@ def is_secret_name(name: str, names: tuple[str, ...] = ()) -> bool:
 
 
 @lru_cache(256)  # the user's own, and those with the variables of some query
-def _as_words(names: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
+def _split_names(names: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
     return frozenset(tuple(words(name)) for name in names)
 
 
@@ -97,7 +97,7 @@ def _as_words(names: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
 def grade(name: str, names: tuple[str, ...] = ()) -> Grade:
     """Return how secret a name makes its value; `names` are the user's own."""
     parts = words(name[-200:])
-    if names and tuple(parts) in _as_words(names):
+    if names and tuple(parts) in _split_names(names):
         return Grade.PASSWORD
     while len(parts) > 1 and parts[-1].isdigit():
         parts.pop()
@@ -105,11 +105,11 @@ def grade(name: str, names: tuple[str, ...] = ()) -> Grade:
         return Grade.PERHAPS
     if not parts or _is_harmless(parts):
         return Grade.NONE
-    found = _ending(parts)
+    found = _grade_of_ending(parts)
     while not found and len(parts) > 1 and (parts[-1] in NEUTRAL or parts[-1].isdigit()):
         parts.pop()
-        found = _ending(parts)
-    return found or (Grade.PERHAPS if any(_ending([part]) for part in parts) else Grade.NONE)
+        found = _grade_of_ending(parts)
+    return found or (Grade.PERHAPS if any(_grade_of_ending([part]) for part in parts) else Grade.NONE)
 
 
 @lru_cache(1024)
@@ -126,13 +126,11 @@ def field_grade(name: str, names: tuple[str, ...] = ()) -> Grade:
 
 
 def _is_harmless(parts: list[str]) -> bool:
-    is_place_in_list = len(parts) > 1 and parts[-1] in ("token", "tokens") and parts[-2] in PAGING
-    return (
-        is_place_in_list or (len(parts) > 1 and parts[-1] in HARMLESS) or bool(_PLACE_IN_LIST.fullmatch("".join(parts)))
-    )
+    is_page_token = len(parts) > 1 and parts[-1] in ("token", "tokens") and parts[-2] in PAGING
+    return is_page_token or (len(parts) > 1 and parts[-1] in HARMLESS) or bool(_PAGE_TOKEN.fullmatch("".join(parts)))
 
 
-def _ending(parts: list[str]) -> Grade:
+def _grade_of_ending(parts: list[str]) -> Grade:
     """Return what the last words say: exactly, as the end of a joined word, or as the owner of a key."""
     last, joined = parts[-1], "".join(parts)
     if last in PASSWORDS or last.endswith(ENDINGS[Grade.PASSWORD]):

@@ -13,12 +13,12 @@ from proxy_policies.capture.secrets.values import kind_of, length_class
 
 PLACEHOLDER = re.compile(r"secret_[0-9a-f]{16}(?:_[a-z]+[0-9]{3})?")
 """The kind is missing in captures of earlier versions."""
-_IDENTITY = len("secret_") + 16
+_IDENTITY_LENGTH = len("secret_") + 16
 
 
 def identity(placeholder: str) -> str:
     """Return the part that is the same for the same secret, in captures of every version; any other text as it is."""
-    return placeholder[:_IDENTITY] if PLACEHOLDER.fullmatch(placeholder) else placeholder
+    return placeholder[:_IDENTITY_LENGTH] if PLACEHOLDER.fullmatch(placeholder) else placeholder
 
 
 def without_kinds(text: str) -> str:
@@ -28,7 +28,7 @@ def without_kinds(text: str) -> str:
 
 def kind(placeholder: str) -> str:
     """Return the kind and length of what it stands for, as `hex032`; empty when it does not say."""
-    return placeholder[_IDENTITY + 1 :]
+    return placeholder[_IDENTITY_LENGTH + 1 :]
 
 
 class Placeholders:

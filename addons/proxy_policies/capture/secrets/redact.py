@@ -23,10 +23,10 @@ from proxy_policies.capture.model import (
     header,
     media_type,
 )
-from proxy_policies.capture.secrets.decide import Decider, is_sweepable
-from proxy_policies.capture.secrets.known import KNOWN_LIMIT, KnownSecrets, sweep
+from proxy_policies.capture.secrets.decider import Decider, is_sweepable
+from proxy_policies.capture.secrets.known_secrets import MAX_SECRETS, KnownSecrets, sweep
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders
-from proxy_policies.capture.secrets.redact_message import CREDENTIALS, MessageRedactor, unsearched
+from proxy_policies.capture.secrets.redact_message import CREDENTIALS, MessageRedactor, unsearched_reason
 from proxy_policies.capture.secrets.rules import RedactionRules, parse_rules
 from proxy_policies.capture.secrets.sweep_entry import (
     SearchedResponses,
@@ -43,7 +43,7 @@ __all__ = ["RedactionRules", "Redactor", "parse_rules"]
 
 UNSEARCHED = "_unsearched"
 """The field of an entry that says which of its bodies could not be searched for secrets."""
-MESSAGES = ("request", "response", "origin")
+MESSAGE_NAMES = ("request", "response", "origin")
 
 
 class Redactor:
@@ -58,9 +58,9 @@ class Redactor:
         self._strict = strict
         self._placeholders = placeholders
         self._known = KnownSecrets()
-        self._searched = SearchedResponses()
-        self._sent = MessageRedactor(Decider(rules, self._hide, is_answer=False))
-        self._got = MessageRedactor(Decider(rules, self._hide, is_answer=True))
+        self._searched_responses = SearchedResponses()
+        self._request_redactor = MessageRedactor(Decider(rules, self._hide, is_answer=False))
+        self._response_redactor = MessageRedactor(Decider(rules, self._hide, is_answer=True))
 
     @property
     def key_id(self) -> str:
@@ -69,13 +69,13 @@ class Redactor:
 
     def entry(self, entry: Entry) -> Entry:
         """Return the entry without secrets; `_unsearched` says which of its bodies could not be searched, and why."""
-        why = unsearched_bodies(entry)
-        if why and self._strict:
-            entry = _without_bodies(entry, why)
+        reasons = unsearched_bodies(entry)
+        if reasons and self._strict:
+            entry = _without_bodies(entry, reasons)
         if UNSEARCHED in entry.extra:
             entry = replace(entry, extra={name: item for name, item in entry.extra.items() if name != UNSEARCHED})
-        entry = self._redacted(entry)
-        return replace(entry, extra={**entry.extra, UNSEARCHED: why}) if why else entry
+        entry = self._redact_all(entry)
+        return replace(entry, extra={**entry.extra, UNSEARCHED: reasons}) if reasons else entry
 
     def learn(self, newest_first: Iterable[Entry]) -> None:
         """Remember the latest secrets of these entries, so that they are found in those before them, too.
@@ -85,20 +85,20 @@ class Redactor:
         all_known = self._known
         for entry in newest_first:
             self._known = KnownSecrets()
-            self._placed(entry)
+            self._redact_places(entry)
             if not all_known.add_older(self._known):
                 break
         self._known = all_known
 
-    def _redacted(self, entry: Entry) -> Entry:
-        entry = self._placed(entry)
-        found = self._searched.within(entry, self._known)
+    def _redact_all(self, entry: Entry) -> Entry:
+        entry = self._redact_places(entry)
+        found = self._searched_responses.within(entry, self._known)
         return sweep_entry(entry, found) if found else entry
 
-    def _placed(self, entry: Entry) -> Entry:
+    def _redact_places(self, entry: Entry) -> Entry:
         """Return the entry without the secrets found at their places."""
         request, response = self.request(entry.request), self._response(entry.response)
-        close_reason, error, comment = self._got.notes((entry.close_reason, entry.error, entry.comment))
+        close_reason, error, comment = self._response_redactor.notes((entry.close_reason, entry.error, entry.comment))
         return Entry(
             request,
             response,
@@ -113,7 +113,7 @@ class Redactor:
             comment,
             entry.trace,
             entry.connection_info,
-            self._got.document(entry.extra) if entry.extra else entry.extra,
+            self._response_redactor.document(entry.extra) if entry.extra else entry.extra,
         )
 
     def request(self, request: Request) -> Request:
@@ -121,12 +121,12 @@ class Redactor:
         self._learn_basic(request.headers)
         return Request(
             request.method,
-            self._sent.url(request.url),
-            self._sent.headers(request.headers),
-            _content(self._sent, request.body, request.headers),
+            self._request_redactor.url(request.url),
+            self._request_redactor.headers(request.headers),
+            _content(self._request_redactor, request.body, request.headers),
             request.version,
-            self._sent.headers(request.trailers),
-            self._sent.url(request.target),
+            self._request_redactor.headers(request.trailers),
+            self._request_redactor.url(request.target),
         )
 
     def request_swept(self, request: Request) -> Request:
@@ -141,25 +141,31 @@ class Redactor:
 
     def text(self, text: str, mime: str = "") -> str:
         """Return a text that a client sent without secrets, as a body of this media type would be redacted."""
-        clean = self._sent.content(text.encode("utf-8", "surrogateescape"), mime).decode("utf-8", "surrogateescape")
+        clean = self._request_redactor.content(text.encode("utf-8", "surrogateescape"), mime).decode(
+            "utf-8", "surrogateescape"
+        )
         return sweep(clean, self._known.within([clean]))
 
     def document(self, value: Any) -> Any:
         """Return a JSON document without secrets: the log object of a foreign HAR."""
-        clean = self._got.document(value)
+        clean = self._response_redactor.document(value)
         texts: list[str] = []
         add_strings(clean, texts)
         return sweep_document(clean, self._known.within(texts))
 
     def _message(self, message: WebSocketMessage) -> WebSocketMessage:
-        side = self._sent if message.from_client else self._got
-        return replace(message, data=side.content(message.data, "text/plain" if message.text else ""))
+        redactor = self._request_redactor if message.from_client else self._response_redactor
+        return replace(message, data=redactor.content(message.data, "text/plain" if message.text else ""))
 
     def _response(self, response: Response) -> Response:
-        return self._got.response(response, self._new_response) if response.is_small else self._new_response(response)
+        return (
+            self._response_redactor.response(response, self._new_response)
+            if response.is_small
+            else self._new_response(response)
+        )
 
     def _new_response(self, response: Response) -> Response:
-        return self._with_body(response, _content(self._got, response.body, response.headers))
+        return self._with_body(response, _content(self._response_redactor, response.body, response.headers))
 
     def _origin(self, origin: Response, sent: Response, clean: Response) -> Response:
         """Return what the origin sent; a body that was sent on as it is was looked through already."""
@@ -167,7 +173,10 @@ class Redactor:
         return self._with_body(origin, clean.body) if is_same else self._response(origin)
 
     def _with_body(self, response: Response, body: Body) -> Response:
-        headers, trailers = self._got.headers(response.headers), self._got.headers(response.trailers)
+        headers, trailers = (
+            self._response_redactor.headers(response.headers),
+            self._response_redactor.headers(response.trailers),
+        )
         if headers is response.headers and trailers is response.trailers and body is response.body:
             return response
         return replace(response, headers=headers, trailers=trailers, body=body)
@@ -181,12 +190,12 @@ class Redactor:
             placeholder = self._placeholders.of(secret)
             if is_sweepable(secret):
                 self._known.add(secret, placeholder)
-        self._note(placeholder, rule)
+        self._note_rule(placeholder, rule)
         return placeholder
 
-    def _note(self, placeholder: str, rule: str) -> None:
+    def _note_rule(self, placeholder: str, rule: str) -> None:
         if placeholder not in self.rules:
-            if len(self.rules) >= KNOWN_LIMIT:
+            if len(self.rules) >= MAX_SECRETS:
                 del self.rules[next(iter(self.rules))]
             self.rules[placeholder] = rule
 
@@ -214,10 +223,10 @@ def _basic_passwords(headers: Headers) -> tuple[str, ...]:
 def unsearched_bodies(entry: Entry) -> dict[str, str]:
     """Return why each body of an entry could not be searched as a whole, by `request`, `response` and `origin`."""
     found = {}
-    for name in MESSAGES:
+    for name in MESSAGE_NAMES:
         message: Request | Response | None = getattr(entry, name)
-        if message is not None and (why := unsearched(message.body, message.headers)):
-            found[name] = why
+        if message is not None and (reason := unsearched_reason(message.body, message.headers)):
+            found[name] = reason
     return found
 
 
@@ -233,9 +242,9 @@ def _without_body[Message: (Request, Response)](message: Message) -> Message:
     return replace(message, body=Body(dropped=body.dropped + len(body.content), sha256=digest))
 
 
-def _content(side: MessageRedactor, body: Body, headers: Headers) -> Body:
+def _content(redactor: MessageRedactor, body: Body, headers: Headers) -> Body:
     """Return the body with new content; octets on the wire that held a secret are dropped."""
     if not body.content:
         return body
-    content = side.content(body.content, header(headers, "content-type") or "")
+    content = redactor.content(body.content, header(headers, "content-type") or "")
     return body if content == body.content else replace(body, content=content, wire=None)

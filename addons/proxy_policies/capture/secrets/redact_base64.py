@@ -8,9 +8,9 @@ from string import ascii_letters, digits
 
 from proxy_policies.decoding import decode
 
-LEAST = 15
+MIN_LENGTH = 15
 """Fewer characters are 10 octets: too few for a name and its secret."""
-_LONG = b"a" * LEAST
+_LONG_RUN = b"a" * MIN_LENGTH
 _CLASSES = bytes.maketrans(
     bytes(range(256)), bytes(b"a"[0] if chr(octet) in f"{ascii_letters}{digits}+/-_" else 0 for octet in range(256))
 )
@@ -22,31 +22,31 @@ _FOLDED = re.compile(
 )
 """Base64 in lines of 60 to 76 characters (RFC 2045 section 6.8, RFC 7468)."""
 _RUN = re.compile(r"(?<![\w.])[A-Za-z0-9+/_-]++(?:={1,2}|(?:%3[Dd]){1,2})?(?![\w+/=-]|\.\w)")
-_BEGIN = re.compile(r"H4sI|77u/|[C-Za-f][A-HQ-Xg-nw-z0-3]")
+_TEXT_START = re.compile(r"H4sI|77u/|[C-Za-f][A-HQ-Xg-nw-z0-3]")
 """What gzip's octets, UTF-8's mark, and two of ASCII begin with."""
-_FIRST = 16  # characters that tell whether a run is a text, mostly
-_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_PREFIX_LENGTH = 16  # characters that tell whether a run is a text, mostly
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _GZIP = "H4sI"
-UNPACKED_MOST = 1 << 20
+MAX_UNPACKED = 1 << 20
 """Octets that are looked through of what is packed: so much does `awslogs` send, 1 MB (AWS's limit of an event)."""
 
 
-def in_base64(text: str, look: Callable[[str], str]) -> str:
+def in_base64(text: str, redact: Callable[[str], str]) -> str:
     """Return the text with what `look` makes of each text that is in it in base64, written as it was."""
     if "\n" in text or "\\n" in text:
-        text = _FOLDED.sub(lambda found: _in_folded(found, look), text)
+        text = _FOLDED.sub(lambda found: _in_folded(found, redact), text)
     pieces: list[str] = []
     done = 0
     for run in _runs(text):
-        pieces += (text[done : run.start()], _in_run(run[0], look, is_cut=run.end() == len(text)))
+        pieces += (text[done : run.start()], _in_run(run[0], redact, is_cut=run.end() == len(text)))
         done = run.end()
     return "".join((*pieces, text[done:])) if pieces else text
 
 
-def _in_folded(found: re.Match[str], look: Callable[[str], str]) -> str:
+def _in_folded(found: re.Match[str], redact: Callable[[str], str]) -> str:
     """Look through base64 in lines, and write it in lines as long as the first."""
     run, width, fold = found[0].replace(found["fold"], ""), len(found["line"]), found["fold"]
-    if (replaced := _replaced(run, look, is_cut=False)) in (None, run):
+    if (replaced := _redacted_base64(run, redact, is_cut=False)) in (None, run):
         return found[0]
     return fold.join(replaced[at : at + width] for at in range(0, len(replaced), width))
 
@@ -54,17 +54,17 @@ def _in_folded(found: re.Match[str], look: Callable[[str], str]) -> str:
 def _runs(text: str) -> Iterator[re.Match[str]]:
     """Yield what may be base64. That octets are looked through for long runs is what makes it fast."""
     classes = text.encode("latin-1", "replace").translate(_CLASSES)
-    at = classes.find(_LONG)
+    at = classes.find(_LONG_RUN)
     while at >= 0:
         if (run := _RUN.match(text, at)) is not None:
             yield run
         end = classes.find(0, at)
-        at = classes.find(_LONG, end) if end >= 0 else -1
+        at = classes.find(_LONG_RUN, end) if end >= 0 else -1
 
 
-def _in_run(run: str, look: Callable[[str], str], is_cut: bool) -> str:
+def _in_run(run: str, redact: Callable[[str], str], is_cut: bool) -> str:
     """Look through a run as a whole, else as a path: from its first text on, or segment by segment."""
-    if (replaced := _replaced(run, look, is_cut)) is not None:
+    if (replaced := _redacted_base64(run, redact, is_cut)) is not None:
         return replaced
     if "/" not in run:
         return run
@@ -73,56 +73,58 @@ def _in_run(run: str, look: Callable[[str], str], is_cut: bool) -> str:
     if not first:
         return run
     before, rest = "/".join(segments[:first]), "/".join(segments[first:])
-    if (replaced := _replaced(rest, look, is_cut)) is None:
-        replaced = "/".join([_replaced(segment, look, is_cut=False) or segment for segment in segments[first:]])
+    if (replaced := _redacted_base64(rest, redact, is_cut)) is None:
+        replaced = "/".join(
+            [_redacted_base64(segment, redact, is_cut=False) or segment for segment in segments[first:]]
+        )
     return f"{before}/{replaced}"
 
 
-def _replaced(source: str, look: Callable[[str], str], is_cut: bool) -> str | None:
+def _redacted_base64(source: str, redact: Callable[[str], str], is_cut: bool) -> str | None:
     """Return what stands for a text in base64, itself where nothing is replaced; None when it is no text."""
     if not _may_be_text(source):
         return None
     plain = source.replace("%3D", "=").replace("%3d", "=")
-    bare = plain.rstrip("=")
-    is_url_safe = "-" in bare or "_" in bare
-    is_packed = bare.startswith(_GZIP)
-    inner = _unpacked(bare) if is_packed else _text_of(bare, is_cut)
-    if inner is None or (replaced := look(inner)) == inner:
+    unpadded = plain.rstrip("=")
+    is_url_safe = "-" in unpadded or "_" in unpadded
+    is_packed = unpadded.startswith(_GZIP)
+    inner = _unpacked(unpadded) if is_packed else _text_of(unpadded, is_cut)
+    if inner is None or (replaced := redact(inner)) == inner:
         return None if inner is None else source
     data = gzip.compress(replaced.encode(), mtime=0) if is_packed else replaced.encode()
-    made = (base64.urlsafe_b64encode if is_url_safe else base64.b64encode)(data).decode()
-    made = made if plain != bare or len(bare) % 4 == 0 else made.rstrip("=")
-    return made.replace("=", "%3D") if "%" in source else made
+    encoded = (base64.urlsafe_b64encode if is_url_safe else base64.b64encode)(data).decode()
+    encoded = encoded if plain != unpadded or len(unpadded) % 4 == 0 else encoded.rstrip("=")
+    return encoded.replace("=", "%3D") if "%" in source else encoded
 
 
 def _may_be_text(source: str) -> bool:
     """Return whether it is base64 that begins as a text does, as next to nothing else is."""
-    if len(source) < LEAST or _BEGIN.match(source) is None:
+    if len(source) < MIN_LENGTH or _TEXT_START.match(source) is None:
         return False
-    first = source[:_FIRST].rstrip("=")
+    first = source[:_PREFIX_LENGTH].rstrip("=")
     return first.startswith(_GZIP) or ("%" not in first and _text_of(first, is_cut=True) is not None)
 
 
-def _decoded(bare: str) -> bytes:
+def _decoded(unpadded: str) -> bytes:
     """Return the octets that stand there; of a text that is cut as many as there are."""
-    whole = bare[:-1] if len(bare) % 4 == 1 else bare
+    whole = unpadded[:-1] if len(unpadded) % 4 == 1 else unpadded
     return base64.b64decode(whole.replace("-", "+").replace("_", "/") + "=" * (-len(whole) % 4))
 
 
-def _text_of(bare: str, is_cut: bool) -> str | None:
+def _text_of(unpadded: str, is_cut: bool) -> str | None:
     """Return the text that stands there, of one that is cut without the character at its end; None when it is none."""
-    data = _decoded(bare)
+    data = _decoded(unpadded)
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         if not is_cut or len(data) - error.start > 3:
             return None
         text = data[: error.start].decode()
-    return None if _NO_TEXT.search(text) else text
+    return None if _CONTROL_CHARACTER.search(text) else text
 
 
-def _unpacked(bare: str) -> str | None:
+def _unpacked(unpadded: str) -> str | None:
     try:
-        return decode(_decoded(bare), "gzip", UNPACKED_MOST).decode()
+        return decode(_decoded(unpadded), "gzip", MAX_UNPACKED).decode()
     except ValueError:
         return None

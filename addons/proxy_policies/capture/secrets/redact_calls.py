@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from itertools import chain
 
-from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.json_values import plain_text
 from proxy_policies.capture.secrets.names import Grade, words
 
@@ -18,35 +18,35 @@ _DEFAULT = re.compile(
     r"(?P<value>[^\"\\\n]+)(?=(?P=quote)|\Z)"
 )
 _ARGUMENT = re.compile(r"(?:\\[nrt])?([A-Za-z_]\w*)\s*\Z")
-ARGUMENT_LENGTH = 100  # characters before the colon in which an argument's name is looked for
-VARIABLES = 64  # names that are passed for secrets in one query; every other name is compared with them
+MAX_ARGUMENT_LENGTH = 100  # characters before the colon in which an argument's name is looked for
+MAX_VARIABLES = 64  # names that are passed for secrets in one query; every other name is compared with them
 _METHOD = re.compile(r'"method"\s*:\s*"(?P<name>[^"\\]{1,200})"')
 _PARAMS = re.compile(r'"params"\s*:\s*(?=\[)')
 _PIECE = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*+)(?:"|\Z)|[\[\]{}]', re.DOTALL)
 _XML_METHOD = re.compile(r"<methodName>\s*+([\w.:/-]{1,200})")
 _XML_PARAM = re.compile(r"<param>\s*+<value>\s*+(?:<string>)?(?:<!\[CDATA\[)?(?P<text>[^<>\s][^<>\]]*+)")
-_BLOGS = ("wp.", "blogger.", "metaWeblog.", "mt.")
+_BLOG_PREFIXES = ("wp.", "blogger.", "metaWeblog.", "mt.")
 """Interfaces whose every method takes a user and a password (WordPress, Blogger, MetaWeblog, Movable Type)."""
-_LOGINS = ("login", "logon", "signin", "authenticate", "authorize", "unlock")
+_LOGIN_WORDS = ("login", "logon", "signin", "authenticate", "authorize", "unlock")
 """What methods have in their names that take a password: Odoo's `authenticate`, Stratum's `mining.authorize`."""
 
 _CALL = re.compile(
     r'(?:\A\s*+\d{0,9}|"(?:args|arguments|command)"\s*+:\s*+)'
-    rf'(?=\[\s*+"(?i:(?:\w+[.:])?(?:{"|".join(_LOGINS)}|auth))"\s*+,\s*+")'
+    rf'(?=\[\s*+"(?i:(?:\w+[.:])?(?:{"|".join(_LOGIN_WORDS)}|auth))"\s*+,\s*+")'
 )
 """A request that is a call, or has one: `["login", "bob", "…"]`, as Socket.IO's `42["login", …]`."""
 
 
-def naming_variables(text: str, decider: Decider) -> Decider:
+def with_secret_variables(text: str, decider: Decider) -> Decider:
     """Return a decider to which variables are called as the arguments are that a GraphQL query passes them for."""
     if "$" not in text:
         return decider
     found: set[str] = set()
     for variable in _VARIABLE.finditer(text):
-        before = text[max(0, variable.start() - ARGUMENT_LENGTH) : variable.start()]
+        before = text[max(0, variable.start() - MAX_ARGUMENT_LENGTH) : variable.start()]
         if variable["name"] not in found and _is_secret_argument(before, decider):
             found.add(variable["name"])
-        if len(found) >= VARIABLES:
+        if len(found) >= MAX_VARIABLES:
             break
     if not found:
         return decider
@@ -88,7 +88,7 @@ def in_positions(text: str, decider: Decider) -> str:
 def _in_xml_positions(text: str, decider: Decider) -> str:
     """Replace the same in XML-RPC, where each argument is a `param`."""
     method = _XML_METHOD.search(text)
-    if method is None or not (_takes_password(method[1], decider) or method[1].startswith(_BLOGS)):
+    if method is None or not (_takes_password(method[1], decider) or method[1].startswith(_BLOG_PREFIXES)):
         return text
     found = list(_XML_PARAM.finditer(text))
     pieces: list[str] = []
@@ -112,7 +112,7 @@ def _lists(text: str, decider: Decider) -> list[int]:
 
 def _takes_password(method: str, decider: Decider) -> bool:
     joined = "".join(words(method))
-    return any(map(joined.__contains__, _LOGINS)) or decider.grade(method, Place.MEMBER) >= Grade.TOKEN
+    return any(map(joined.__contains__, _LOGIN_WORDS)) or decider.grade(method, Place.MEMBER) >= Grade.TOKEN
 
 
 def _arguments(text: str, lists: list[int], calls: frozenset[int]) -> list[re.Match[str]]:
@@ -121,29 +121,29 @@ def _arguments(text: str, lists: list[int], calls: frozenset[int]) -> list[re.Ma
     In the lists of `calls` the name of what is called comes first.
     """
     found: list[tuple[int, list[re.Match[str]]]] = []
-    wanted, done = frozenset(lists), 0
+    wanted_lists, done = frozenset(lists), 0
     for at in lists:
         if at >= done:  # else it is within one that was read already
-            done = _read_list(text, at, wanted, found)
+            done = _read_list(text, at, wanted_lists, found)
     arguments = [items[1:] if at in calls else items for at, items in found]
     return sorted(chain.from_iterable(items[1:] or items for items in arguments), key=re.Match.start)
 
 
-def _read_list(text: str, at: int, wanted: frozenset[int], found: list[tuple[int, list[re.Match[str]]]]) -> int:
+def _read_list(text: str, at: int, wanted_lists: frozenset[int], found: list[tuple[int, list[re.Match[str]]]]) -> int:
     """Add the items of the list at this place that are texts, and of each wanted list in it; return where it ends.
 
     One that is cut is read as far as it goes.
     """
-    around: list[list[re.Match[str]]] = []
+    open_lists: list[list[re.Match[str]]] = []
     for piece in _PIECE.finditer(text, at):
         if piece["text"] is not None:
-            around[-1].append(piece)
+            open_lists[-1].append(piece)
         elif piece[0] in "[{":
-            around.append([])
-            if piece.start() in wanted:
-                found.append((piece.start(), around[-1]))
+            open_lists.append([])
+            if piece.start() in wanted_lists:
+                found.append((piece.start(), open_lists[-1]))
         else:
-            around.pop()
-            if not around:
+            open_lists.pop()
+            if not open_lists:
                 return piece.end()
     return len(text)

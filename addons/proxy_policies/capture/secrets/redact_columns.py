@@ -7,7 +7,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
-from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.json_values import plain_text
 from proxy_policies.capture.secrets.names import Grade
 
@@ -16,9 +16,9 @@ _ROWS = frozenset(("rows", "values", "data", "records", "datarows"))
 _COLUMNS_START = re.compile(rf'"(?i:{"|".join(sorted(_COLUMNS))})"\s*+:\s*+(?=\[)')
 _ROWS_START = re.compile(rf'"(?i:{"|".join(sorted(_ROWS))})"\s*+:\s*+(?=\[)')
 _PIECE = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*+)(?:"|\Z)|[\[\]{},]', re.DOTALL)
-_NAMING = re.compile(r'"(?:name|column_name|columnName|field)"\s*+:\s*+\Z')
-_NAMING_LENGTH = 40  # characters before a text in which it is looked for
-_CELLS = {"[": 0, "[[": 1, "[{[": 2}
+_NAME_MEMBER = re.compile(r'"(?:name|column_name|columnName|field)"\s*+:\s*+\Z')
+_NAME_MEMBER_LENGTH = 40  # characters before a text in which it is looked for
+_CELL_DEPTHS = {"[": 0, "[[": 1, "[{[": 2}
 """In which of the brackets around it a cell is counted: one row, rows, and Neo4j's `[{"row": […]}]`."""
 
 type Item = tuple[str, list[int], re.Match[str]]
@@ -57,10 +57,10 @@ def _names(text: str, at: int, decider: Decider) -> tuple[dict[int, str], int]:
     """Return which columns are called as a secret is, by their number, and where the list of the names ends."""
     names: dict[int, str] = {}
     end = at + 1
-    for around, numbers, item in _items(text, at):
-        before = text[max(at, item.start() - _NAMING_LENGTH) : item.start()]
-        if around == "[" or (around == "[{" and _NAMING.search(before)):
-            names[numbers[0]] = plain_text(item["text"], 0)
+    for brackets, commas, item in _items(text, at):
+        before = text[max(at, item.start() - _NAME_MEMBER_LENGTH) : item.start()]
+        if brackets == "[" or (brackets == "[{" and _NAME_MEMBER.search(before)):
+            names[commas[0]] = plain_text(item["text"], 0)
         end = item.end()
     return {number: name for number, name in names.items() if decider.grade(name, Place.MEMBER) > Grade.NONE}, end
 
@@ -69,8 +69,8 @@ def _cells(text: str, at: int, names: dict[int, str]) -> tuple[list[tuple[str, r
     """Return the cells of these columns, each with its name, and where the last text in the rows ends."""
     cells = []
     end = at + 1
-    for around, numbers, item in _items(text, at):
-        if around in _CELLS and (name := names.get(numbers[_CELLS[around]])) is not None:
+    for brackets, commas, item in _items(text, at):
+        if brackets in _CELL_DEPTHS and (name := names.get(commas[_CELL_DEPTHS[brackets]])) is not None:
             cells.append((name, item))
         end = item.end()
     return cells, end
@@ -78,20 +78,20 @@ def _cells(text: str, at: int, names: dict[int, str]) -> tuple[list[tuple[str, r
 
 def _items(text: str, at: int) -> Iterator[Item]:
     """Yield the texts in the list at this place, one that is cut as far as it goes."""
-    around: list[str] = []
-    numbers: list[int] = []
+    brackets: list[str] = []
+    commas: list[int] = []
     for piece in _PIECE.finditer(text, at):
         if piece["text"] is not None:
-            yield "".join(around[:4]), numbers, piece
+            yield "".join(brackets[:4]), commas, piece
         elif piece[0] == ",":
-            numbers[-1] += 1
+            commas[-1] += 1
         elif piece[0] in "[{":
-            around.append(piece[0])
-            numbers.append(0)
+            brackets.append(piece[0])
+            commas.append(0)
         else:
-            around.pop()
-            numbers.pop()
-            if not around:
+            brackets.pop()
+            commas.pop()
+            if not brackets:
                 return
 
 

@@ -5,7 +5,7 @@ A text of any kind may quote them: a log, a page of documentation, a CI system's
 
 import re
 
-from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.marks import has_any
 
 _FLAG = re.compile(
@@ -57,9 +57,9 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], Place | None], ...] = (
 
 def in_commands(text: str, decider: Decider, place: Place) -> str:
     """Replace secrets in flags, credentials and quoted fields of commands, and in calls that take name and value."""
-    for marks, pattern, own in _COMMANDS:
+    for marks, pattern, command_place in _COMMANDS:
         if has_any(text, marks):
-            text = _replaced(text, pattern, decider, own or place)
+            text = _replaced(text, pattern, decider, command_place or place)
     return text
 
 

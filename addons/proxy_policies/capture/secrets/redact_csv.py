@@ -2,7 +2,7 @@
 
 import re
 
-from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.names import Grade
 
 _LINE = re.compile(r'(?:"(?:[^"]|"")*+(?:"|\Z)|[^"\r\n])*+(?:\r?\n|\r|\Z)')
@@ -31,8 +31,8 @@ def in_table(text: str, decider: Decider) -> str:
     """Replace the cells of columns whose names make them secret."""
     head = _LINE.match(text)
     names = [_plain(found["cell"]) for found in _CELL.finditer(head[0])] if head else []
-    is_telling = any(decider.grade(name, Place.MEMBER) is not Grade.NONE for name in names)
-    if head is None or not (is_telling or _are_names_and_values(names)):
+    has_secret_column = any(decider.grade(name, Place.MEMBER) is not Grade.NONE for name in names)
+    if head is None or not (has_secret_column or _are_names_and_values(names)):
         return text
     rows = _LINE.sub(lambda line: _row(line[0], names, decider), text[head.end() :])
     return head[0] + rows

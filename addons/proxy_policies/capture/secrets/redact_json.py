@@ -7,30 +7,32 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from proxy_policies.capture.secrets.decide import Decider, Place
-from proxy_policies.capture.secrets.json_values import ESCAPED_MEMBER, NAME, PLAIN, in_value, plain_text
+from proxy_policies.capture.secrets.decider import Decider, Place
+from proxy_policies.capture.secrets.json_values import ESCAPED_MEMBER, NAME, PLAIN_VALUE, in_value, plain_text
 from proxy_policies.capture.secrets.marks import has_any
 from proxy_policies.capture.secrets.names import Grade
 from proxy_policies.capture.secrets.redact_columns import has_columns, in_columns
 from proxy_policies.capture.secrets.redact_pairs import has_pairs, in_pairs, is_value
 
-_MEMBER = re.compile(rf'"{NAME}(?P<slashes>))"\s*:\s*{PLAIN}')
-_WHOLE = (
+_MEMBER = re.compile(rf'"{NAME}(?P<slashes>))"\s*:\s*{PLAIN_VALUE}')
+_LAST_ITEM = (
     r'(?=(?P=slashes)"[^"\\]*+(?P=slashes)"\s*\]|"(?:[^"\\]|\\.)*+(?:"\s*(?:\]|\Z)|\\?\Z)'
     r"|-?\d[\d.eE+-]*+\s*\]|\[[^\[\]]*+\]\s*\])"
 )
 """The last item of a list: a text, a number, a list."""
 _LISTS = re.compile(r'\[\s*+\[\s*+\\*+"')
-_LISTED_PAIR = re.compile(rf'[\[,]\s*\[\s*(?P<slashes>\\{{0,127}})"{NAME})(?P=slashes)"\s*,\s*{_WHOLE}{PLAIN}')
+_LISTED_PAIR = re.compile(
+    rf'[\[,]\s*\[\s*(?P<slashes>\\{{0,127}})"{NAME})(?P=slashes)"\s*,\s*{_LAST_ITEM}{PLAIN_VALUE}'
+)
 """A list of two in a list, such as `[["password", "…"], ["city", "Bonn"]]`."""
 _OPERATOR = r'"(?:[=~<>!:]{1,3}|i?eq|is|i?like|in|contains|equals|not|ne|matches)"'
 _OPERATED = re.compile(rf",\s*+{_OPERATOR}\s*+,")
-_COMPARISON = re.compile(rf'\[\s*+"{NAME}(?P<slashes>))"\s*+,\s*+{_OPERATOR}\s*+,\s*+(?=["\d\[-]){PLAIN}')
+_COMPARISON = re.compile(rf'\[\s*+"{NAME}(?P<slashes>))"\s*+,\s*+{_OPERATOR}\s*+,\s*+(?=["\d\[-]){PLAIN_VALUE}')
 """A list of three, such as `["password", "=", "…"]`."""
-_NEXT_TO_NAME = re.compile(rf'[\[,]\s*"{NAME}(?P<slashes>))"\s*,\s*(?=")(?!"[\w-]*"\s*:){PLAIN}')
+_NEXT_TO_NAME = re.compile(rf'[\[,]\s*"{NAME}(?P<slashes>))"\s*,\s*(?=")(?!"[\w-]*"\s*:){PLAIN_VALUE}')
 _STRING = re.compile(r'"(?P<source>(?:[^"\\]|\\.)*+\\?)(?P<end>"|\Z)', re.DOTALL)
 _CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
-_QUOTED: tuple[Callable[[str], str], ...] = (
+_ESCAPES: tuple[Callable[[str], str], ...] = (
     lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
     lambda text: json.dumps(text)[1:-1],
     lambda text: json.dumps(text, ensure_ascii=False)[1:-1].replace("/", "\\/"),
@@ -38,10 +40,10 @@ _QUOTED: tuple[Callable[[str], str], ...] = (
 )
 """How programs write a text into a JSON string."""
 
-FEW = 4
+FEW_NAMES = 4
 """Names that are looked for one by one."""
 
-type Found = set[tuple[str, ...]]
+type MatchGroups = set[tuple[str, ...]]
 """The groups of each match of a pattern, once."""
 
 
@@ -66,19 +68,19 @@ def in_json(text: str, decider: Decider) -> str:
     return _replace_after(text, members, decider, Place.MEMBER, found if text == before else None)
 
 
-def _names(found: Found, pattern: re.Pattern[str]) -> set[str]:
+def _names(found: MatchGroups, pattern: re.Pattern[str]) -> set[str]:
     """Return the names of the members that were found."""
     name = pattern.groupindex["name"] - 1
     return {groups[name] for groups in found}
 
 
-def _texts(found: Found, pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+def _texts(found: MatchGroups, pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
     """Yield the name and the text of each member that has a text without escapes."""
     name, text = pattern.groupindex["name"] - 1, pattern.groupindex["plain"] - 1
     yield from ((groups[name], groups[text]) for groups in found if groups[text])
 
 
-def in_strings(text: str, marks: Iterable[str], look: Callable[[str], str]) -> str:
+def in_strings(text: str, marks: Iterable[str], redact: Callable[[str], str]) -> str:
     """Return JSON with what `look` makes of each string that has one of these marks, and of what quotes it has."""
     if not has_any(text, marks):
         return text
@@ -87,27 +89,27 @@ def in_strings(text: str, marks: Iterable[str], look: Callable[[str], str]) -> s
         source = found["source"]
         if not has_any(source, marks):
             return found[0]
-        whole = source if found["end"] else _CUT_ESCAPE.sub("", source)
-        plain = plain_text(whole, 0)
-        replaced = look(plain)
-        return found[0] if replaced == plain else f'"{_quoted_as(whole, plain, replaced)}{found["end"]}'
+        complete = source if found["end"] else _CUT_ESCAPE.sub("", source)
+        plain = plain_text(complete, 0)
+        replaced = redact(plain)
+        return found[0] if replaced == plain else f'"{_escaped_as(complete, plain, replaced)}{found["end"]}'
 
     return _STRING.sub(string, text)
 
 
-def _quoted_as(source: str, plain: str, text: str) -> str:
+def _escaped_as(source: str, plain: str, text: str) -> str:
     """Return a text as a JSON string has it, escaped as `source` is what `plain` was escaped to."""
-    made = next((quoted for quoted in _QUOTED if quoted(plain) == source), _QUOTED[0])
-    return made(text)
+    escape = next((escape_function for escape_function in _ESCAPES if escape_function(plain) == source), _ESCAPES[0])
+    return escape(text)
 
 
 def _replace_after(
-    text: str, pattern: re.Pattern[str], decider: Decider, place: Place, every: Found | None = None
+    text: str, pattern: re.Pattern[str], decider: Decider, place: Place, matches: MatchGroups | None = None
 ) -> str:
     """Replace the value after each match of a name; `every` match's groups, where they are known already."""
     pieces: list[str] = []
     done = 0
-    for found in _telling(text, pattern, decider, place, every):
+    for found in _secret_matches(text, pattern, decider, place, matches):
         if found.start() >= done:
             name = plain_text(found["name"], 0)
             value, end = in_value(text, found.end(), found["slashes"], name, decider, place)
@@ -116,39 +118,45 @@ def _replace_after(
     return "".join((*pieces, text[done:])) if pieces else text
 
 
-def _telling(
-    text: str, pattern: re.Pattern[str], decider: Decider, place: Place, every: Found | None
+def _secret_matches(
+    text: str, pattern: re.Pattern[str], decider: Decider, place: Place, matches: MatchGroups | None
 ) -> Iterator[re.Match[str]]:
     """Yield the matches of a name that may make its value a secret; the same few come again and again."""
     name, value = pattern.groupindex["name"] - 1, pattern.groupindex["plain"] - 1
-    found = set(pattern.findall(text)) if every is None else every
+    found = set(pattern.findall(text)) if matches is None else matches
     plain = {source: plain_text(source, 0) for source in {groups[name] for groups in found}}
-    telling = {source for source in plain if _is_telling(plain[source], decider, place)}
-    wanted = {
+    secret_names = {source for source in plain if _may_be_secret(plain[source], decider, place)}
+    secret_groups = {
         groups
         for groups in found
-        if groups[name] in telling
+        if groups[name] in secret_names
         and (not groups[value] or decider.is_secret(plain[groups[name]], groups[value], place))
     }
-    if wanted:
-        members = _members(text, {groups[name] for groups in wanted}) if pattern is _MEMBER else pattern.finditer(text)
-        yield from (member for member in members if member["name"] in telling and member.groups("") in wanted)
+    if secret_groups:
+        members = (
+            _members(text, {groups[name] for groups in secret_groups}) if pattern is _MEMBER else pattern.finditer(text)
+        )
+        yield from (
+            member for member in members if member["name"] in secret_names and member.groups("") in secret_groups
+        )
 
 
 def _members(text: str, names: set[str]) -> Iterable[re.Match[str]]:
     """Return at least the members with these names, in their order; a few names are found faster than all members."""
-    if len(names) > FEW or any(name.lstrip()[:1] in (":", "") for name in names):  # which may begin within another
+    if len(names) > FEW_NAMES or any(
+        name.lstrip()[:1] in (":", "") for name in names
+    ):  # which may begin within another
         return _MEMBER.finditer(text)
-    starts = sorted(at for name in names for at in _places(text, f'"{name}"'))
+    starts = sorted(at for name in names for at in _positions(text, f'"{name}"'))
     return filter(None, (_MEMBER.match(text, at) for at in starts))
 
 
-def _places(text: str, part: str) -> Iterator[int]:
-    at = text.find(part)
+def _positions(text: str, needle: str) -> Iterator[int]:
+    at = text.find(needle)
     while at >= 0:
         yield at
-        at = text.find(part, at + 1)
+        at = text.find(needle, at + 1)
 
 
-def _is_telling(name: str, decider: Decider, place: Place) -> bool:
+def _may_be_secret(name: str, decider: Decider, place: Place) -> bool:
     return not decider.is_kept(name) and decider.grade(name, place) is not Grade.NONE

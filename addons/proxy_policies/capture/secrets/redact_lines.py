@@ -2,9 +2,9 @@
 
 import re
 
-from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.names import Grade
-from proxy_policies.capture.secrets.redact_text import NAME_LENGTH, in_bare_pairs, last_name
+from proxy_policies.capture.secrets.redact_text import MAX_NAME_LENGTH, in_bare_pairs, last_name
 
 _MARKED = r"(?:[&!][\w./:!-]*+[ \t]++){0,2}"
 """An anchor, a tag."""
@@ -29,7 +29,12 @@ _HEAD = re.compile(
 )
 _KEY = re.compile(r"(?m)^[ \t]*+(?:-[ \t]++)?[\w.\"'-]++:(?:[ \t]|\r?$)")
 _ITEM = re.compile(r"(?m)^(?P<before>[ \t]*+-[ \t]++[\"']?+)(?P<value>[^\"'\s][^\"'\r\n]*+)")
-_ELSEWHERE = ("authorization", "proxy-authorization", "cookie", "set-cookie")  # what `redact_text.in_lines` reads
+_CREDENTIAL_FIELDS = (
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+)  # what `redact_text.in_lines` reads
 
 
 def in_named_lines(text: str, decider: Decider, place: Place = Place.CODE) -> str:
@@ -39,7 +44,7 @@ def in_named_lines(text: str, decider: Decider, place: Place = Place.CODE) -> st
         return text
 
     def line(found: re.Match[str]) -> str:
-        if found["name"].lower() in _ELSEWHERE:
+        if found["name"].lower() in _CREDENTIAL_FIELDS:
             return found[0]
         return found["before"] + decider.replace(found["name"], found["value"], place)
 
@@ -57,7 +62,7 @@ def _in_colon_pairs(text: str, decider: Decider, place: Place, pattern: re.Patte
     """Replace secrets in `name: value` within a line: `{user: bob, password: …}`, `ERROR login: token: …`."""
 
     def pair(found: re.Match[str]) -> str:
-        name = last_name(text[max(0, found.start() - NAME_LENGTH) : found.start()].rstrip("\"'"))
+        name = last_name(text[max(0, found.start() - MAX_NAME_LENGTH) : found.start()].rstrip("\"'"))
         return found[0][: found.start("value") - found.start()] + decider.replace(name, found["value"], place)
 
     return pattern.sub(pair, text)

@@ -4,8 +4,8 @@ import html
 import re
 from collections.abc import Callable
 
-from proxy_policies.capture.secrets.decide import Decider, Place
-from proxy_policies.capture.secrets.names import Grade, may_be_named
+from proxy_policies.capture.secrets.decider import Decider, Place
+from proxy_policies.capture.secrets.names import Grade, may_be_secret_name
 from proxy_policies.capture.secrets.redact_json import in_json
 from proxy_policies.capture.secrets.redact_lines import in_named_lines
 
@@ -51,9 +51,9 @@ _ESCAPES: tuple[Callable[[str], str], ...] = (
     lambda text: html.escape(text, quote=False).replace('"', "&quot;"),
 )
 """How Python, Django, PHP, MarkupSafe and others write a text into an attribute."""
-_NAMING = ("name", "id", "key", "property")
-_VALUED = ("value", "content")
-_NO_FIELD = re.compile(r"""type\s*=\s*["']?(?:submit|button|checkbox|radio|image|reset)\b""", re.IGNORECASE)
+_NAME_ATTRIBUTES = ("name", "id", "key", "property")
+_VALUE_NAMES = ("value", "content")
+_NOT_A_TEXT_FIELD = re.compile(r"""type\s*=\s*["']?(?:submit|button|checkbox|radio|image|reset)\b""", re.IGNORECASE)
 
 _PASSWORD_FIELD = re.compile(r"""^<input\s[^<>]*?type\s*=\s*["']?password\b""", re.IGNORECASE)
 
@@ -63,32 +63,34 @@ def in_markup(text: str, decider: Decider) -> str:
     text = _KEY_VALUE.sub(lambda found: found[1] + _replaced(found["name"].strip(), found["value"], decider), text)
     text = _CELLS.sub(lambda found: found[1] + _replaced(found["name"].strip(), found["value"], decider), text)
     text = _LABELLED.sub(
-        lambda found: found["before"] + _field(found["name"].strip(" \r\n\t:*"), found["input"], decider), text
+        lambda found: found["before"] + _labelled_input(found["name"].strip(" \r\n\t:*"), found["input"], decider), text
     )
     if "<!ENTITY" in text:
         text = _ENTITY.sub(lambda found: found["before"] + _replaced(found["name"], found["value"], decider), text)
     if "<!--" in text:
         text = _COMMENT.sub(lambda found: found["open"] + in_named_lines(found["text"], decider, Place.MEMBER), text)
-    text = _TAG.sub(lambda found: _tag(found[0], decider) if _may_hold(found[0], decider) else found[0], text)
-    is_telling = any(_telling_names(name, attributes, decider) for name, attributes in set(_OPENING.findall(text)))
-    return _ELEMENT.sub(lambda found: _element(found, decider), text) if is_telling else text
+    text = _TAG.sub(
+        lambda found: _redacted_tag(found[0], decider) if _may_have_secret(found[0], decider) else found[0], text
+    )
+    has_secret_name = any(_secret_names(name, attributes, decider) for name, attributes in set(_OPENING.findall(text)))
+    return _ELEMENT.sub(lambda found: _redacted_element(found, decider), text) if has_secret_name else text
 
 
-def _may_hold(tag: str, decider: Decider) -> bool:
+def _may_have_secret(tag: str, decider: Decider) -> bool:
     """Return False for a tag that has no attribute with a secret in it, at little cost."""
-    is_named = bool(decider.rules.names or may_be_named(tag))
+    is_named = bool(decider.rules.names or may_be_secret_name(tag))
     return "=" in tag and (is_named or not tag.endswith(">"))
 
 
-def _telling_names(name: str, attributes: str, decider: Decider) -> list[str]:
+def _secret_names(name: str, attributes: str, decider: Decider) -> list[str]:
     """Return what an element is called, by its tag and its attributes, where that may make its text a secret."""
-    names = [name, _name_of(attributes) if _may_hold(f"{attributes}>", decider) else ""]
+    names = [name, _name_of(attributes) if _may_have_secret(f"{attributes}>", decider) else ""]
     return [name for name in names if decider.grade(name, Place.MEMBER) is not Grade.NONE]
 
 
-def _element(found: re.Match[str], decider: Decider) -> str:
+def _redacted_element(found: re.Match[str], decider: Decider) -> str:
     """Replace the text of an element that is called as a secret is, or whose attributes name one."""
-    names = _telling_names(found["name"], found["attributes"] or "", decider)
+    names = _secret_names(found["name"], found["attributes"] or "", decider)
     if not names:
         return found[0]
     value = found["value"]
@@ -102,35 +104,35 @@ def _element(found: re.Match[str], decider: Decider) -> str:
 
 def _name_of(attributes: str) -> str:
     found = {part["name"].lower(): _text_of(part) for part in _ATTRIBUTE.finditer(attributes)}
-    return next((found[name] for name in _NAMING if found.get(name)), "")
+    return next((found[name] for name in _NAME_ATTRIBUTES if found.get(name)), "")
 
 
-def _tag(tag: str, decider: Decider) -> str:
+def _redacted_tag(tag: str, decider: Decider) -> str:
     """Replace `value` or `content` where `name` says that it is a secret, and attributes that are called so."""
-    name = "" if _NO_FIELD.search(tag) else "password" if _PASSWORD_FIELD.search(tag) else _name_of(tag)
+    name = "" if _NOT_A_TEXT_FIELD.search(tag) else "password" if _PASSWORD_FIELD.search(tag) else _name_of(tag)
     is_cut = not tag.endswith(">")  # and its name with it, perhaps: what is random goes
 
     def attribute(part: re.Match[str]) -> str:
         value = _text_of(part)
-        own = part["name"].lower()
+        lower_name = part["name"].lower()
         if value[:1] in ("{", "[") and (inner := in_json(value, decider)) != value:
-            return part[0].replace(_source_of(part), _as_spelled(inner, value, _source_of(part)))
-        if own in _VALUED and (name or is_cut):
+            return part[0].replace(_source_of(part), _escaped_as(inner, value, _source_of(part)))
+        if lower_name in _VALUE_NAMES and (name or is_cut):
             replaced = decider.replace(name, value, Place.COOKIE if is_cut else Place.MEMBER)
-        elif own in (*_NAMING, *_VALUED, "type", "class", "for", "autocomplete"):
+        elif lower_name in (*_NAME_ATTRIBUTES, *_VALUE_NAMES, "type", "class", "for", "autocomplete"):
             return part[0]
         else:
-            called = part["name"].rpartition(":")[2]
-            is_password = "-" not in called and decider.grade(called, Place.MEMBER) is Grade.PASSWORD
-            replaced = decider.replace(called, value, Place.MEMBER if is_password else Place.CODE)
+            local_name = part["name"].rpartition(":")[2]
+            is_password = "-" not in local_name and decider.grade(local_name, Place.MEMBER) is Grade.PASSWORD
+            replaced = decider.replace(local_name, value, Place.MEMBER if is_password else Place.CODE)
         return part[0] if replaced == value else part[0].replace(_source_of(part), replaced)
 
     return _ATTRIBUTE.sub(attribute, tag)
 
 
-def _field(name: str, tag: str, decider: Decider) -> str:
+def _labelled_input(name: str, tag: str, decider: Decider) -> str:
     """Replace the value of an input that is called so."""
-    if decider.grade(name, Place.MEMBER) is Grade.NONE or _NO_FIELD.search(tag):
+    if decider.grade(name, Place.MEMBER) is Grade.NONE or _NOT_A_TEXT_FIELD.search(tag):
         return tag
 
     def attribute(part: re.Match[str]) -> str:
@@ -141,7 +143,7 @@ def _field(name: str, tag: str, decider: Decider) -> str:
     return _ATTRIBUTE.sub(attribute, tag)
 
 
-def _as_spelled(text: str, old: str, source: str) -> str:
+def _escaped_as(text: str, old: str, source: str) -> str:
     """Return a text as HTML has it, escaped as `source` is what `old` was escaped to."""
     return next((escape(text) for escape in _ESCAPES if escape(old) == source), html.escape(text))
 

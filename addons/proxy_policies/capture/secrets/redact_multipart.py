@@ -7,7 +7,7 @@ from base64 import b64decode, b64encode, encodebytes
 from collections.abc import Callable
 
 from proxy_policies.capture.multipart import boundary_of
-from proxy_policies.capture.secrets.decide import Decider
+from proxy_policies.capture.secrets.decider import Decider
 
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _NAME = re.compile(
@@ -20,54 +20,54 @@ _ENCODED = re.compile(rb"content-transfer-encoding\s*:\s*(base64|quoted-printabl
 
 _SOFT_BREAK = re.compile(r"[^\s=]=\r?\n")
 
-type Content = Callable[[bytes, str], bytes]
+type RedactContent = Callable[[bytes, str], bytes]
 """Returns the content of a media type without its secrets."""
 
 
-def in_multipart(content: bytes, mime: str, decider: Decider, inner: Content) -> bytes:
+def in_multipart(content: bytes, mime: str, decider: Decider, redact_content: RedactContent) -> bytes:
     """Replace secrets in each part: in a field by its name, and in what a part holds by its type."""
     boundary = boundary_of(content, mime)
     if not boundary:
         return content
     first, *parts = content.split(b"--" + boundary)
-    return (b"--" + boundary).join([first, *(_part(part, decider, inner) for part in parts)])
+    return (b"--" + boundary).join([first, *(_part(part, decider, redact_content) for part in parts)])
 
 
-def _part(part: bytes, decider: Decider, inner: Content) -> bytes:
+def _part(part: bytes, decider: Decider, redact_content: RedactContent) -> bytes:
     end = _HEAD_END.search(part)
     if end is None:
         return part
     head, body = part[: end.end()], part[end.end() :]
-    rest = next((tail for tail in (b"\r\n", b"\n") if body.endswith(tail)), b"")
-    body = body.removesuffix(rest)
+    line_end = next((tail for tail in (b"\r\n", b"\n") if body.endswith(tail)), b"")
+    body = body.removesuffix(line_end)
     mime = _TYPE.search(head)
     encoding = _ENCODED.search(head)
 
     def value(body: bytes) -> bytes:
-        return _value(_name_of(head), body, mime[1].decode("latin-1") if mime else "", decider, inner)
+        return _value(_name_of(head), body, mime[1].decode("latin-1") if mime else "", decider, redact_content)
 
-    return head + (value(body) if encoding is None else _within(body, encoding[1].lower(), value)) + rest
+    return head + (value(body) if encoding is None else _redact_encoded(body, encoding[1].lower(), value)) + line_end
 
 
-def _within(body: bytes, encoding: bytes, look: Callable[[bytes], bytes]) -> bytes:
+def _redact_encoded(body: bytes, encoding: bytes, redact: Callable[[bytes], bytes]) -> bytes:
     """Return an encoded body (RFC 2045 section 6) with what `look` makes of the content."""
     try:
         plain = b64decode(body) if encoding == b"base64" else quopri.decodestring(body)
     except binascii.Error:
-        return look(body)
-    if (replaced := look(plain)) == plain:
+        return redact(body)
+    if (replaced := redact(plain)) == plain:
         return body
     if encoding == b"quoted-printable":
         return quopri.encodestring(replaced)
     return encodebytes(replaced) if b"\n" in body else b64encode(replaced)
 
 
-def in_quoted_printable(text: str, look: Callable[[str], str]) -> str:
+def in_quoted_printable(text: str, redact: Callable[[str], str]) -> str:
     """Return a text with what `look` makes of it, where it is quoted-printable (RFC 2045 section 6.7)."""
     if "=3D" not in text or _SOFT_BREAK.search(text) is None:
         return text
     plain = quopri.decodestring(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
-    replaced = look(plain)
+    replaced = redact(plain)
     return text if replaced == plain else quopri.encodestring(replaced.encode("utf-8", "surrogateescape")).decode()
 
 
@@ -76,7 +76,7 @@ def _name_of(head: bytes) -> str:
     return (found[1] or found[2] or b"").decode("utf-8", "surrogateescape") if found else ""
 
 
-def _value(name: str, body: bytes, mime: str, decider: Decider, inner: Content) -> bytes:
+def _value(name: str, body: bytes, mime: str, decider: Decider, redact_content: RedactContent) -> bytes:
     text = body.decode("utf-8", "surrogateescape")
     replaced = decider.replace(name, text)
-    return inner(body, mime) if replaced == text else replaced.encode("utf-8", "surrogateescape")
+    return redact_content(body, mime) if replaced == text else replaced.encode("utf-8", "surrogateescape")

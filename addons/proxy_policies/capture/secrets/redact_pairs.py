@@ -9,22 +9,22 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import itemgetter
 
-from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.json_values import in_value
-from proxy_policies.capture.secrets.names import Grade, may_be_named, words
+from proxy_policies.capture.secrets.names import Grade, may_be_secret_name, words
 
 _NAMES = frozenset(
     ("name", "key", "field", "header", "path", "param", "parameter", "attribute", "property", "variable", "column")
 ) | {"id", "k", "lhs"}
-_TITLES = frozenset(("label", "title", "prop", "attr", "slug", "question", "q", "caption"))
+_LABELS = frozenset(("label", "title", "prop", "attr", "slug", "question", "q", "caption"))
 _VALUES = frozenset(("value", "values", "val", "v", "rhs", "content", "data"))
 _TEXTS = frozenset(("text", "answer", "input", "literal", "a"))
 _TYPED = ("valuestring", "value_string", "valuetext")  # FHIR's answers
 _STRING = r'"(?:[^"\\\n]|\\.)*+(?:"|\Z)'
 _PIECE = re.compile(rf'"(?P<key>[^"\\\n]*+)"\s*+:\s*+(?:"(?P<text>[^"\\\n]{{2,100}})")?|{_STRING}|[{{}}]')
-NAME_LENGTH = 100  # characters of a text that may be a name
+MAX_NAME_LENGTH = 100  # characters of a text that may be a name
 
-type Named = tuple[str, Decider, int]
+type NamedValue = tuple[str, Decider, int]
 """The name of a secret, who decides about it, and where its value begins."""
 
 
@@ -34,7 +34,7 @@ class _Object:
 
     name: str = ""
     """The name of a secret that one of its members has."""
-    is_title: bool = False
+    is_label: bool = False
     values: list[tuple[str, int]] = field(default_factory=list)
     """What a name may stand for: what its member is called, and where it begins."""
 
@@ -42,7 +42,7 @@ class _Object:
 @lru_cache(4096)  # the same few come with every exchange
 def is_name(key: str) -> bool:
     """Return whether a member that is called so may have the name of another as its text."""
-    return _last_word(key) in _NAMES | _TITLES
+    return _last_word(key) in _NAMES | _LABELS
 
 
 @lru_cache(4096)
@@ -52,16 +52,16 @@ def is_value(key: str) -> bool:
 
 
 def _last_word(key: str) -> str:
-    return next(reversed(words(key[-NAME_LENGTH:])), "")
+    return next(reversed(words(key[-MAX_NAME_LENGTH:])), "")
 
 
 def has_pairs(members: Iterable[tuple[str, str]], decider: Decider) -> bool:
     """Return whether one of these members, names with texts, has the name of a secret as its text."""
-    return any(is_name(key) and _is_telling(text, decider) for key, text in members)
+    return any(is_name(key) and _is_secret_name(text, decider) for key, text in members)
 
 
-def _is_telling(text: str, decider: Decider) -> bool:
-    if len(text) > NAME_LENGTH or not (decider.rules.names or decider.rules.headers or may_be_named(text)):
+def _is_secret_name(text: str, decider: Decider) -> bool:
+    if len(text) > MAX_NAME_LENGTH or not (decider.rules.names or decider.rules.headers or may_be_secret_name(text)):
         return False
     return not decider.is_kept(text) and decider.grade(text, Place.FIELD) is not Grade.NONE
 
@@ -70,41 +70,41 @@ def in_pairs(text: str, decider: Decider) -> str:
     """Replace what stands beside the name of a secret."""
     pieces: list[str] = []
     done = 0
-    for name, decide, at in sorted(_named(text, decider), key=itemgetter(2)):
+    for name, value_decider, at in sorted(_named_values(text, decider), key=itemgetter(2)):
         if at >= done:
-            value, end = in_value(text, at, "", name, decide, Place.FIELD)
+            value, end = in_value(text, at, "", name, value_decider, Place.FIELD)
             pieces += (text[done:at], *value)
             done = end
     return "".join((*pieces, text[done:]))
 
 
-def _named(text: str, decider: Decider) -> Iterator[Named]:
+def _named_values(text: str, decider: Decider) -> Iterator[NamedValue]:
     """Yield the values of each object in which is the name of a secret; one that is cut is read as far as it goes."""
-    around = [_Object()]
+    open_objects = [_Object()]
     for piece in _PIECE.finditer(text):
         if piece["key"] is not None:
-            _add(piece, around[-1], decider)
+            _add_member(piece, open_objects[-1], decider)
         elif piece[0] == "{":
-            around.append(_Object())
-        elif piece[0] == "}" and len(around) > 1:
-            yield from _in_object(around.pop(), decider)
-    for unfinished in around:
-        yield from _in_object(unfinished, decider)
+            open_objects.append(_Object())
+        elif piece[0] == "}" and len(open_objects) > 1:
+            yield from _values_of(open_objects.pop(), decider)
+    for incomplete in open_objects:
+        yield from _values_of(incomplete, decider)
 
 
-def _add(member: re.Match[str], inner: _Object, decider: Decider) -> None:
+def _add_member(member: re.Match[str], parent: _Object, decider: Decider) -> None:
     key, text = member["key"], member["text"]
-    if text and is_name(key) and _is_telling(text, decider):
-        is_title = _last_word(key) in _TITLES
-        if not inner.name or (inner.is_title and not is_title):
-            inner.name, inner.is_title = text, is_title
+    if text and is_name(key) and _is_secret_name(text, decider):
+        is_label = _last_word(key) in _LABELS
+        if not parent.name or (parent.is_label and not is_label):
+            parent.name, parent.is_label = text, is_label
     elif is_value(key):
-        inner.values.append((key, member.end() if text is None else member.start("text") - 1))
+        parent.values.append((key, member.end() if text is None else member.start("text") - 1))
 
 
-def _in_object(inner: _Object, decider: Decider) -> Iterator[Named]:
+def _values_of(parent: _Object, decider: Decider) -> Iterator[NamedValue]:
     """Yield the values of an object; what an answer says to people, such as `Your password`, is no secret."""
-    if inner.name:
-        for key, at in inner.values:
-            is_text = inner.is_title or _last_word(key) in _TEXTS
-            yield inner.name, replace(decider, is_answer=True) if is_text else decider, at
+    if parent.name:
+        for key, at in parent.values:
+            is_text = parent.is_label or _last_word(key) in _TEXTS
+            yield parent.name, replace(decider, is_answer=True) if is_text else decider, at

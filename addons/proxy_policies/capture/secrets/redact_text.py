@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from string import ascii_letters, digits
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
-from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.marks import has_mark
 from proxy_policies.capture.secrets.names import Grade
 from proxy_policies.capture.secrets.redact_json import in_json
@@ -32,18 +32,18 @@ _PATH_TOKEN = re.compile(
     rf"(?i)(?P<before>/[\w-]{{0,40}}(?:{'|'.join(_PATH_WORDS)})[\w-]{{0,40}}/)"
     r"(?P<token>[\w.~-]{12,})(?=[/?#;\s\"'<>]|\Z)"
 )
-_SIGN = re.compile(r"[:=]>?\s*+(?P<quote>(?P<one>\\*+[\"'`])(?:(?P=one){2})?)")
+_ASSIGNMENT_SIGN = re.compile(r"[:=]>?\s*+(?P<quote>(?P<one>\\*+[\"'`])(?:(?P=one){2})?)")
 """The three quotes are of a block string, in GraphQL, TOML and Python."""
-_JSON = re.compile(r'\s*(?:\{\s*["}]|\[\s*(?:[\[{"\]\d-]|true|false|null))')
+_JSON_START = re.compile(r'\s*(?:\{\s*["}]|\[\s*(?:[\[{"\]\d-]|true|false|null))')
 _LONG_SEGMENT = re.compile(r"/[\w.~-]{12}")
-_BARE = re.compile(
+_BARE_PAIR = re.compile(
     r"(?P<before>(?P<name>(?<![\w.$-])[A-Za-z_][\w.-]{1,99})(?:=|=[ \t]|[ \t]=(?!=)[ \t]?|[ \t]?(?::=|=>)[ \t]?))"
     r"(?P<value>[^\s&;,\"'<>(){}\[\]\\]+)(?![\w(])"
 )
-_TIGHT = re.compile(r"=(?<=[\w.-]=)(?P<value>[^\s&;,\"'<>(){}\[\]\\=][^\s&;,\"'<>(){}\[\]\\]*+)(?!\()")
+_TIGHT_PAIR = re.compile(r"=(?<=[\w.-]=)(?P<value>[^\s&;,\"'<>(){}\[\]\\=][^\s&;,\"'<>(){}\[\]\\]*+)(?!\()")
 _NAME_CHARACTERS = f"{ascii_letters}{digits}_$-"
-NAME_LENGTH = 100  # characters before a sign in which a name is looked for
-_IN_URL = ("?", "&", "#", ".", "%")  # what stands before the name of a parameter
+MAX_NAME_LENGTH = 100  # characters before a sign in which a name is looked for
+_BEFORE_PARAMETER = ("?", "&", "#", ".", "%")  # what stands before the name of a parameter
 _CREDENTIALS_LINE = re.compile(
     r"(?i)(?P<before>\bauthorization\\*[\"']?\s*[:=]\s*\\*[\"']?)(?P<scheme>[A-Za-z][\w-]*[ \t]+)?"
     r"(?P<value>[^\s\"'\\<>,]+)"
@@ -56,7 +56,7 @@ _COOKIE_LINE = re.compile(
 _FORM = re.compile(r"[\w.\[\]%+~-]++=[^\s\"'<>{}]*+\s*+")
 
 
-_SPELLINGS: tuple[Callable[[str], str], ...] = (
+_PERCENT_ENCODERS: tuple[Callable[[str], str], ...] = (
     quote_plus,
     quote,
     lambda text: quote(text, safe=""),
@@ -158,8 +158,8 @@ def _parameter(name: str, value: str, decider: Decider) -> str:
         return replaced
     plain = unquote_plus(value)
     inner = in_assignments(in_json(plain, decider), decider, Place.MEMBER)  # as GraphQL's `{login(password: "…")}`
-    spelled = next((spelled for spelled in _SPELLINGS if spelled(plain) == value), quote_plus)
-    return value if inner == plain else spelled(inner)
+    encode = next((encode for encode in _PERCENT_ENCODERS if encode(plain) == value), quote_plus)
+    return value if inner == plain else encode(inner)
 
 
 def _encoded(name: str, value: str, decider: Decider) -> str:
@@ -221,8 +221,8 @@ def _replace_at(word: str, pattern: re.Pattern[str], text: str, replace: Callabl
 
 def _credentials(found: re.Match[str], decider: Decider) -> str:
     value = found["value"]
-    least = Place.MEMBER if found["scheme"] else Place.CODE
-    return f"{found['before']}{found['scheme'] or ''}{decider.replace('authorization', value, least)}"
+    place = Place.MEMBER if found["scheme"] else Place.CODE
+    return f"{found['before']}{found['scheme'] or ''}{decider.replace('authorization', value, place)}"
 
 
 def _cookie_line(found: re.Match[str], decider: Decider) -> str:
@@ -232,7 +232,7 @@ def _cookie_line(found: re.Match[str], decider: Decider) -> str:
 
 def in_assignments(text: str, decider: Decider, place: Place) -> str:
     """Replace secrets in `csrfToken = '…'`, GraphQL's `login(password: "…")`, `token="…"`, escaped or not."""
-    is_json = _JSON.match(text)  # its members are read already; what its strings quote is not
+    is_json = _JSON_START.match(text)  # its members are read already; what its strings quote is not
     if not any(quote in text for quote in (("'", '\\"') if is_json else ("'", '"', "`"))):
         return text
 
@@ -252,7 +252,7 @@ def _assigned(text: str) -> Iterator[tuple[str, int, int]]:
     It looks for the sign, which is rarer than names are.
     """
     done = line_end = 0
-    for sign in _SIGN.finditer(text):
+    for sign in _ASSIGNMENT_SIGN.finditer(text):
         begin = sign.end()
         if sign.start() < done:
             continue
@@ -280,7 +280,7 @@ def in_bare_pairs(text: str, decider: Decider) -> str:
     """Replace secrets in `name=value`, without quotes, wherever a text has it."""
     if "=" not in text:
         return text
-    return _BARE.sub(lambda found: found["before"] + decider.replace(found["name"], found["value"]), text)
+    return _BARE_PAIR.sub(lambda found: found["before"] + decider.replace(found["name"], found["value"]), text)
 
 
 def in_tight_pairs(text: str, decider: Decider, place: Place) -> str:
@@ -290,12 +290,12 @@ def in_tight_pairs(text: str, decider: Decider, place: Place) -> str:
     """
 
     def pair(found: re.Match[str]) -> str:
-        before = text[max(0, found.start() - NAME_LENGTH) : found.start()]
+        before = text[max(0, found.start() - MAX_NAME_LENGTH) : found.start()]
         name = last_name(before)
-        if before[-len(name) - 1 : -len(name)] in _IN_URL or decider.grade(name, place) is Grade.NONE:
+        if before[-len(name) - 1 : -len(name)] in _BEFORE_PARAMETER or decider.grade(name, place) is Grade.NONE:
             return found[0]
         plain = unquote_plus(found["value"])
         replaced = decider.replace(name, plain, place)
         return found[0] if replaced == plain else f"={replaced}"
 
-    return _TIGHT.sub(pair, text) if "=" in text else text
+    return _TIGHT_PAIR.sub(pair, text) if "=" in text else text

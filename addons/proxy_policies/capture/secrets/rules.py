@@ -48,9 +48,9 @@ def parse_rules(specs: Iterable[str]) -> RedactionRules:
     )
 
 
-def _pattern(own: Iterable[str]) -> re.Pattern[str] | None:
+def _pattern(expressions: Iterable[str]) -> re.Pattern[str] | None:
     patterns = []
-    for text in own:
+    for text in expressions:
         try:
             if re.compile(text).match(""):
                 raise ValueError(f"{text!r} matches the empty string: every text would be a secret")

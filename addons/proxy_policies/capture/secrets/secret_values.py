@@ -15,7 +15,7 @@ from proxy_policies.capture.parsed_body import BodyKind, parse
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders, identity
 from proxy_policies.capture.streams.events import rewrite_binary
 
-type Written = Callable[[str], str]
+type Escape = Callable[[str], str]
 
 _OCTETS = re.compile(PLACEHOLDER.pattern.encode())
 
@@ -67,7 +67,7 @@ class SecretValues:
 
     def substitute(self, request: Request) -> Request:
         """Return the request with every placeholder that we have a value for replaced."""
-        request = locations.set_values(request, dict(self._by_name(request)))
+        request = locations.set_values(request, dict(self._values_by_name(request)))
         return replace(
             request,
             url=self._fill(request.url, _percent_encoded),
@@ -75,18 +75,18 @@ class SecretValues:
             body=self._fill_body(request.body, request.headers),
         )
 
-    def _by_name(self, request: Request) -> Iterator[tuple[str, str]]:
+    def _values_by_name(self, request: Request) -> Iterator[tuple[str, str]]:
         for location in locations.values_in_request(request):
             value = self.secrets.get(location.where, self.secrets.get(location.name))
             if value is not None and PLACEHOLDER.search(location.value):
                 yield location.where, PLACEHOLDER.sub(lambda _: value, location.value)  # noqa: B023 - used at once
 
-    def _fill(self, text: str, written: Written = str) -> str:
+    def _fill(self, text: str, escape: Escape = str) -> str:
         """Replace the placeholders that we have values for, these written as the text has them."""
 
         def value(found: re.Match[str]) -> str:
             known = self._by_placeholder.get(identity(found[0]))
-            return found[0] if known is None else written(known)
+            return found[0] if known is None else escape(known)
 
         return PLACEHOLDER.sub(value, text)
 
@@ -95,8 +95,8 @@ class SecretValues:
             return body
         content = rewrite_binary(body.content, header(headers, "content-type") or "", self._fill)
         if content is None:
-            written = _written_in(body, headers)
-            content = _OCTETS.sub(lambda found: self._fill(found[0].decode("ascii"), written).encode(), body.content)
+            escape = _escape_of(body, headers)
+            content = _OCTETS.sub(lambda found: self._fill(found[0].decode("ascii"), escape).encode(), body.content)
         return body if content == body.content else replace(body, content=content, wire=None)
 
 
@@ -108,16 +108,16 @@ def _in_json(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)[1:-1]
 
 
-_WRITTEN: Mapping[BodyKind, Written] = {
+_ESCAPES: Mapping[BodyKind, Escape] = {
     **{BodyKind.FORM: _percent_encoded, BodyKind.JSON: _in_json, BodyKind.STREAM: _in_json}
 }
 
 
-def _written_in(body: Body, headers: Headers) -> Written:
+def _escape_of(body: Body, headers: Headers) -> Escape:
     """Return how a text is written in a body, which redaction has read it from."""
     if media_type(headers).endswith("xml"):
         return html.escape
-    return _WRITTEN.get(parse(body, headers).kind, str)
+    return _ESCAPES.get(parse(body, headers).kind, str)
 
 
 def unresolved(request: Request) -> list[str]:

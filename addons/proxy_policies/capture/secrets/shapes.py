@@ -10,13 +10,13 @@ from functools import lru_cache
 
 from proxy_policies.capture.secrets.marks import rarest
 
-_BEHIND = {  # what is behind a known place: the place, and what comes there
+_AFTER_PATH = {  # what is behind a known place: the place, and what comes there
     "hooks.slack.com/services/": r"[\w/]{20,}",
     "/api/webhooks/": r"\d{10,}/[\w-]{40,}",  # Discord
     "/webhookb2/": r"[\w@-]{20,}(?:/[\w-]+)*",  # Teams
     "/bot": r"\d{6,}:[\w-]{30,}",  # Telegram
 }
-_WORDS = {  # what begins a word, and what comes then
+_PREFIXES = {  # what begins a word, and what comes then
     "eyJ": r"[\w-]{8,}(?:\.[\w-]*){2,4}",  # JSON Web Token (RFC 7519), signed or encrypted
     "gh": r"[pousr]_[A-Za-z0-9]{36,}",  # GitHub
     "github_pat_": r"\w{22,}",
@@ -40,11 +40,11 @@ _WORDS = {  # what begins a word, and what comes then
     "dop_v1_": r"[0-9a-f]{64}",  # DigitalOcean
     "hvs.": r"[\w-]{24,}",  # Vault
 }
-_SIGNS = "_-."
+_PUNCTUATION = "_-."
 """What few texts have all of: a shape that has one of them need not be looked for where that is not."""
-_FOLLOWED = {"eyJ": ".", "gh": "_", "gl": "-", "xox": "-", "shp": "_"}
+_PUNCTUATION_AFTER = {"eyJ": ".", "gh": "_", "gl": "-", "xox": "-", "shp": "_"}
 """Those that come after a mark that has none of them itself."""
-_SHORTEST = 13  # characters: a JSON Web Token with nothing in its later parts
+_MIN_LENGTH = 13  # characters: a JSON Web Token with nothing in its later parts
 _PRIVATE_KEY = (
     r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)"
 )
@@ -52,9 +52,9 @@ _PRIVATE_KEY = (
 
 def _patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
     yield "-----BEGIN ", re.compile(_PRIVATE_KEY)
-    for mark, rest in _WORDS.items():
+    for mark, rest in _PREFIXES.items():
         yield mark, re.compile(rf"{re.escape(mark)}(?<!\w{re.escape(mark)}){rest}")
-    for mark, rest in _BEHIND.items():
+    for mark, rest in _AFTER_PATH.items():
         yield mark, re.compile(rf"(?<={re.escape(mark)}){rest}")
 
 
@@ -63,18 +63,18 @@ SHAPES = tuple(_patterns())
 
 
 @lru_cache
-def _possible(*has_sign: bool) -> tuple[tuple[str, str, re.Pattern[str]], ...]:
+def _possible_shapes(*has_punctuation: bool) -> tuple[tuple[str, str, re.Pattern[str]], ...]:
     """Return the shapes that can be in a text that has these of the signs, each with its rarest character."""
-    missing = {sign for sign, is_there in zip(_SIGNS, has_sign, strict=True) if not is_there}
-    shapes = [found for found in SHAPES if missing.isdisjoint(found[0] + _FOLLOWED.get(found[0], ""))]
+    missing = {character for character, is_present in zip(_PUNCTUATION, has_punctuation, strict=True) if not is_present}
+    shapes = [found for found in SHAPES if missing.isdisjoint(found[0] + _PUNCTUATION_AFTER.get(found[0], ""))]
     return tuple((rarest(mark), mark, pattern) for mark, pattern in shapes)
 
 
 def in_shapes(text: str, hide: Callable[[str], str]) -> str:
     """Replace what has the shape of a secret by what `hide(secret)` returns."""
-    if len(text) < _SHORTEST:
+    if len(text) < _MIN_LENGTH:
         return text
-    for rare, mark, pattern in _possible("_" in text, "-" in text, "." in text):
-        if rare in text and mark in text:
+    for rarest_character, mark, pattern in _possible_shapes("_" in text, "-" in text, "." in text):
+        if rarest_character in text and mark in text:
             text = pattern.sub(lambda found: hide(found[0]), text)
     return text

@@ -5,14 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, WebSocketMessage, header
-from proxy_policies.capture.secrets.known import KnownSecrets, Pair, sweep
+from proxy_policies.capture.secrets.known_secrets import KnownSecrets, Pair, sweep
 from proxy_policies.capture.streams.events import binary_texts, rewrite_binary
 
-CLEAN_LIMIT = 512
+MAX_CLEAN = 512
 """Small responses of which it is remembered that no known secret is in them."""
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#]*)")
 
-type Found = list[Pair]
+type Spellings = list[Pair]
 """Spellings of secrets that are somewhere in an entry, with their placeholders."""
 
 
@@ -23,21 +23,21 @@ class SearchedResponses:
         self._clean: set[tuple[Response, bool]] = set()  # with whether the body was read elsewhere
         self._generation = 0  # of the secrets that are not in them
 
-    def within(self, entry: Entry, known: KnownSecrets) -> Found:
+    def within(self, entry: Entry, known: KnownSecrets) -> Spellings:
         """Return the known secrets that are in an entry."""
-        if self._generation != known.generation or len(self._clean) >= CLEAN_LIMIT:
+        if self._generation != known.generation or len(self._clean) >= MAX_CLEAN:
             self._generation = known.generation
             self._clean.clear()
-        texts, looked = _other_texts(entry), []
-        for response, is_read in _responses_of(entry):
+        texts, searched = _other_texts(entry), []
+        for response, is_body_read in _responses_of(entry):
             if not response.is_small:
-                texts += _response_texts(response, is_read)
-            elif (response, is_read) not in self._clean:
-                texts += _response_texts(response, is_read)
-                looked.append((response, is_read))
+                texts += _response_texts(response, is_body_read)
+            elif (response, is_body_read) not in self._clean:
+                texts += _response_texts(response, is_body_read)
+                searched.append((response, is_body_read))
         found = known.within(texts)
         if not found:
-            self._clean.update(looked)
+            self._clean.update(searched)
         return found
 
 
@@ -47,8 +47,8 @@ def _responses_of(entry: Entry) -> list[tuple[Response, bool]]:
     return [(response, False), *([(origin, origin.body is response.body)] if origin is not None else [])]
 
 
-def _response_texts(response: Response, is_read: bool) -> list[str]:
-    return _head_texts(response) if is_read else texts_of(response)
+def _response_texts(response: Response, is_body_read: bool) -> list[str]:
+    return _head_texts(response) if is_body_read else texts_of(response)
 
 
 def decoded(content: bytes) -> str:
@@ -105,7 +105,7 @@ def add_strings(value: Any, texts: list[str]) -> None:
             add_strings(item, texts)
 
 
-def sweep_entry(entry: Entry, found: Found) -> Entry:
+def sweep_entry(entry: Entry, found: Spellings) -> Entry:
     """Return an entry with placeholders for what was found."""
     return replace(
         entry,
@@ -122,31 +122,31 @@ def sweep_entry(entry: Entry, found: Found) -> Entry:
     )
 
 
-def _sweep_url(url: str, found: Found) -> str:
+def _sweep_url(url: str, found: Spellings) -> str:
     """Sweep a URL behind its authority: without it nothing could read the entry, nor replay it."""
     authority = _AUTHORITY.match(url)
     begin, end = authority.span("host") if authority else (0, 0)
     return f"{sweep(url[:begin], found)}{url[begin:end]}{sweep(url[end:], found)}" if found else url
 
 
-def _sweep_headers(headers: Headers, found: Found) -> Headers:
+def _sweep_headers(headers: Headers, found: Spellings) -> Headers:
     return tuple((name, sweep(value, found)) for name, value in headers) if found else headers
 
 
-def _sweep_body(body: Body, headers: Headers, found: Found) -> Body:
+def _sweep_body(body: Body, headers: Headers, found: Spellings) -> Body:
     if not found or not body.content:
         return body
     content = rewrite_binary(body.content, header(headers, "content-type") or "", lambda text: sweep(text, found))
-    content = _swept(body.content, found) if content is None else content
+    content = _sweep_bytes(body.content, found) if content is None else content
     return body if content == body.content else replace(body, content=content, wire=None)
 
 
-def _swept(content: bytes, found: Found) -> bytes:
+def _sweep_bytes(content: bytes, found: Spellings) -> bytes:
     text, name = _decode(content)
     return sweep(text, found).encode(name)
 
 
-def sweep_request(request: Request, found: Found) -> Request:
+def sweep_request(request: Request, found: Spellings) -> Request:
     """Return a request with placeholders for what was found."""
     return replace(
         request,
@@ -158,7 +158,7 @@ def sweep_request(request: Request, found: Found) -> Request:
     )
 
 
-def _sweep_response(response: Response, found: Found) -> Response:
+def _sweep_response(response: Response, found: Spellings) -> Response:
     return replace(
         response,
         reason=sweep(response.reason, found),
@@ -168,12 +168,12 @@ def _sweep_response(response: Response, found: Found) -> Response:
     )
 
 
-def sweep_message(message: WebSocketMessage, found: Found) -> WebSocketMessage:
+def sweep_message(message: WebSocketMessage, found: Spellings) -> WebSocketMessage:
     """Return a WebSocket message with placeholders for what was found."""
-    return replace(message, data=_swept(message.data, found)) if found else message
+    return replace(message, data=_sweep_bytes(message.data, found)) if found else message
 
 
-def sweep_document(value: Any, found: Found) -> Any:
+def sweep_document(value: Any, found: Spellings) -> Any:
     """Return a JSON document with placeholders for what was found."""
     if isinstance(value, str):
         return sweep(value, found)

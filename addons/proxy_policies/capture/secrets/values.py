@@ -88,8 +88,8 @@ PLAIN_WORDS = BOOLEANS | frozenset(
     ]
 )
 """What stands under secret names where a state, a kind or a label is meant."""
-WORD_LENGTH = 4  # letters alone of at most so many are a word: `mac`, `none`
-NUMBER_LENGTH = 6  # digits of fewer are a count or a small id
+MAX_WORD_LENGTH = 4  # letters alone of at most so many are a word: `mac`, `none`
+MIN_NUMBER_LENGTH = 6  # digits of fewer are a count or a small id
 LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 """The classes of lengths: up to so many characters; the last is for all that is longer."""
 
@@ -109,7 +109,7 @@ _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}(?::\d+)?|\d
 _LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,20}|[A-ZÀ-Þ]{1,8})?(?:[ '\u2019,:!?/-]+[^\W\d_]+)+[ .:!?…]*")
 _SHORT_LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,9}|[A-ZÀ-Þ]{1,8})[:!?…]?")
 _PROSE = re.compile(r"[^\W\d_]+(?:[ '\u2019,:;!?()-]+(?:[^\W\d_]+|\d+)){2,}[ .:!?…)]*")
-_LOWER_PATH = re.compile(r"(?:/(?:[a-z]+|v\d))+/?")
+_WORD_PATH = re.compile(r"(?:/(?:[a-z]+|v\d))+/?")
 _SCOPE = re.compile(r"[a-z]+(?:[:.][a-z]+)+")  # of OAuth: read:pets
 _SPACE = re.compile(r"\s")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}")
@@ -126,19 +126,21 @@ _KINDS = (
 
 _HEX = re.compile(r"[0-9a-f-]+|[0-9A-F-]+")
 _CODE = re.compile(
-    "|".join(rf"(?:[{az}]+\d{{0,2}}|\d+)(?:[-_/](?:[{az}]+\d{{0,2}}|\d+)){{2,}}" for az in ("a-z", "A-Z"))
+    "|".join(
+        rf"(?:[{letters}]+\d{{0,2}}|\d+)(?:[-_/](?:[{letters}]+\d{{0,2}}|\d+)){{2,}}" for letters in ("a-z", "A-Z")
+    )
 )
 """Slugs and numbers of orders, as `nike-air-max-90`, `INV-2026-000123`."""
 
-TOKEN_LENGTH = 11  # characters of secrets.token_urlsafe(8): 64 bits, the least for a session (OWASP)
-LONG_LENGTH = 16  # characters of 12 octets, and of 8 in hexadecimal
-JUDGED_LENGTH = 128
-NEEDED_BITS = 25.0
+MIN_TOKEN_LENGTH = 11  # characters of secrets.token_urlsafe(8): 64 bits, the least for a session (OWASP)
+MIN_LONG_LENGTH = 16  # characters of 12 octets, and of 8 in hexadecimal
+MAX_JUDGED_LENGTH = 128
+MIN_SAVED_BITS = 25.0
 """Bits that a text must take less in `word_model` than drawn at random, to be made of words: of 2^25 drawn ones no more
 than one does, and of those that do no more than one in thirty has just that length, which makes 1 in 10^9."""
-NEEDED_BITS_SHORT = 12.0
+MIN_SAVED_BITS_SHORT = 12.0
 """Of what is shorter it may be one in 10^6: `sort_by_date2` and `billing-step` have not the bits to prove more."""
-_DRAWN = re.compile(rf"[A-Za-z0-9_+/,-]{{{TOKEN_LENGTH},}}")
+_RANDOM_PIECE = re.compile(rf"[A-Za-z0-9_+/,-]{{{MIN_TOKEN_LENGTH},}}")
 
 
 def is_plain(value: str) -> bool:
@@ -156,10 +158,10 @@ def is_word_or_count(value: str) -> bool:
     """Return whether it is a short word, a small number, a path or a text of several words: no token is."""
     text = value.strip()
     if text.isdigit():
-        return len(text) < NUMBER_LENGTH
+        return len(text) < MIN_NUMBER_LENGTH
     if _PATH.fullmatch(text):
-        return bool(_LOWER_PATH.fullmatch(text)) or not (_BASE64.fullmatch(text) or is_random(text))
-    is_short = text.isalpha() and len(text) <= WORD_LENGTH
+        return bool(_WORD_PATH.fullmatch(text)) or not (_BASE64.fullmatch(text) or is_random(text))
+    is_short = text.isalpha() and len(text) <= MAX_WORD_LENGTH
     if text.lower() in PLAIN_WORDS or is_short or _SCOPE.fullmatch(text):
         return True
     return _has_space(text) and bool(_PROSE.fullmatch(text))
@@ -200,21 +202,23 @@ def is_random(value: str) -> bool:
     text = value.strip()
     if len(text) < 8 or _NUMBER.fullmatch(text) or _DATE.fullmatch(text) or _HOST.fullmatch(text):
         return False
-    pieces = _DRAWN.findall(text)
+    pieces = _RANDOM_PIECE.findall(text)
     if not pieces:
         return len(_BORDER.findall(text)) >= 3
-    return any(_is_drawn(piece[:JUDGED_LENGTH]) for piece in pieces)
+    return any(_is_random_piece(piece[:MAX_JUDGED_LENGTH]) for piece in pieces)
 
 
 @lru_cache(8192)  # the same cookies and names come with every exchange
-def _is_drawn(text: str) -> bool:
+def _is_random_piece(text: str) -> bool:
     if not any(character.isalpha() for character in text) or len(set(text)) == 1:
         return False
-    needed = 0 if _CODE.fullmatch(text) else NEEDED_BITS if len(text) >= LONG_LENGTH else NEEDED_BITS_SHORT
-    return _bits_drawn(text) - word_model.bits(text) < needed
+    min_saved_bits = (
+        0 if _CODE.fullmatch(text) else MIN_SAVED_BITS if len(text) >= MIN_LONG_LENGTH else MIN_SAVED_BITS_SHORT
+    )
+    return _random_bits(text) - word_model.bits(text) < min_saved_bits
 
 
-def _bits_drawn(text: str) -> float:
+def _random_bits(text: str) -> float:
     """Return the bits of a text that a generator draws of as few characters as this one has."""
     if _HEX.fullmatch(text):
         return 4.0 * sum(character != "-" for character in text)

@@ -32,7 +32,7 @@ def _model() -> tuple[list[list[float]], dict[str, float]]:
     lines = files(__package__).joinpath("word_model.txt").read_text(encoding="ascii").splitlines()
     letters = [[int(cell, 36) / 2 for cell in row] for row in lines[:27]]
     words = " ".join(lines[27:]).split()
-    return letters, {word: math.log2(rank) + _RANK for rank, word in enumerate(words, 1)}
+    return letters, {word: math.log2(known_bits) + _RANK for known_bits, word in enumerate(words, 1)}
 
 
 def is_word(text: str) -> bool:
@@ -45,12 +45,12 @@ def bits(text: str) -> float:
     costs = [math.inf] * (len(text) + 1)
     costs[0] = 0.0
     for at in range(len(text)):
-        for end, cost in _next(text, at) if costs[at] < math.inf else ():
+        for end, cost in _ends(text, at) if costs[at] < math.inf else ():
             costs[end] = min(costs[end], costs[at] + cost)
     return costs[-1] + _END
 
 
-def _next(text: str, at: int) -> Ends:
+def _ends(text: str, at: int) -> Ends:
     """Yield what may stand here."""
     found = _UNIT.match(text, at)
     if found is None:
@@ -63,26 +63,26 @@ def _next(text: str, at: int) -> Ends:
         date = _DATE.match(text, at)
         yield from [(date.end(), _DATE_BITS)] if date else ()
     elif found["title"]:
-        yield at + 1, _UPPER + _spelled(text[at])
+        yield at + 1, _UPPER + _letter_bits(text[at])
         yield from _words(text, at, end, _TITLE)
     else:
         yield from _words(text, at, end, _LOWER if found["lower"] else _UPPER)
 
 
-def _words(text: str, at: int, last: int, case: float) -> Ends:
+def _words(text: str, at: int, last: int, case_bits: float) -> Ends:
     """Yield the words, known or not, that begin here and end there or before."""
-    letters, known = _model()
-    before, spelled = 0, case + _LETTERS
+    letters, word_bits = _model()
+    before, letter_bits = 0, case_bits + _LETTERS
     run = text[at:last].lower()
     for length, letter in enumerate(map(ord, run), 1):
-        spelled += letters[before][letter - 97]
+        letter_bits += letters[before][letter - 97]
         before = letter - 96
-        rank = known.get(run[:length])
-        cost = spelled + letters[before][26]
-        yield at + length, cost if rank is None else min(cost, case + _WORD + rank)
+        known_bits = word_bits.get(run[:length])
+        cost = letter_bits + letters[before][26]
+        yield at + length, cost if known_bits is None else min(cost, case_bits + _WORD + known_bits)
 
 
-def _spelled(letter: str) -> float:
+def _letter_bits(letter: str) -> float:
     row = _model()[0]
     at = ord(letter.lower()) - 97
     return _LETTERS + row[0][at] + row[at + 1][26]

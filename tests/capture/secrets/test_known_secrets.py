@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.capture.secrets import known as known_secrets
-from proxy_policies.capture.secrets.known import ALL_LENGTH, FEW, KNOWN_LIMIT, LONGEST, KnownSecrets, sweep
+from proxy_policies.capture.secrets import known_secrets
+from proxy_policies.capture.secrets.known_secrets import (
+    FEW_SPELLINGS,
+    MAX_SECRET_LENGTH,
+    MAX_SECRETS,
+    MAX_TOTAL_LENGTH,
+    KnownSecrets,
+    sweep,
+)
 
 SECRET = "aB3/xY7+zQ9w=kL"
 
@@ -50,13 +57,15 @@ def test_the_longest_comes_first() -> None:
 
 
 def test_many_are_found_as_few_are() -> None:
-    secrets = [f"{number:04d}-a1B2c3D4" for number in range(FEW * 3)]
+    secrets = [f"{number:04d}-a1B2c3D4" for number in range(FEW_SPELLINGS * 3)]
     text = "-".join(["x" * 70_000, *secrets])
-    assert {pair[1] for pair in known(*secrets).within([text])} == {f"<{number}>" for number in range(FEW * 3)}
+    assert {pair[1] for pair in known(*secrets).within([text])} == {
+        f"<{number}>" for number in range(FEW_SPELLINGS * 3)
+    }
 
 
 def test_the_least_recently_seen_is_forgotten() -> None:
-    secrets = [f"{number:04d}-a1B2c3D4" for number in range(KNOWN_LIMIT)]
+    secrets = [f"{number:04d}-a1B2c3D4" for number in range(MAX_SECRETS)]
     found = known(*secrets)
     found.add(secrets[0], "<again>")
     found.add("one-more-a1B2c3D4", "<new>")
@@ -64,10 +73,10 @@ def test_the_least_recently_seen_is_forgotten() -> None:
 
 
 def test_no_more_is_remembered_than_so_many_characters() -> None:
-    secrets = [f"{number:04d}".ljust(LONGEST, "x") for number in range(ALL_LENGTH // LONGEST)]
-    found = known(*secrets, "y" * (LONGEST + 1))
+    secrets = [f"{number:04d}".ljust(MAX_SECRET_LENGTH, "x") for number in range(MAX_TOTAL_LENGTH // MAX_SECRET_LENGTH)]
+    found = known(*secrets, "y" * (MAX_SECRET_LENGTH + 1))
     found.add(secrets[-1], "<again>")
-    assert [bool(found.within([text])) for text in (secrets[0], "y" * (LONGEST + 1))] == [True, False]
+    assert [bool(found.within([text])) for text in (secrets[0], "y" * (MAX_SECRET_LENGTH + 1))] == [True, False]
     found.add("one-more-a1B2c3D4", "<new>")
     assert [bool(found.within([text])) for text in (*secrets[:2], "one-more-a1B2c3D4")] == [False, True, True]
 
@@ -81,7 +90,7 @@ def test_nothing_is_within_what_has_none() -> None:
 @pytest.mark.parametrize("length", [8, 9, 12])
 @pytest.mark.parametrize("end", ["x-Q9zT4mKp", "-xQyzTwmKp"], ids=["digit before a letter", "none"])
 def test_a_secret_among_many_is_found_wherever_it_stands(before: int, length: int, end: str) -> None:
-    secrets = [f"{number:02d}{end}"[:length] for number in range(FEW + 2)]
+    secrets = [f"{number:02d}{end}"[:length] for number in range(FEW_SPELLINGS + 2)]
     for text in ("-" * before + secrets[3], "-" * before + secrets[3] + "-" * 9):
         assert [pair[1] for pair in known(*secrets).within([text])] == ["<3>"]
 
@@ -112,7 +121,7 @@ def test_of_secrets_that_begin_alike_those_are_found_that_are_there(
 def test_what_was_forgotten_is_known_again_when_it_comes_again(secrets: list[str]) -> None:
     found = known(*secrets)
     found.within([""])
-    others = [f"{number:03d}-zZ9{number:03d}z" for number in range(KNOWN_LIMIT)]
+    others = [f"{number:03d}-zZ9{number:03d}z" for number in range(MAX_SECRETS)]
     for other in others:
         found.add(other, "<other>")
     assert not [pair for pair in found.within(secrets) if pair[1] != "<other>"]
@@ -127,7 +136,7 @@ SECRETS = st.sampled_from([f"{number:04d}-a1B2c3D4" for number in range(9)])
 @given(st.lists(st.lists(SECRETS, max_size=4), max_size=6))
 def test_reading_backwards_ends_with_what_reading_forwards_does(entries: list[list[str]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(known_secrets, "KNOWN_LIMIT", 5)
+        patch.setattr(known_secrets, "MAX_SECRETS", 5)
         forwards, backwards = known(*chain.from_iterable(entries)), known()
         unread = list(entries)
         while unread and backwards.add_older(known(*unread.pop())):

@@ -10,19 +10,19 @@ from itertools import chain
 from string import ascii_letters, digits
 from urllib.parse import quote, quote_plus
 
-KNOWN_LIMIT = 256
+MAX_SECRETS = 256
 """Secrets remembered; the least recently seen is forgotten. Each is looked for in all that comes: it takes time."""
-LONGEST = 8192
+MAX_SECRET_LENGTH = 8192
 """Characters of a secret that is remembered; a longer one is hidden at its place only. nginx takes so long a field."""
-ALL_LENGTH = 1 << 19
+MAX_TOTAL_LENGTH = 1 << 19
 """Characters of all that are remembered: each has some eight spellings."""
 STRIDE = 4
 """Every so many characters a text is looked at: an anchor of a spelling begins there, wherever the spelling does."""
-ANCHOR = 5  # characters of an anchor; with STRIDE - 1 more they are the shortest spelling, 8 characters
-FEW = 64  # spellings that are quicker to look for one by one
-FEW_SECRETS = FEW // 8  # each has seven spellings, or a few more
-PIECE = 1 << 16  # characters looked through at once
-BASE64_LENGTH = 10  # characters of base64 that cannot be there by chance
+ANCHOR_LENGTH = 5  # characters of an anchor; with STRIDE - 1 more they are the shortest spelling, 8 characters
+FEW_SPELLINGS = 64  # spellings that are quicker to look for one by one
+FEW_SECRETS = FEW_SPELLINGS // 8  # each has seven spellings, or a few more
+CHUNK_SIZE = 1 << 16  # characters looked through at once
+MIN_BASE64_LENGTH = 10  # characters of base64 that cannot be there by chance
 _CLASSES = bytes.maketrans(
     bytes(range(256)),
     bytes(b"0"[0] if chr(octet) in digits else b"a"[0] if chr(octet) in ascii_letters else 0 for octet in range(256)),
@@ -55,41 +55,41 @@ class KnownSecrets:
 
     def add(self, secret: str, placeholder: str) -> None:
         """Remember a secret, unless it is longer than `LONGEST`."""
-        if len(secret) > LONGEST:
+        if len(secret) > MAX_SECRET_LENGTH:
             return
         if secret not in self._placeholders:
             self._length += len(secret)
             self.generation += 1
         self._placeholders[secret] = placeholder
         self._placeholders.move_to_end(secret)
-        while len(self._placeholders) > KNOWN_LIMIT or self._length > ALL_LENGTH:
+        while len(self._placeholders) > MAX_SECRETS or self._length > MAX_TOTAL_LENGTH:
             oldest, _ = self._placeholders.popitem(last=False)
             self._length -= len(oldest)
             for pair in self._pairs.pop(oldest, ()):
-                self._take(pair)
+                self._remove_from_index(pair)
 
     def add_older(self, older: "KnownSecrets") -> bool:
         """Remember what was last seen before all that is known here; return whether there is room for still older."""
         for secret, placeholder in reversed(older._placeholders.items()):
             if secret in self._placeholders:
                 continue
-            if len(self._placeholders) >= KNOWN_LIMIT or self._length + len(secret) > ALL_LENGTH:
+            if len(self._placeholders) >= MAX_SECRETS or self._length + len(secret) > MAX_TOTAL_LENGTH:
                 return False
             self._placeholders[secret] = placeholder
             self._placeholders.move_to_end(secret, last=False)
             self._length += len(secret)
             self.generation += 1
-        return len(self._placeholders) < KNOWN_LIMIT
+        return len(self._placeholders) < MAX_SECRETS
 
-    def _spell_new(self) -> None:
+    def _index_new(self) -> None:
         if len(self._pairs) == len(self._placeholders):
             return
         for secret in self._placeholders.keys() - self._pairs.keys():
             self._pairs[secret] = [(spelling, self._placeholders[secret]) for spelling in _spellings(secret)]
             for pair in self._pairs[secret]:
-                self._put(pair)
+                self._add_to_index(pair)
 
-    def _put(self, pair: Pair) -> None:
+    def _add_to_index(self, pair: Pair) -> None:
         if border := _first_border(pair[0]):
             self._by_border.setdefault(border, set()).add(pair)
             return
@@ -97,7 +97,7 @@ class KnownSecrets:
         for anchor in _anchors(pair[0]):
             self._by_anchor.setdefault(anchor, set()).add(pair)
 
-    def _take(self, pair: Pair) -> None:
+    def _remove_from_index(self, pair: Pair) -> None:
         if border := _first_border(pair[0]):
             _discard(self._by_border, border, pair)
             return
@@ -109,9 +109,9 @@ class KnownSecrets:
         """Return each spelling that is in one of these texts, with its placeholder, the longest first."""
         if not self._placeholders:
             return []
-        self._spell_new()
-        whole = "\0".join(texts)
-        found = [pair for pair in set(self._candidates(whole)) if pair[0] in whole]  # each is looked for once
+        self._index_new()
+        joined = "\0".join(texts)
+        found = [pair for pair in set(self._candidates(joined)) if pair[0] in joined]  # each is looked for once
         return sorted(found, key=lambda pair: (-len(pair[0]), pair))
 
     def placeholder_of(self, secret: str) -> str:
@@ -121,30 +121,32 @@ class KnownSecrets:
             self._placeholders.move_to_end(secret)
         return placeholder
 
-    def _candidates(self, whole: str) -> Iterator[Pair]:
+    def _candidates(self, joined: str) -> Iterator[Pair]:
         if len(self._pairs) <= FEW_SECRETS:
             yield from chain.from_iterable(self._pairs.values())
             return
-        for border in self._by_border.keys() & _borders(whole):
+        for border in self._by_border.keys() & _borders(joined):
             yield from self._by_border[border]
-        if len(self._without_border) <= FEW:
+        if len(self._without_border) <= FEW_SPELLINGS:
             yield from self._without_border
             return
-        for start in range(0, len(whole), PIECE):
-            piece = whole[start : start + PIECE + ANCHOR]
-            for anchor in self._by_anchor.keys() & {piece[at : at + ANCHOR] for at in range(0, len(piece), STRIDE)}:
+        for start in range(0, len(joined), CHUNK_SIZE):
+            chunk = joined[start : start + CHUNK_SIZE + ANCHOR_LENGTH]
+            for anchor in self._by_anchor.keys() & {
+                chunk[at : at + ANCHOR_LENGTH] for at in range(0, len(chunk), STRIDE)
+            }:
                 yield from self._by_anchor[anchor]
 
 
 def _borders(text: str) -> set[Anchor]:
     """Return each border of a text with what comes behind it. That octets are looked through is what makes it fast."""
-    return {text[found.start() : found.start() + ANCHOR] for found in _BORDER.finditer(_classes(text))}
+    return {text[found.start() : found.start() + ANCHOR_LENGTH] for found in _BORDER.finditer(_classes(text))}
 
 
 def _first_border(text: str) -> Anchor:
     """Return the first border of a text with what comes behind it; empty when there is none so far from the end."""
     found = _BORDER.search(_classes(text))
-    return text[found.start() :][:ANCHOR] if found and found.start() + ANCHOR <= len(text) else ""
+    return text[found.start() :][:ANCHOR_LENGTH] if found and found.start() + ANCHOR_LENGTH <= len(text) else ""
 
 
 def _classes(text: str) -> bytes:
@@ -153,7 +155,7 @@ def _classes(text: str) -> bytes:
 
 def _anchors(spelling: str) -> set[Anchor]:
     """Return the anchors of a spelling, of which one begins wherever a text is looked at; a short one's is shorter."""
-    return {spelling[at : at + ANCHOR] for at in range(STRIDE)}
+    return {spelling[at : at + ANCHOR_LENGTH] for at in range(STRIDE)}
 
 
 def _discard(index: dict[Anchor, set[Pair]], anchor: Anchor, pair: Pair) -> None:
@@ -196,7 +198,7 @@ def _spellings(secret: str) -> frozenset[str]:
 
 def _lower_hex(text: str) -> str:
     return "%".join(
-        [piece if not number else piece[:2].lower() + piece[2:] for number, piece in enumerate(text.split("%"))]
+        [chunk if not number else chunk[:2].lower() + chunk[2:] for number, chunk in enumerate(text.split("%"))]
     )
 
 
@@ -205,6 +207,6 @@ def _base64(data: bytes) -> Iterator[str]:
     for offset, skipped in enumerate((0, 2, 3)):
         text = base64.b64encode(bytes(offset) + data).decode()
         inner = text[skipped : (offset + len(data)) * 8 // 6]
-        if len(inner) >= BASE64_LENGTH:
+        if len(inner) >= MIN_BASE64_LENGTH:
             yield inner
             yield inner.replace("+", "-").replace("/", "_")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from proxy_policies.capture.secrets.decide import Decider, Place, is_sweepable
+from proxy_policies.capture.secrets.decider import Decider, Place, is_sweepable
 from proxy_policies.capture.secrets.names import Grade
 from proxy_policies.capture.secrets.rules import parse_rules
 
@@ -52,7 +52,7 @@ def test_name_place_and_look_decide(case: Case) -> None:
 
 
 def test_what_is_around_a_value_can_make_it_a_secret() -> None:
-    assert decider().replace("value", "summer", least=Grade.PASSWORD) == "<6>"
+    assert decider().replace("value", "summer", minimum=Grade.PASSWORD) == "<6>"
 
 
 def test_a_placeholder_is_no_secret() -> None:

@@ -8,7 +8,7 @@ from proxy_policies.capture.secrets.names import Grade, field_grade, grade
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
 from proxy_policies.capture.secrets.rules import RedactionRules
 from proxy_policies.capture.secrets.values import (
-    NUMBER_LENGTH,
+    MIN_NUMBER_LENGTH,
     is_label,
     is_plain,
     is_random,
@@ -40,33 +40,33 @@ class Decider:
     hide: Callable[[str, str], str]
     is_answer: bool
 
-    def replace(self, name: str, value: str, place: Place = Place.MEMBER, least: Grade = Grade.NONE) -> str:
+    def replace(self, name: str, value: str, place: Place = Place.MEMBER, minimum: Grade = Grade.NONE) -> str:
         """Return what stands for a value of this name: itself when it is no secret. `least`: what is around it says."""
-        if not self.is_secret(name, value, place, least):
+        if not self.is_secret(name, value, place, minimum):
             return value
-        return self.hide(value, f"name {name}" if max(self.grade(name, place), least) else "random cookie")
+        return self.hide(value, f"name {name}" if max(self.grade(name, place), minimum) else "random cookie")
 
-    def is_secret(self, name: str, value: str, place: Place, least: Grade = Grade.NONE) -> bool:
+    def is_secret(self, name: str, value: str, place: Place, minimum: Grade = Grade.NONE) -> bool:
         """Return whether a value of this name is a secret, and not hidden yet."""
-        found = max(self.grade(name, place), least)
+        found = max(self.grade(name, place), minimum)
         if not value or (found is Grade.NONE and place is not Place.COOKIE) or self.is_kept(name):
             return False
-        is_done = PLACEHOLDER.search(value) if place is Place.CODE else PLACEHOLDER.fullmatch(value)
-        return not is_done and self._is_secret(value, found, place)
+        is_replaced = PLACEHOLDER.search(value) if place is Place.CODE else PLACEHOLDER.fullmatch(value)
+        return not is_replaced and self._is_secret(value, found, place)
 
-    def number(self, name: str, source: str, least: Grade = Grade.NONE) -> str | None:
+    def number(self, name: str, source: str, minimum: Grade = Grade.NONE) -> str | None:
         """Return what stands for a number of this name; None when it is no secret."""
-        found = max(self.grade(name, Place.MEMBER), least)
+        found = max(self.grade(name, Place.MEMBER), minimum)
         digits = source.lstrip("-")
         if self.is_kept(name) or not digits.isdigit() or name.lower().endswith("tokens"):
             return None
-        is_secret = found is Grade.PASSWORD or (found is Grade.TOKEN and len(digits) >= NUMBER_LENGTH)
+        is_secret = found is Grade.PASSWORD or (found is Grade.TOKEN and len(digits) >= MIN_NUMBER_LENGTH)
         return self.hide(source, f"name {name}") if is_secret and len(digits) > 1 else None
 
     def grade(self, name: str, place: Place) -> Grade:
         """Return how secret the name makes a value at this place."""
-        own = self.rules.headers | self.rules.queries if place is Place.FIELD else ()
-        if own and name.lower() in own:
+        user_names = self.rules.headers | self.rules.queries if place is Place.FIELD else ()
+        if user_names and name.lower() in user_names:
             return Grade.PASSWORD
         return (field_grade if place is Place.FIELD else grade)(name, self.rules.names)
 
