@@ -1,1 +1,1 @@
-"""Secrets in captures: found, replaced by placeholders, and put back for sending."""
+"""Secrets in captures: find them, replace them by placeholders, and substitute real values before sending."""

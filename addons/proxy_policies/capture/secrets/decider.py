@@ -1,4 +1,4 @@
-"""Whether a value is a secret, by its name, its place and what it looks like."""
+"""Decide whether a value is a secret, by its name, its place and its form."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ from proxy_policies.capture.secrets.values import (
 
 
 class Place(Enum):
-    """Where a named value stands."""
+    """The place of a named value."""
 
     MEMBER = "member"
-    """In a document: JSON, XML, a form's field."""
+    """A member of a document: JSON, XML, a form field."""
     FIELD = "field"
     """A header field or a query parameter."""
     COOKIE = "cookie"
     CODE = "code"
-    """In a script or a page, where names are also those of variables and labels: only what is random is a secret."""
+    """In a script or a page, where names may also be those of variables and labels: only random values are secrets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decider:
-    """Replaces secrets in one direction: a request's words under `password` are secrets, those of an answer labels.
+    """Replaces secrets of one direction: a word named `password` is a secret in a request, but a label in a response.
 
-    `hide(secret, rule)` returns the placeholder; the rule says why it is one.
+    `hide(secret, rule)` returns the placeholder; `rule` names the reason why it is a secret.
     """
 
     rules: RedactionRules
@@ -41,13 +41,16 @@ class Decider:
     is_answer: bool
 
     def replace(self, name: str, value: str, place: Place = Place.MEMBER, minimum: Grade = Grade.NONE) -> str:
-        """Return what stands for a value of this name: itself when it is no secret. `least`: what is around it says."""
+        """Return the placeholder of a value of this name, or the value if it is not a secret.
+
+        `minimum` is the lowest grade, given by what surrounds the value.
+        """
         if not self.is_secret(name, value, place, minimum):
             return value
         return self.hide(value, f"name {name}" if max(self.grade(name, place), minimum) else "random cookie")
 
     def is_secret(self, name: str, value: str, place: Place, minimum: Grade = Grade.NONE) -> bool:
-        """Return whether a value of this name is a secret, and not hidden yet."""
+        """Return whether a value of this name is a secret that is not replaced yet."""
         found = max(self.grade(name, place), minimum)
         if not value or (found is Grade.NONE and place is not Place.COOKIE) or self.is_kept(name):
             return False
@@ -55,7 +58,7 @@ class Decider:
         return not is_replaced and self._is_secret(value, found, place)
 
     def number(self, name: str, source: str, minimum: Grade = Grade.NONE) -> str | None:
-        """Return what stands for a number of this name; None when it is no secret."""
+        """Return the placeholder of a number of this name; None if it is not a secret."""
         found = max(self.grade(name, Place.MEMBER), minimum)
         digits = source.lstrip("-")
         if self.is_kept(name) or not digits.isdigit() or name.lower().endswith("tokens"):
@@ -64,14 +67,14 @@ class Decider:
         return self.hide(source, f"name {name}") if is_secret and len(digits) > 1 else None
 
     def grade(self, name: str, place: Place) -> Grade:
-        """Return how secret the name makes a value at this place."""
+        """Return the grade of a name at this place."""
         user_names = self.rules.headers | self.rules.queries if place is Place.FIELD else ()
         if user_names and name.lower() in user_names:
             return Grade.PASSWORD
         return (field_grade if place is Place.FIELD else grade)(name, self.rules.names)
 
     def is_kept(self, name: str) -> bool:
-        """Return whether the user said that this name carries no secret."""
+        """Return whether a rule `keep:` of the user excludes this name."""
         return bool(self.rules.keep) and name.strip().lower() in self.rules.keep
 
     def _is_secret(self, value: str, found: Grade, place: Place) -> bool:
@@ -87,7 +90,7 @@ class Decider:
 
 
 def is_sweepable(secret: str) -> bool:
-    """Return whether a secret is so unlike anything else that replacing it wherever it stands does no harm."""
+    """Return whether a secret is distinctive enough to be replaced wherever it appears."""
     text = secret.strip()
     is_text = any(character in '"{}[]<>\n' for character in text) and not is_random(text)
     is_word = text.isalpha() and (text.islower() or text.istitle())

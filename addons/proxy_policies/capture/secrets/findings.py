@@ -1,4 +1,4 @@
-"""What redaction took away from an entry: where, and what stands there now. Never the value."""
+"""The secrets that redaction replaced in an entry: their locations and placeholders, never their values."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ SIDES = ("request", "response", "origin")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A secret: the message it was in, its location there (`json:$.password`, `body line 3`), and its placeholder."""
+    """A replaced secret: its message, its location there (`json:$.password`, `body line 3`), and its placeholder."""
 
     side: str
     location: str
@@ -21,7 +21,7 @@ class Finding:
 
 
 def findings(before: Entry, after: Entry) -> Iterator[Finding]:
-    """Yield what was taken from an entry, each placeholder once for each location."""
+    """Yield the secrets replaced in an entry, each placeholder once per location."""
     for side in SIDES:
         old, new = getattr(before, side), getattr(after, side)
         if old is not None and old != new:
@@ -39,13 +39,13 @@ def findings(before: Entry, after: Entry) -> Iterator[Finding]:
 
 
 def _notes_text(entry: Entry) -> str:
-    """Return what an entry says beside its messages: remarks, errors, what policies noted, fields of other tools."""
+    """Return the texts of an entry outside its messages as JSON: comment, errors, trace, fields of other tools."""
     notes = [entry.close_reason, entry.error, entry.comment, list(entry.trace), dict(entry.connection_info)]
     return json.dumps([*notes, dict(entry.extra)], default=str)
 
 
 def _placeholders_in(message: Request | Response) -> Iterator[tuple[str, str]]:
-    """Yield each location with a placeholder in it: where values are looked for by name, else a field or a line."""
+    """Yield each location with its placeholder: a named value where possible, else a field or a line."""
     if isinstance(message, Request):
         values = locations.values_in_request(message)
     else:

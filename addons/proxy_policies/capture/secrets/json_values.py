@@ -1,6 +1,6 @@
-"""The value at a place in JSON, as it is to be when its name makes it a secret: a string, a number, a list, an object.
+"""Redact the value at an index in JSON by its name: a string, a number, a list or an object.
 
-Every other character stays as it was; a value that is cut is read as far as it goes.
+All other characters are unchanged; an incomplete value is read up to its end.
 """
 
 import json
@@ -11,9 +11,9 @@ from proxy_policies.capture.secrets.names import Grade
 
 NAME = r'(?P<name>(?!\\*")[^"\\\n]{0,200}+(?:\\u[0-9a-fA-F]{4}[^"\\\n]{0,200}+){0,30}+'
 PLAIN_VALUE = r'(?:(?=(?P=slashes)"(?P<plain>[^"\\]*+)(?P=slashes)"))?'
-"""A value that is a text without escapes, as nearly all are: of those that are the same it is decided once."""
+"""A string without escapes, as nearly all values are; equal ones are decided once."""
 ESCAPED_MEMBER = re.compile(rf'(?P<slashes>\\{{0,127}})"{NAME})(?P=slashes)"\s*:\s*{PLAIN_VALUE}')
-"""127 backslashes are seven strings within each other; more would be counted anew from each one."""
+"""127 backslashes are seven levels of nested strings; without a limit, matching would take quadratic time."""
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])")
 _SKIPPED = re.compile(r'[^"\\\[\]{}]+')
 _INNER = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
@@ -21,11 +21,11 @@ _VALUE_NAMES = ("value", "values", "val", "content", "data", "v", "rhs", "newval
 _COMPARISONS = ("eq", "$eq", "_eq", "equals", "is", "exact", "in", "$in", "set", "$set", "new", "old", "current")
 _TEXTS = ("text", "#text", "_text", "$t", "_", "$", "raw", "plain", "string", "str")
 _INHERITING = frozenset((*_VALUE_NAMES, *_COMPARISONS, *_TEXTS))
-"""Members that are what is around them: comparisons in queries, texts of XML that was made JSON."""
+"""Names of members that inherit the grade of their container: comparisons in queries, texts of XML as JSON."""
 
 
 def in_value(text: str, at: int, slashes: str, name: str, decider: Decider, place: Place) -> tuple[list[str], int]:
-    """Return the value at this place as it is to be, in pieces, and where it ends."""
+    """Return the redacted value at `at` in pieces, and the index of its end."""
     if text.startswith(f'{slashes}"', at):
         return _string(text, at, slashes, name, decider, place, Grade.NONE)
     if text[at : at + 1] in ("{", "["):
@@ -34,7 +34,7 @@ def in_value(text: str, at: int, slashes: str, name: str, decider: Decider, plac
 
 
 def _number(text: str, at: int, slashes: str, name: str, decider: Decider) -> tuple[list[str], int]:
-    """Return a secret number as a text, quotes and all."""
+    """Return the placeholder of a secret number with quotes, and the index of its end; no pieces for other numbers."""
     number = _NUMBER.match(text, at)
     replaced = decider.number(name, number[0]) if number else None
     return ([f'{slashes}"{replaced}{slashes}"'], number.end()) if number and replaced else ([], at)
@@ -43,7 +43,7 @@ def _number(text: str, at: int, slashes: str, name: str, decider: Decider) -> tu
 def _string(
     text: str, at: int, slashes: str, name: str, decider: Decider, place: Place, minimum: Grade
 ) -> tuple[list[str], int]:
-    """Return a string with its quotes; one that is cut goes to the end of the text."""
+    """Return a redacted string with its quotes, and the index of its end; an incomplete one ends with the text."""
     begin = at + len(slashes) + 1
     end = _end_of_string(text, begin, slashes)
     source = text[begin:end]
@@ -54,7 +54,7 @@ def _string(
 
 
 def _end_of_string(text: str, begin: int, slashes: str) -> int:
-    """Return where the quote is that ends a string: one with just as many backslashes as the first had."""
+    """Return the index of a string's closing quote, which has as many backslashes as the opening one."""
     if not slashes:
         found = _INNER.match(text, begin)
         return found.end() if found else begin
@@ -63,7 +63,7 @@ def _end_of_string(text: str, begin: int, slashes: str) -> int:
 
 
 def plain_text(source: str, slashes: int) -> str:
-    """Return the text that a JSON string stands for; with backslashes before its quotes it is within other strings."""
+    """Return the decoded text of a JSON string; `slashes` before its quotes mean that it is nested in other strings."""
     for _ in range((slashes + 1).bit_length()):
         if "\\" not in source:
             return source
@@ -75,7 +75,7 @@ def plain_text(source: str, slashes: int) -> str:
 
 
 def _container(text: str, at: int, slashes: str, name: str, decider: Decider) -> tuple[list[str], int]:
-    """Return an object or a list under a secret name: what is in it is secret, but for what its own names say."""
+    """Return a redacted object or list of a secret name, and the index of its end; names of its members may decide."""
     pieces: list[str] = []
     depth, member, start = 0, name, at
     while at < len(text):
@@ -107,7 +107,7 @@ def _next_index(text: str, at: int) -> int:
 
 
 def _inherited(name: str, member: str, decider: Decider) -> Grade:
-    """Return what the name of a container says of a member: all of a list's items and of a `value`, else perhaps."""
+    """Return the grade a member inherits: its container's for list items and members such as `value`, else PERHAPS."""
     if member == name or member.lower() in _INHERITING:
         return decider.grade(name, Place.MEMBER)
     return Grade.PERHAPS

@@ -1,4 +1,4 @@
-"""The user's key for placeholders: made once, kept in the config folder, never beside a capture."""
+"""The user's key for placeholders: created once and stored in the config folder, never beside a capture."""
 
 import os
 import secrets
@@ -10,7 +10,10 @@ NAME = "capture-key"
 
 
 def load_key(folder: Path) -> bytes:
-    """Return the key in this folder, making it when there is none. Raises CaptureError."""
+    """Return the key in this folder, after creating it if it is missing.
+
+    Raises CaptureError if it cannot be read or written, or is too short.
+    """
     path = folder / NAME
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -24,7 +27,7 @@ def load_key(folder: Path) -> bytes:
 
 
 def _make(path: Path) -> None:
-    """Make the key beside and link it into place: two processes that start together end with one key."""
+    """Create the key in a temporary file and link it to its path, so that concurrent processes get the same key."""
     if path.exists():
         return
     part = path.with_name(f".{NAME}.{os.getpid()}")

@@ -1,4 +1,4 @@
-"""The secrets that were seen, found again wherever else they appear, however they are written there."""
+"""Find secrets that were seen before wherever else they appear, in any usual encoding."""
 
 import base64
 import html
@@ -11,50 +11,50 @@ from string import ascii_letters, digits
 from urllib.parse import quote, quote_plus
 
 MAX_SECRETS = 256
-"""Secrets remembered; the least recently seen is forgotten. Each is looked for in all that comes: it takes time."""
+"""Maximum number of secrets, each searched for in every entry; the least recently seen one is dropped."""
 MAX_SECRET_LENGTH = 8192
-"""Characters of a secret that is remembered; a longer one is hidden at its place only. nginx takes so long a field."""
+"""Maximum characters of a known secret, as of a header field in nginx; a longer one is replaced in its place only."""
 MAX_TOTAL_LENGTH = 1 << 19
-"""Characters of all that are remembered: each has some eight spellings."""
+"""Maximum characters of all known secrets; each has about eight spellings."""
 STRIDE = 4
-"""Every so many characters a text is looked at: an anchor of a spelling begins there, wherever the spelling does."""
-ANCHOR_LENGTH = 5  # characters of an anchor; with STRIDE - 1 more they are the shortest spelling, 8 characters
-FEW_SPELLINGS = 64  # spellings that are quicker to look for one by one
-FEW_SECRETS = FEW_SPELLINGS // 8  # each has seven spellings, or a few more
-CHUNK_SIZE = 1 << 16  # characters looked through at once
-MIN_BASE64_LENGTH = 10  # characters of base64 that cannot be there by chance
+"""Characters between the indexes at which a text is searched: at one of them an anchor of each spelling begins."""
+ANCHOR_LENGTH = 5  # with STRIDE - 1 more characters, the length of the shortest spelling
+FEW_SPELLINGS = 64  # up to this number, searching for each one is faster than an index
+FEW_SECRETS = FEW_SPELLINGS // 8  # each has seven or more spellings
+CHUNK_SIZE = 1 << 16  # characters searched for anchors at once
+MIN_BASE64_LENGTH = 10  # shorter base64 may match by chance
 _CLASSES = bytes.maketrans(
     bytes(range(256)),
     bytes(b"0"[0] if chr(octet) in digits else b"a"[0] if chr(octet) in ascii_letters else 0 for octet in range(256)),
 )
 _BORDER = re.compile(b"0a")
-"""A digit before a letter, in a text of such classes: most of what is random has one, and few texts have them often."""
-_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")  # which URLs, forms, JSON and HTML write as they are (RFC 3986)
+"""A digit before a letter, in a text mapped to classes: frequent in random values, rare in other texts."""
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")  # characters unescaped in URLs, forms, JSON and HTML (RFC 3986)
 
 type Pair = tuple[str, str]
-"""A spelling and the placeholder for it."""
+"""A spelling of a secret and its placeholder."""
 type Anchor = str
-"""What a text is looked up by: a border of it, or what stands at every fourth place."""
+"""A key to find spellings: the characters at a border, or those at every fourth index."""
 
 
 class KnownSecrets:
-    """Secrets with their placeholders, for one thread at a time.
+    """Secrets with their placeholders, for use by one thread at a time.
 
-    A spelling is found by its first border, where a text has the same, or by anchors when it has none.
+    A spelling is found by its first border; if it has none, by its anchors.
     """
 
     def __init__(self) -> None:
         self._placeholders: OrderedDict[str, str] = OrderedDict()
-        self._length = 0  # of all these secrets
+        self._length = 0  # of all secrets together
         self.generation = 0
-        """Changes with each secret that was not known."""
-        self._pairs: dict[str, list[Pair]] = {}  # of those that were looked for since they came
+        """Incremented with each new secret."""
+        self._pairs: dict[str, list[Pair]] = {}  # by secret, of those in the indexes
         self._by_border: dict[Anchor, set[Pair]] = {}
         self._by_anchor: dict[Anchor, set[Pair]] = {}
         self._without_border: set[Pair] = set()
 
     def add(self, secret: str, placeholder: str) -> None:
-        """Remember a secret, unless it is longer than `LONGEST`."""
+        """Add a secret, unless it is longer than `MAX_SECRET_LENGTH`."""
         if len(secret) > MAX_SECRET_LENGTH:
             return
         if secret not in self._placeholders:
@@ -69,7 +69,7 @@ class KnownSecrets:
                 self._remove_from_index(pair)
 
     def add_older(self, older: "KnownSecrets") -> bool:
-        """Remember what was last seen before all that is known here; return whether there is room for still older."""
+        """Add secrets that were seen before all these; return whether there is space for still older ones."""
         for secret, placeholder in reversed(older._placeholders.items()):
             if secret in self._placeholders:
                 continue
@@ -106,16 +106,16 @@ class KnownSecrets:
             _discard(self._by_anchor, anchor, pair)
 
     def within(self, texts: Iterable[str]) -> list[Pair]:
-        """Return each spelling that is in one of these texts, with its placeholder, the longest first."""
+        """Return each spelling that appears in one of these texts, with its placeholder, the longest first."""
         if not self._placeholders:
             return []
         self._index_new()
         joined = "\0".join(texts)
-        found = [pair for pair in set(self._candidates(joined)) if pair[0] in joined]  # each is looked for once
+        found = [pair for pair in set(self._candidates(joined)) if pair[0] in joined]  # search for each one once
         return sorted(found, key=lambda pair: (-len(pair[0]), pair))
 
     def placeholder_of(self, secret: str) -> str:
-        """Return the placeholder of a secret that is known, and was seen once more; empty for any other."""
+        """Return the placeholder of a known secret and mark it as recently seen; empty for any other text."""
         placeholder = self._placeholders.get(secret, "")
         if placeholder:
             self._placeholders.move_to_end(secret)
@@ -139,12 +139,12 @@ class KnownSecrets:
 
 
 def _borders(text: str) -> set[Anchor]:
-    """Return each border of a text with what comes behind it. That octets are looked through is what makes it fast."""
+    """Return the characters at each border of a text; searching bytes instead of characters makes this fast."""
     return {text[found.start() : found.start() + ANCHOR_LENGTH] for found in _BORDER.finditer(_classes(text))}
 
 
 def _first_border(text: str) -> Anchor:
-    """Return the first border of a text with what comes behind it; empty when there is none so far from the end."""
+    """Return the characters at the first border of a text; empty without one, or if it is too close to the end."""
     found = _BORDER.search(_classes(text))
     return text[found.start() :][:ANCHOR_LENGTH] if found and found.start() + ANCHOR_LENGTH <= len(text) else ""
 
@@ -154,7 +154,7 @@ def _classes(text: str) -> bytes:
 
 
 def _anchors(spelling: str) -> set[Anchor]:
-    """Return the anchors of a spelling, of which one begins wherever a text is looked at; a short one's is shorter."""
+    """Return the anchors of a spelling, one for each offset within STRIDE; those of a short spelling are shorter."""
     return {spelling[at : at + ANCHOR_LENGTH] for at in range(STRIDE)}
 
 
@@ -166,7 +166,7 @@ def _discard(index: dict[Anchor, set[Pair]], anchor: Anchor, pair: Pair) -> None
 
 
 def sweep(text: str, found: Iterable[tuple[str, str]]) -> str:
-    """Return the text with each of these spellings replaced by its placeholder."""
+    """Return a text with these spellings replaced by their placeholders."""
     for spelling, placeholder in found:
         if spelling in text:
             text = text.replace(spelling, placeholder)
@@ -174,7 +174,7 @@ def sweep(text: str, found: Iterable[tuple[str, str]]) -> str:
 
 
 def _spellings(secret: str) -> frozenset[str]:
-    """Return a secret as it is, and as URLs, forms, JSON, HTML and base64 write it."""
+    """Return a secret unchanged and as encoded in URLs, forms, JSON, HTML and base64."""
     if _UNRESERVED.fullmatch(secret):
         return frozenset((secret, *_base64(secret.encode())))
     plain = secret.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
@@ -203,7 +203,7 @@ def _lower_hex(text: str) -> str:
 
 
 def _base64(data: bytes) -> Iterator[str]:
-    """Yield what base64 of any text with these octets in it has: it depends on where in three octets they begin."""
+    """Yield the base64 of these bytes within any longer text, for each of their three possible offsets."""
     for offset, skipped in enumerate((0, 2, 3)):
         text = base64.b64encode(bytes(offset) + data).decode()
         inner = text[skipped : (offset + len(data)) * 8 // 6]

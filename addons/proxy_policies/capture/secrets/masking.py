@@ -1,4 +1,4 @@
-"""Secrets of which nothing is to be known again: what is a secret in a capture is one word in a log."""
+"""Mask secrets in logs by one word, the same for all, so that they cannot even be compared."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ _redactor = MessageRedactor(Decider(RedactionRules(), lambda secret, rule: MASK,
 
 
 def mask_url(text: str) -> str:
-    """Return a URL, or a text that may hold one, without credentials, tokens and what is a secret by its name."""
+    """Return a URL, or a text that may contain one, with credentials, tokens and values of secret names masked."""
     return _redactor.url(text)

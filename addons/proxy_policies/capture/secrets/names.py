@@ -1,6 +1,6 @@
-"""What a name says of the value that it names: a password, a token, perhaps a secret, or nothing secret.
+"""Grade names by the values they have: a password, a token, perhaps a secret, or none.
 
-The words at its end decide, whatever its case and whether they are joined or not: `X-ApiToken`, `access_token` and
+The last words of a name decide, regardless of case and of separators: `X-ApiToken`, `access_token` and
 `clientsecret` carry secrets, `token_type`, `password_policy` and `tokens_supported` do not.
 """
 
@@ -10,15 +10,15 @@ from functools import lru_cache
 
 
 class Grade(IntEnum):
-    """How secret a name makes its value."""
+    """How probably the value of a name is a secret."""
 
     NONE = 0
     PERHAPS = 1
-    """A secret if the value looks like one: `code`, `auth_blob`."""
+    """A secret if the value is random: `code`, `auth_blob`."""
     TOKEN = 2
-    """A secret unless the value is plainly none: a word such as `expired`, a URL, a date."""
+    """A secret unless the value is a word such as `expired`, a URL or a date."""
     PASSWORD = 3
-    """A secret even if it is a word or a short number."""
+    """A secret even if the value is a word or a short number."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -33,7 +33,7 @@ TOKENS = _words(
     "authorization auth cookie cookies token tokens session sessionid sid sessid phpsessid jsessionid apikey jwt csrf "
     "xsrf csrfmiddlewaretoken credential credentials bearer signature sig dpop cardnumber creditcardnumber iban"
 )
-ENDINGS = {  # of names that are joined, as HTTP/2 and databases write them: accesstoken, newpassword, clientsecret
+ENDINGS = {  # of names without separators, as in HTTP/2 and databases: accesstoken, newpassword, clientsecret
     Grade.PASSWORD: ("password", "passwd", "passphrase", "passcode", "secret"),
     Grade.TOKEN: ("token", "tokens", "apikey", "accesskey", "secretkey", "privatekey", "sessionid", "sessid", "jwt"),
 }
@@ -42,13 +42,13 @@ PERHAPS = _words(
 )
 KEY_OWNERS = _words("api access private secret session auth signing encryption subscription account master application")
 FIELD_KEYS = _words("idempotency surrogate cache websocket public partition sort routing foreign primary")
-"""What comes before `key` in fields and parameters that hold none."""
+"""Words before `key` in names of fields and parameters that are not secret."""
 PAGING = _words("page next continuation sync cursor pagination resume")
-"""What comes before `token` where it is a place in a list."""
+"""Words before `token` in names of positions in a paged list."""
 NEUTRAL = _words(
     "id ids value hash data raw key string str text code confirm confirmation repeat again verify new old current"
 )
-"""Last words that leave the name as secret as it is without them: `session_id`, `password_confirmation`."""
+"""Last words that do not change the grade: `session_id`, `password_confirmation`."""
 HARMLESS = _words(
     "type types kind endpoint endpoints url urls uri uris expires expiry expire expiration ttl age timeout lifetime "
     "policy policies hint name names title method methods algorithm algorithms alg algs algo supported required "
@@ -59,7 +59,7 @@ HARMLESS = _words(
     "response server servers client user username email optional support strategy schema"
 )
 POLICIES = ("www-authenticate", "proxy-authenticate", "authentication-info", "proxy-authentication-info")
-"""Fields that only sound secret, with those that begin as follows."""
+"""Fields with a secret word in their name that are not secret, as those with a prefix of POLICY_PREFIXES."""
 POLICY_PREFIXES = ("access-control-", "sec-", "content-security-policy")
 
 _STEMS = tuple(
@@ -74,28 +74,28 @@ _WORD = re.compile(r"[A-ZÀ-Þ]+(?![a-zß-ÿ])|[A-ZÀ-Þ]?[a-zß-ÿ]+|\d+")
 
 
 def words(name: str) -> list[str]:
-    """Return the words of a name in lower case: `X-ApiKey` and `x_api_key` both have `api`, `key`."""
+    """Return the words of a name in lower case: `x`, `api` and `key` for `X-ApiKey` as for `x_api_key`."""
     return [word.lower() for word in _WORD.findall(name)]
 
 
 def may_be_secret_name(text: str) -> bool:
-    """Return False where no name that makes its value a secret can be, at little cost."""
+    """Return False if a text cannot contain a secret name; a fast check."""
     return any(map(text.lower().__contains__, _STEMS))
 
 
 def is_secret_name(name: str, names: tuple[str, ...] = ()) -> bool:
-    """Return whether a field, parameter or member of this name carries a secret; `names` are further ones."""
+    """Return whether the value of a field, parameter or member is a secret; `names` are additional secret names."""
     return grade(name, names) >= Grade.TOKEN
 
 
-@lru_cache(256)  # the user's own, and those with the variables of some query
+@lru_cache(256)  # the user's names, also with the variables of a query
 def _split_names(names: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
     return frozenset(tuple(words(name)) for name in names)
 
 
-@lru_cache(4096)  # the same few names come with every exchange
+@lru_cache(4096)  # names repeat with every exchange
 def grade(name: str, names: tuple[str, ...] = ()) -> Grade:
-    """Return how secret a name makes its value; `names` are the user's own."""
+    """Return the grade of a name; `names` are the user's additional secret names."""
     parts = words(name[-200:])
     if names and tuple(parts) in _split_names(names):
         return Grade.PASSWORD
@@ -114,7 +114,7 @@ def grade(name: str, names: tuple[str, ...] = ()) -> Grade:
 
 @lru_cache(1024)
 def field_grade(name: str, names: tuple[str, ...] = ()) -> Grade:
-    """Return how secret the name of a field or a query parameter makes its value: `X-Functions-Key`, too."""
+    """Return the grade of the name of a field or a query parameter, where any key may be one: `X-Functions-Key`."""
     lower = name.lower()
     if lower in POLICIES or lower.startswith(POLICY_PREFIXES):
         return Grade.NONE
@@ -131,7 +131,7 @@ def _is_harmless(parts: list[str]) -> bool:
 
 
 def _grade_of_ending(parts: list[str]) -> Grade:
-    """Return what the last words say: exactly, as the end of a joined word, or as the owner of a key."""
+    """Return the grade of the last word: by itself, as the end of a compound word, or as a key of KEY_OWNERS."""
     last, joined = parts[-1], "".join(parts)
     if last in PASSWORDS or last.endswith(ENDINGS[Grade.PASSWORD]):
         return Grade.PASSWORD

@@ -1,8 +1,8 @@
-"""The placeholders that stand for secrets: `secret_1f0c2d3e4b5a6978_hex032`.
+"""Placeholders of secrets, such as `secret_1f0c2d3e4b5a6978_hex032`.
 
-A placeholder is keyed (HMAC-SHA256 over the secret): the same secret gives the same one, so matching and
-correlation go on working, and nobody without the key can try passwords against it. It says what kind of value it
-stands for, and the class of its length, so that a comparison notices when a token is a token no more.
+A placeholder is keyed (HMAC-SHA256 of the secret): the same secret has the same placeholder, as matching and
+correlation need, and passwords cannot be tried against it without the key. It ends with the kind and the length
+class of the secret, so that a comparison detects that a value is no longer a token.
 """
 
 import hashlib
@@ -12,34 +12,34 @@ import re
 from proxy_policies.capture.secrets.values import kind_of, length_class
 
 PLACEHOLDER = re.compile(r"secret_[0-9a-f]{16}(?:_[a-z]+[0-9]{3})?")
-"""The kind is missing in captures of earlier versions."""
+"""Captures of earlier versions have placeholders without a kind."""
 _IDENTITY_LENGTH = len("secret_") + 16
 
 
 def identity(placeholder: str) -> str:
-    """Return the part that is the same for the same secret, in captures of every version; any other text as it is."""
+    """Return the part of a placeholder that is equal in captures of all versions; any other text unchanged."""
     return placeholder[:_IDENTITY_LENGTH] if PLACEHOLDER.fullmatch(placeholder) else placeholder
 
 
 def without_kinds(text: str) -> str:
-    """Return the text with each placeholder cut to its identity."""
+    """Return a text with each placeholder shortened to its identity."""
     return PLACEHOLDER.sub(lambda found: identity(found[0]), text) if "secret_" in text else text
 
 
 def kind(placeholder: str) -> str:
-    """Return the kind and length of what it stands for, as `hex032`; empty when it does not say."""
+    """Return the kind and length class of a placeholder, such as `hex032`; empty if it has none."""
     return placeholder[_IDENTITY_LENGTH + 1 :]
 
 
 class Placeholders:
-    """Makes placeholders with one key of at least 16 octets."""
+    """Creates placeholders with a key of at least 16 bytes."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
         self.key_id = hashlib.sha256(b"proxy-policies key id " + key).hexdigest()[:12]
 
     def of(self, secret: str) -> str:
-        """Return the placeholder of a secret; a placeholder stands for itself, so redacting again changes nothing."""
+        """Return the placeholder of a secret; a placeholder unchanged, so that redacting again changes nothing."""
         if not secret or PLACEHOLDER.fullmatch(secret):
             return secret
         digest = hmac.digest(self._key, secret.encode("utf-8", "surrogatepass"), "sha256").hex()[:16]

@@ -1,7 +1,7 @@
-"""Redaction: no secret of an entry that can be known reaches the disk, and nothing else is changed.
+"""Redaction: replace the secrets of an entry before it is written, and change nothing else.
 
-A value is a secret by its name, its place (credentials, cookies), its shape, or a rule of the user's (`rules.py`); what
-was once found and is unlike anything else is then replaced wherever else it appears, but for the authority of a URL.
+A value is a secret by its name, its place (credentials, cookies), its shape, or a rule of the user (`rules.py`). A
+secret found once, if distinctive, is then replaced wherever else it appears, except in the authority of a URL.
 """
 
 import base64
@@ -42,19 +42,19 @@ from proxy_policies.capture.secrets.sweep_entry import (
 __all__ = ["RedactionRules", "Redactor", "parse_rules"]
 
 UNSEARCHED = "_unsearched"
-"""The field of an entry that says which of its bodies could not be searched for secrets."""
+"""The field of an entry that names its bodies that could not be searched for secrets."""
 MESSAGE_NAMES = ("request", "response", "origin")
 
 
 class Redactor:
-    """Redacts entries in the order they are recorded, remembering the secrets it has seen. For one thread at a time.
+    """Redacts entries in the order of recording and remembers the secrets seen; for use by one thread at a time.
 
-    `strict` leaves out the bodies that cannot be searched.
+    If `strict`, bodies that cannot be searched are dropped.
     """
 
     def __init__(self, rules: RedactionRules, placeholders: Placeholders, strict: bool = False) -> None:
         self.rules: dict[str, str] = {}
-        """By placeholder the rule by which it was first found, of the latest `KNOWN_LIMIT` secrets."""
+        """The rule by which each secret was first found, by placeholder, of the latest `MAX_SECRETS` secrets."""
         self._strict = strict
         self._placeholders = placeholders
         self._known = KnownSecrets()
@@ -64,11 +64,11 @@ class Redactor:
 
     @property
     def key_id(self) -> str:
-        """The name of the key that makes the placeholders."""
+        """The identifier of the key of the placeholders."""
         return self._placeholders.key_id
 
     def entry(self, entry: Entry) -> Entry:
-        """Return the entry without secrets; `_unsearched` says which of its bodies could not be searched, and why."""
+        """Return an entry without secrets; its field `_unsearched` has the reasons of bodies that were not searched."""
         reasons = unsearched_bodies(entry)
         if reasons and self._strict:
             entry = _without_bodies(entry, reasons)
@@ -78,9 +78,9 @@ class Redactor:
         return replace(entry, extra={**entry.extra, UNSEARCHED: reasons}) if reasons else entry
 
     def learn(self, newest_first: Iterable[Entry]) -> None:
-        """Remember the latest secrets of these entries, so that they are found in those before them, too.
+        """Remember the latest secrets of these entries, to find them in earlier entries, too.
 
-        It is as if all were read in order, and reads no more of them than that takes.
+        The known secrets are those of reading all entries in order, but only as many are read as necessary.
         """
         all_known = self._known
         for entry in newest_first:
@@ -96,7 +96,7 @@ class Redactor:
         return sweep_entry(entry, found) if found else entry
 
     def _redact_places(self, entry: Entry) -> Entry:
-        """Return the entry without the secrets found at their places."""
+        """Return an entry without the secrets found by name, place or shape."""
         request, response = self.request(entry.request), self._response(entry.response)
         close_reason, error, comment = self._response_redactor.notes((entry.close_reason, entry.error, entry.comment))
         return Entry(
@@ -117,7 +117,7 @@ class Redactor:
         )
 
     def request(self, request: Request) -> Request:
-        """Return the request without the secrets found at their places."""
+        """Return a request without the secrets found by name, place or shape."""
         self._learn_basic(request.headers)
         return Request(
             request.method,
@@ -130,7 +130,7 @@ class Redactor:
         )
 
     def request_swept(self, request: Request) -> Request:
-        """Return the request without any secret: at their places, and wherever a known one appears."""
+        """Return a request without the secrets found by name, place or shape, and without known secrets."""
         clean = self.request(request)
         return sweep_request(clean, self._known.within(texts_of(clean)))
 
@@ -140,14 +140,14 @@ class Redactor:
         return sweep_message(clean, self._known.within([decoded(clean.data)]))
 
     def text(self, text: str, mime: str = "") -> str:
-        """Return a text that a client sent without secrets, as a body of this media type would be redacted."""
+        """Return a text sent by a client without secrets, redacted as a body of this media type."""
         clean = self._request_redactor.content(text.encode("utf-8", "surrogateescape"), mime).decode(
             "utf-8", "surrogateescape"
         )
         return sweep(clean, self._known.within([clean]))
 
     def document(self, value: Any) -> Any:
-        """Return a JSON document without secrets: the log object of a foreign HAR."""
+        """Return a JSON document without secrets, such as the log object of a HAR file of another tool."""
         clean = self._response_redactor.document(value)
         texts: list[str] = []
         add_strings(clean, texts)
@@ -168,7 +168,7 @@ class Redactor:
         return self._with_body(response, _content(self._response_redactor, response.body, response.headers))
 
     def _origin(self, origin: Response, sent: Response, clean: Response) -> Response:
-        """Return what the origin sent; a body that was sent on as it is was looked through already."""
+        """Return the redacted response of the origin; a body that was forwarded unchanged is redacted already."""
         is_same = origin.body == sent.body and media_type(origin.headers) == media_type(sent.headers)
         return self._with_body(origin, clean.body) if is_same else self._response(origin)
 
@@ -182,7 +182,7 @@ class Redactor:
         return replace(response, headers=headers, trailers=trailers, body=body)
 
     def _hide(self, secret: str, rule: str) -> str:
-        """Return the placeholder of a secret, which is then known."""
+        """Return the placeholder of a secret, and add it to the known secrets."""
         placeholder = self._known.placeholder_of(secret)
         if not placeholder:
             if not secret or PLACEHOLDER.fullmatch(secret):
@@ -200,7 +200,7 @@ class Redactor:
             self.rules[placeholder] = rule
 
     def _learn_basic(self, headers: Headers) -> None:
-        """Remember the password inside Basic credentials (RFC 7617), so that it is found elsewhere too."""
+        """Remember the password inside Basic credentials (RFC 7617), to find it elsewhere, too."""
         for password in _basic_passwords(headers):
             self._hide(password, "credentials")
 
@@ -221,7 +221,7 @@ def _basic_passwords(headers: Headers) -> tuple[str, ...]:
 
 
 def unsearched_bodies(entry: Entry) -> dict[str, str]:
-    """Return why each body of an entry could not be searched as a whole, by `request`, `response` and `origin`."""
+    """Return the reasons why bodies of an entry cannot be searched as a whole, by `request`, `response`, `origin`."""
     found = {}
     for name in MESSAGE_NAMES:
         message: Request | Response | None = getattr(entry, name)
@@ -231,7 +231,7 @@ def unsearched_bodies(entry: Entry) -> dict[str, str]:
 
 
 def _without_bodies(entry: Entry, names: Iterable[str]) -> Entry:
-    """Return the entry without the bodies of these messages, but for their sizes and hashes."""
+    """Return an entry without the bodies of these messages, but with their sizes and hashes."""
     changed = {name: _without_body(getattr(entry, name)) for name in names}
     return replace(entry, **changed)
 
@@ -243,7 +243,7 @@ def _without_body[Message: (Request, Response)](message: Message) -> Message:
 
 
 def _content(redactor: MessageRedactor, body: Body, headers: Headers) -> Body:
-    """Return the body with new content; octets on the wire that held a secret are dropped."""
+    """Return a body with redacted content; if it had a secret, its bytes as sent are dropped."""
     if not body.content:
         return body
     content = redactor.content(body.content, header(headers, "content-type") or "")

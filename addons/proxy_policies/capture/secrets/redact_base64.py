@@ -1,4 +1,4 @@
-"""Secrets in texts that are written in base64 (RFC 4648), packed or not, as in `state` parameters and queues."""
+"""Redact texts in base64 (RFC 4648), compressed or not, as in `state` parameters and queues."""
 
 import base64
 import gzip
@@ -9,13 +9,13 @@ from string import ascii_letters, digits
 from proxy_policies.decoding import decode
 
 MIN_LENGTH = 15
-"""Fewer characters are 10 octets: too few for a name and its secret."""
+"""Fewer characters encode at most 10 bytes: too few for a name and its secret."""
 _LONG_RUN = b"a" * MIN_LENGTH
 _CLASSES = bytes.maketrans(
     bytes(range(256)), bytes(b"a"[0] if chr(octet) in f"{ascii_letters}{digits}+/-_" else 0 for octet in range(256))
 )
 _FOLD = r"(?:\r?\n|(?:\\r)?\\n)"
-"""What is between two lines, also in a JSON string."""
+"""A line break, also as escaped in a JSON string."""
 _FOLDED = re.compile(
     rf"(?<![\w.+/=-])(?P<line>[A-Za-z0-9+/]{{60}}(?:[A-Za-z0-9+/]{{4}}){{0,4}}+)(?P<fold>{_FOLD})"
     rf"(?:[A-Za-z0-9+/]{{60}}(?:[A-Za-z0-9+/]{{4}}){{0,4}}+(?P=fold))*+[A-Za-z0-9+/]++={{0,2}}(?![\w+/=-])"
@@ -23,16 +23,16 @@ _FOLDED = re.compile(
 """Base64 in lines of 60 to 76 characters (RFC 2045 section 6.8, RFC 7468)."""
 _RUN = re.compile(r"(?<![\w.])[A-Za-z0-9+/_-]++(?:={1,2}|(?:%3[Dd]){1,2})?(?![\w+/=-]|\.\w)")
 _TEXT_START = re.compile(r"H4sI|77u/|[C-Za-f][A-HQ-Xg-nw-z0-3]")
-"""What gzip's octets, UTF-8's mark, and two of ASCII begin with."""
-_PREFIX_LENGTH = 16  # characters that tell whether a run is a text, mostly
+"""The first characters of gzip, of a UTF-8 byte order mark and of ASCII."""
+_PREFIX_LENGTH = 16  # characters decoded first to exclude most runs that are not texts
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _GZIP = "H4sI"
 MAX_UNPACKED = 1 << 20
-"""Octets that are looked through of what is packed: so much does `awslogs` send, 1 MB (AWS's limit of an event)."""
+"""Maximum decompressed bytes: 1 MB, AWS's limit of an event, as sent by `awslogs`."""
 
 
 def in_base64(text: str, redact: Callable[[str], str]) -> str:
-    """Return the text with what `look` makes of each text that is in it in base64, written as it was."""
+    """Return a text with `redact` applied to each text in it that is in base64, encoded again in the same way."""
     if "\n" in text or "\\n" in text:
         text = _FOLDED.sub(lambda found: _in_folded(found, redact), text)
     pieces: list[str] = []
@@ -44,7 +44,7 @@ def in_base64(text: str, redact: Callable[[str], str]) -> str:
 
 
 def _in_folded(found: re.Match[str], redact: Callable[[str], str]) -> str:
-    """Look through base64 in lines, and write it in lines as long as the first."""
+    """Redact base64 in lines, and divide it again into lines of the length of the first."""
     run, width, fold = found[0].replace(found["fold"], ""), len(found["line"]), found["fold"]
     if (replaced := _redacted_base64(run, redact, is_cut=False)) in (None, run):
         return found[0]
@@ -52,7 +52,7 @@ def _in_folded(found: re.Match[str], redact: Callable[[str], str]) -> str:
 
 
 def _runs(text: str) -> Iterator[re.Match[str]]:
-    """Yield what may be base64. That octets are looked through for long runs is what makes it fast."""
+    """Yield runs that may be base64; searching bytes instead of characters makes this fast."""
     classes = text.encode("latin-1", "replace").translate(_CLASSES)
     at = classes.find(_LONG_RUN)
     while at >= 0:
@@ -63,7 +63,7 @@ def _runs(text: str) -> Iterator[re.Match[str]]:
 
 
 def _in_run(run: str, redact: Callable[[str], str], is_cut: bool) -> str:
-    """Look through a run as a whole, else as a path: from its first text on, or segment by segment."""
+    """Redact a run as a whole, else as a path: from its first segment that is a text, or segment by segment."""
     if (replaced := _redacted_base64(run, redact, is_cut)) is not None:
         return replaced
     if "/" not in run:
@@ -81,7 +81,7 @@ def _in_run(run: str, redact: Callable[[str], str], is_cut: bool) -> str:
 
 
 def _redacted_base64(source: str, redact: Callable[[str], str], is_cut: bool) -> str | None:
-    """Return what stands for a text in base64, itself where nothing is replaced; None when it is no text."""
+    """Return a redacted text in base64, `source` if nothing is replaced; None if it is not a text."""
     if not _may_be_text(source):
         return None
     plain = source.replace("%3D", "=").replace("%3d", "=")
@@ -98,7 +98,7 @@ def _redacted_base64(source: str, redact: Callable[[str], str], is_cut: bool) ->
 
 
 def _may_be_text(source: str) -> bool:
-    """Return whether it is base64 that begins as a text does, as next to nothing else is."""
+    """Return whether a run begins like a text in base64, which very few others do."""
     if len(source) < MIN_LENGTH or _TEXT_START.match(source) is None:
         return False
     first = source[:_PREFIX_LENGTH].rstrip("=")
@@ -106,13 +106,13 @@ def _may_be_text(source: str) -> bool:
 
 
 def _decoded(unpadded: str) -> bytes:
-    """Return the octets that stand there; of a text that is cut as many as there are."""
+    """Return the decoded bytes, as many as are complete."""
     whole = unpadded[:-1] if len(unpadded) % 4 == 1 else unpadded
     return base64.b64decode(whole.replace("-", "+").replace("_", "/") + "=" * (-len(whole) % 4))
 
 
 def _text_of(unpadded: str, is_cut: bool) -> str | None:
-    """Return the text that stands there, of one that is cut without the character at its end; None when it is none."""
+    """Return the decoded text, if cut without an incomplete last character; None if it is not a text."""
     data = _decoded(unpadded)
     try:
         text = data.decode()

@@ -1,6 +1,6 @@
-"""Secrets in calls whose names stand elsewhere than beside them: GraphQL's variables, JSON-RPC's arguments in a list.
+"""Redact arguments of calls whose names are not beside them: GraphQL variables, JSON-RPC arguments in a list.
 
-`login(password: $p)` says what `"variables": {"p": …}` is, and `"method": "login"` what `"params": ["bob", …]` has.
+`login(password: $p)` names `"variables": {"p": …}`, and `"method": "login"` identifies `"params": ["bob", …]`.
 """
 
 import html
@@ -18,27 +18,27 @@ _DEFAULT = re.compile(
     r"(?P<value>[^\"\\\n]+)(?=(?P=quote)|\Z)"
 )
 _ARGUMENT = re.compile(r"(?:\\[nrt])?([A-Za-z_]\w*)\s*\Z")
-MAX_ARGUMENT_LENGTH = 100  # characters before the colon in which an argument's name is looked for
-MAX_VARIABLES = 64  # names that are passed for secrets in one query; every other name is compared with them
+MAX_ARGUMENT_LENGTH = 100  # characters before the colon that are searched for an argument's name
+MAX_VARIABLES = 64  # secret variables of a query; every other name is compared with them
 _METHOD = re.compile(r'"method"\s*:\s*"(?P<name>[^"\\]{1,200})"')
 _PARAMS = re.compile(r'"params"\s*:\s*(?=\[)')
 _PIECE = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*+)(?:"|\Z)|[\[\]{}]', re.DOTALL)
 _XML_METHOD = re.compile(r"<methodName>\s*+([\w.:/-]{1,200})")
 _XML_PARAM = re.compile(r"<param>\s*+<value>\s*+(?:<string>)?(?:<!\[CDATA\[)?(?P<text>[^<>\s][^<>\]]*+)")
 _BLOG_PREFIXES = ("wp.", "blogger.", "metaWeblog.", "mt.")
-"""Interfaces whose every method takes a user and a password (WordPress, Blogger, MetaWeblog, Movable Type)."""
+"""APIs in which every method takes a user and a password (WordPress, Blogger, MetaWeblog, Movable Type)."""
 _LOGIN_WORDS = ("login", "logon", "signin", "authenticate", "authorize", "unlock")
-"""What methods have in their names that take a password: Odoo's `authenticate`, Stratum's `mining.authorize`."""
+"""Words in names of methods that take a password: Odoo's `authenticate`, Stratum's `mining.authorize`."""
 
 _CALL = re.compile(
     r'(?:\A\s*+\d{0,9}|"(?:args|arguments|command)"\s*+:\s*+)'
     rf'(?=\[\s*+"(?i:(?:\w+[.:])?(?:{"|".join(_LOGIN_WORDS)}|auth))"\s*+,\s*+")'
 )
-"""A request that is a call, or has one: `["login", "bob", "…"]`, as Socket.IO's `42["login", …]`."""
+"""A request that is or contains a call: `["login", "bob", "…"]`, in Socket.IO `42["login", …]`."""
 
 
 def with_secret_variables(text: str, decider: Decider) -> Decider:
-    """Return a decider to which variables are called as the arguments are that a GraphQL query passes them for."""
+    """Return a decider with the variables that a GraphQL query passes as secret arguments as secret names."""
     if "$" not in text:
         return decider
     found: set[str] = set()
@@ -54,20 +54,20 @@ def with_secret_variables(text: str, decider: Decider) -> Decider:
 
 
 def _is_secret_argument(before: str, decider: Decider) -> bool:
-    """Return whether what stands before a variable's colon ends with the name of a secret argument."""
+    """Return whether the text before a variable's colon ends with the name of a secret argument."""
     found = _ARGUMENT.search(before)
     return found is not None and decider.grade(found[1], Place.MEMBER) >= Grade.TOKEN and not decider.is_kept(found[1])
 
 
 def in_defaults(text: str, decider: Decider) -> str:
-    """Replace the default value of a GraphQL variable that is called as a secret is, or passed for one."""
+    """Replace the default values of GraphQL variables with secret names, or passed as secret arguments."""
     if "$" not in text:
         return text
     return _DEFAULT.sub(lambda found: found["before"] + decider.replace(found["name"], found["value"]), text)
 
 
 def in_positions(text: str, decider: Decider) -> str:
-    """Replace the texts in the list of a call that takes a password: all but the first, or a lone one."""
+    """Replace the strings in the arguments of calls that take a password: all but the first, or the only one."""
     if "<methodName>" in text:
         return _in_xml_positions(text, decider)
     calls = frozenset() if decider.is_answer else frozenset(found.end() for found in _CALL.finditer(text))
@@ -86,7 +86,7 @@ def in_positions(text: str, decider: Decider) -> str:
 
 
 def _in_xml_positions(text: str, decider: Decider) -> str:
-    """Replace the same in XML-RPC, where each argument is a `param`."""
+    """Replace such arguments in XML-RPC, where each one is a `param`."""
     method = _XML_METHOD.search(text)
     if method is None or not (_takes_password(method[1], decider) or method[1].startswith(_BLOG_PREFIXES)):
         return text
@@ -102,7 +102,10 @@ def _in_xml_positions(text: str, decider: Decider) -> str:
 
 
 def _lists(text: str, decider: Decider) -> list[int]:
-    """Return where the lists of calls that take a password begin; of a batch in which some have no list, all do."""
+    """Return the indexes of the argument lists of calls that take a password.
+
+    If some calls of a batch have no list, return those of all.
+    """
     are_secret = [_takes_password(method["name"], decider) for method in _METHOD.finditer(text)]
     lists = [found.end() for found in _PARAMS.finditer(text)]
     if len(are_secret) != len(lists):
@@ -116,23 +119,23 @@ def _takes_password(method: str, decider: Decider) -> bool:
 
 
 def _arguments(text: str, lists: list[int], calls: frozenset[int]) -> list[re.Match[str]]:
-    """Return the texts that are to be secret in the lists that begin at these places, in their order in the text.
+    """Return the strings to replace in the lists at these indexes, in their order in the text.
 
-    In the lists of `calls` the name of what is called comes first.
+    In the lists at `calls` the first item is the name of the method.
     """
     found: list[tuple[int, list[re.Match[str]]]] = []
     wanted_lists, done = frozenset(lists), 0
     for at in lists:
-        if at >= done:  # else it is within one that was read already
+        if at >= done:  # else nested in a list that was read already
             done = _read_list(text, at, wanted_lists, found)
     arguments = [items[1:] if at in calls else items for at, items in found]
     return sorted(chain.from_iterable(items[1:] or items for items in arguments), key=re.Match.start)
 
 
 def _read_list(text: str, at: int, wanted_lists: frozenset[int], found: list[tuple[int, list[re.Match[str]]]]) -> int:
-    """Add the items of the list at this place that are texts, and of each wanted list in it; return where it ends.
+    """Add the strings of each wanted list that is or is within the list at `at`; return the index of its end.
 
-    One that is cut is read as far as it goes.
+    An incomplete list is read up to its end.
     """
     open_lists: list[list[re.Match[str]]] = []
     for piece in _PIECE.finditer(text, at):

@@ -1,6 +1,6 @@
-"""Secrets in JSON that names its columns once: `{"columns": ["user", "password"], "rows": [["bob", "…"]]}`.
+"""Redact tables in JSON with a list of column names: `{"columns": ["user", "password"], "rows": [["bob", "…"]]}`.
 
-So do databases' interfaces answer (Trino, InfluxDB, Neo4j, BigQuery), and `{"names": […], "values": […]}` is one row.
+APIs of databases respond with these (Trino, InfluxDB, Neo4j, BigQuery); `{"names": […], "values": […]}` is one row.
 """
 
 import re
@@ -17,27 +17,27 @@ _COLUMNS_START = re.compile(rf'"(?i:{"|".join(sorted(_COLUMNS))})"\s*+:\s*+(?=\[
 _ROWS_START = re.compile(rf'"(?i:{"|".join(sorted(_ROWS))})"\s*+:\s*+(?=\[)')
 _PIECE = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*+)(?:"|\Z)|[\[\]{},]', re.DOTALL)
 _NAME_MEMBER = re.compile(r'"(?:name|column_name|columnName|field)"\s*+:\s*+\Z')
-_NAME_MEMBER_LENGTH = 40  # characters before a text in which it is looked for
+_NAME_MEMBER_LENGTH = 40  # characters before a string that are searched for it
 _CELL_DEPTHS = {"[": 0, "[[": 1, "[{[": 2}
-"""In which of the brackets around it a cell is counted: one row, rows, and Neo4j's `[{"row": […]}]`."""
+"""The depth of the brackets whose commas number the cells: of a row, of rows, of Neo4j's `[{"row": […]}]`."""
 
 type Item = tuple[str, list[int], re.Match[str]]
-"""A text with the brackets around it, and the commas before it in each."""
+"""The brackets around a string, the number of commas before it in each, and its match."""
 
 
 def has_columns(names: Iterable[str]) -> bool:
-    """Return whether members of these names have columns, and rows of them."""
+    """Return whether these names of members include one of column names and one of rows."""
     lower = {name.lower() for name in names}
     return not (lower.isdisjoint(_COLUMNS) or lower.isdisjoint(_ROWS))
 
 
 def in_columns(text: str, decider: Decider) -> str:
-    """Replace the cells of columns whose names make them secret, in the rows that come next, else in those before."""
+    """Replace the cells of columns with secret names, in the next rows, or in the rows before if there are none."""
     starts = [found.end() for found in _ROWS_START.finditer(text)]
     pieces: list[str] = []
     done = read = 0
     for columns in _COLUMNS_START.finditer(text):
-        if columns.end() < read:  # it is within another
+        if columns.end() < read:  # nested in another list
             continue
         names, read = _names(text, columns.end(), decider)
         after = bisect_left(starts, read)
@@ -54,7 +54,7 @@ def in_columns(text: str, decider: Decider) -> str:
 
 
 def _names(text: str, at: int, decider: Decider) -> tuple[dict[int, str], int]:
-    """Return which columns are called as a secret is, by their number, and where the list of the names ends."""
+    """Return the secret names of columns by their number, and the index of the end of the list of names."""
     names: dict[int, str] = {}
     end = at + 1
     for brackets, commas, item in _items(text, at):
@@ -66,7 +66,7 @@ def _names(text: str, at: int, decider: Decider) -> tuple[dict[int, str], int]:
 
 
 def _cells(text: str, at: int, names: dict[int, str]) -> tuple[list[tuple[str, re.Match[str]]], int]:
-    """Return the cells of these columns, each with its name, and where the last text in the rows ends."""
+    """Return the cells of these columns, each with its name, and the index of the end of the last string."""
     cells = []
     end = at + 1
     for brackets, commas, item in _items(text, at):
@@ -77,7 +77,7 @@ def _cells(text: str, at: int, names: dict[int, str]) -> tuple[list[tuple[str, r
 
 
 def _items(text: str, at: int) -> Iterator[Item]:
-    """Yield the texts in the list at this place, one that is cut as far as it goes."""
+    """Yield the strings in the list at `at`; an incomplete list is read up to its end."""
     brackets: list[str] = []
     commas: list[int] = []
     for piece in _PIECE.finditer(text, at):

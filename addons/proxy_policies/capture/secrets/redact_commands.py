@@ -1,6 +1,6 @@
-"""Secrets in what programs are called with: flags, curl's `-u` and `-H`, netrc, calls such as `setItem("token", "…")`.
+"""Redact command lines and calls: flags, curl's `-u` and `-H`, netrc, `setItem("token", "…")`.
 
-A text of any kind may quote them: a log, a page of documentation, a CI system's JSON.
+Texts of any kind may contain them: logs, pages of documentation, JSON of CI systems.
 """
 
 import re
@@ -20,7 +20,7 @@ _FIELD = re.compile(
     r"(?P<before>(?P<quote>\\?[\"'])(?P<name>(?!(?i:(?:proxy-)?authorization|(?:set-)?cookie):)[A-Za-z][\w-]{1,60}):"
     r"[ \t]*+)(?P<value>[^\"'\\\n]+)(?=(?P=quote))"
 )
-"""Credentials and cookies, which keep their scheme and their names, are read elsewhere."""
+"""A header field, except credentials and cookies, which `redact_text.in_lines` redacts."""
 _SPACE, _WORD = r"(?:\s|\\[nrt]){1,9}", r"[^\s\\\"']{1,200}"
 _NETRC = re.compile(
     rf"(?P<before>\b(?:machine{_SPACE}{_WORD}|default){_SPACE}login{_SPACE}{_WORD}{_SPACE}password{_SPACE})(?P<value>{_WORD})"
@@ -52,11 +52,11 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], Place | None], ...] = (
     ((" eq ", " EQ ", " co ", " sw "), _FILTER, None),
     (('("', "('", '(\\"'), _CALL, Place.CODE),
 )
-"""What texts with a command have one of, how it is written, and the place of its value where that is not the text's."""
+"""Marks of a command, its pattern, and the place of its value; None for the place of the text."""
 
 
 def in_commands(text: str, decider: Decider, place: Place) -> str:
-    """Replace secrets in flags, credentials and quoted fields of commands, and in calls that take name and value."""
+    """Replace secrets in flags, credentials and quoted fields of commands, and in calls with a name and a value."""
     for marks, pattern, command_place in _COMMANDS:
         if has_any(text, marks):
             text = _replaced(text, pattern, decider, command_place or place)
@@ -64,7 +64,7 @@ def in_commands(text: str, decider: Decider, place: Place) -> str:
 
 
 def _replaced(text: str, pattern: re.Pattern[str], decider: Decider, place: Place) -> str:
-    """Replace what a pattern finds; where it has no name, it is a password."""
+    """Replace the secrets a pattern matches; without a group `name`, each one is a password."""
 
     def value(found: re.Match[str]) -> str:
         name = found["name"] if "name" in pattern.groupindex else "password"

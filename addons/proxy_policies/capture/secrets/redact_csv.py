@@ -1,4 +1,4 @@
-"""Secrets in tables (RFC 4180): in columns whose names make them secret. Every other character stays as it was."""
+"""Redact columns with secret names in CSV (RFC 4180) and the like. All other characters are unchanged."""
 
 import re
 
@@ -15,9 +15,9 @@ _CELL = re.compile(r'(?P<before>^|[,;\t])(?P<cell>"(?:[^"]|"")*+(?:"|\Z)|[^,;\t"
 
 
 def is_table(text: str) -> bool:
-    """Return whether a text is a table, as far as its first two lines tell: as many cells in both, and names first.
+    """Return whether a text is a table: names in its first line, and as many cells in the second.
 
-    The second may be cut.
+    The second line may be incomplete.
     """
     head = _HEAD.match(text)
     second = _LINE.match(text, head.end()) if head else None
@@ -28,7 +28,7 @@ def is_table(text: str) -> bool:
 
 
 def in_table(text: str, decider: Decider) -> str:
-    """Replace the cells of columns whose names make them secret."""
+    """Replace the cells of columns with secret names."""
     head = _LINE.match(text)
     names = [_plain(found["cell"]) for found in _CELL.finditer(head[0])] if head else []
     has_secret_column = any(decider.grade(name, Place.MEMBER) is not Grade.NONE for name in names)
@@ -39,7 +39,7 @@ def in_table(text: str, decider: Decider) -> str:
 
 
 def _are_names_and_values(names: list[str]) -> bool:
-    """Return whether a row has a name and its value, whatever octets stand before the first one."""
+    """Return whether the columns are a name and its value, ignoring a byte order mark."""
     return [_NO_LETTER.sub("", name).lower() for name in names] == _NAME_AND_VALUE
 
 

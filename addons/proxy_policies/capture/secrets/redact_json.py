@@ -1,6 +1,6 @@
-"""Secrets in JSON, wherever it stands: a body, a line of NDJSON, an SSE event, a script, a JSON string.
+"""Redact JSON in any text: a body, a line of NDJSON, an SSE event, a script, a JSON string.
 
-Every other character stays as it was. A document that is cut is read as far as it goes.
+All other characters are unchanged. An incomplete document is read up to its end.
 """
 
 import json
@@ -19,16 +19,16 @@ _LAST_ITEM = (
     r'(?=(?P=slashes)"[^"\\]*+(?P=slashes)"\s*\]|"(?:[^"\\]|\\.)*+(?:"\s*(?:\]|\Z)|\\?\Z)'
     r"|-?\d[\d.eE+-]*+\s*\]|\[[^\[\]]*+\]\s*\])"
 )
-"""The last item of a list: a text, a number, a list."""
+"""The last item of a list: a string, a number or a list."""
 _LISTS = re.compile(r'\[\s*+\[\s*+\\*+"')
 _LISTED_PAIR = re.compile(
     rf'[\[,]\s*\[\s*(?P<slashes>\\{{0,127}})"{NAME})(?P=slashes)"\s*,\s*{_LAST_ITEM}{PLAIN_VALUE}'
 )
-"""A list of two in a list, such as `[["password", "…"], ["city", "Bonn"]]`."""
+"""A list of two items in a list, such as `[["password", "…"], ["city", "Bonn"]]`."""
 _OPERATOR = r'"(?:[=~<>!:]{1,3}|i?eq|is|i?like|in|contains|equals|not|ne|matches)"'
 _OPERATED = re.compile(rf",\s*+{_OPERATOR}\s*+,")
 _COMPARISON = re.compile(rf'\[\s*+"{NAME}(?P<slashes>))"\s*+,\s*+{_OPERATOR}\s*+,\s*+(?=["\d\[-]){PLAIN_VALUE}')
-"""A list of three, such as `["password", "=", "…"]`."""
+"""A list of three items, such as `["password", "=", "…"]`."""
 _NEXT_TO_NAME = re.compile(rf'[\[,]\s*"{NAME}(?P<slashes>))"\s*,\s*(?=")(?!"[\w-]*"\s*:){PLAIN_VALUE}')
 _STRING = re.compile(r'"(?P<source>(?:[^"\\]|\\.)*+\\?)(?P<end>"|\Z)', re.DOTALL)
 _CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
@@ -38,13 +38,13 @@ _ESCAPES: tuple[Callable[[str], str], ...] = (
     lambda text: json.dumps(text, ensure_ascii=False)[1:-1].replace("/", "\\/"),
     lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
 )
-"""How programs write a text into a JSON string."""
+"""The ways in which programs escape a text in a JSON string."""
 
 FEW_NAMES = 4
-"""Names that are looked for one by one."""
+"""Maximum number of names that are searched for one by one."""
 
 type MatchGroups = set[tuple[str, ...]]
-"""The groups of each match of a pattern, once."""
+"""The distinct groups of the matches of a pattern."""
 
 
 def in_json(text: str, decider: Decider) -> str:
@@ -63,25 +63,25 @@ def in_json(text: str, decider: Decider) -> str:
         text = _replace_after(text, _LISTED_PAIR, decider, Place.MEMBER)
     if _OPERATED.search(text) is not None:
         text = _replace_after(text, _COMPARISON, decider, Place.MEMBER)
-    if '"rawHeaders"' in text:  # Node.js: names and values by turns
+    if '"rawHeaders"' in text:  # Node.js: names and values alternate
         text = _replace_after(text, _NEXT_TO_NAME, decider, Place.CODE)
     return _replace_after(text, members, decider, Place.MEMBER, found if text == before else None)
 
 
 def _names(found: MatchGroups, pattern: re.Pattern[str]) -> set[str]:
-    """Return the names of the members that were found."""
+    """Return the names of the members found."""
     name = pattern.groupindex["name"] - 1
     return {groups[name] for groups in found}
 
 
 def _texts(found: MatchGroups, pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
-    """Yield the name and the text of each member that has a text without escapes."""
+    """Yield the name and the value of each member that is a string without escapes."""
     name, text = pattern.groupindex["name"] - 1, pattern.groupindex["plain"] - 1
     yield from ((groups[name], groups[text]) for groups in found if groups[text])
 
 
 def in_strings(text: str, marks: Iterable[str], redact: Callable[[str], str]) -> str:
-    """Return JSON with what `look` makes of each string that has one of these marks, and of what quotes it has."""
+    """Return JSON with `redact` applied to the decoded text of each string that has one of these marks."""
     if not has_any(text, marks):
         return text
 
@@ -98,7 +98,7 @@ def in_strings(text: str, marks: Iterable[str], redact: Callable[[str], str]) ->
 
 
 def _escaped_as(source: str, plain: str, text: str) -> str:
-    """Return a text as a JSON string has it, escaped as `source` is what `plain` was escaped to."""
+    """Return a text escaped for a JSON string in the way that makes `source` of `plain`."""
     escape = next((escape_function for escape_function in _ESCAPES if escape_function(plain) == source), _ESCAPES[0])
     return escape(text)
 
@@ -106,7 +106,7 @@ def _escaped_as(source: str, plain: str, text: str) -> str:
 def _replace_after(
     text: str, pattern: re.Pattern[str], decider: Decider, place: Place, matches: MatchGroups | None = None
 ) -> str:
-    """Replace the value after each match of a name; `every` match's groups, where they are known already."""
+    """Replace the value after each match of a name; `matches` are the groups of all matches, if known."""
     pieces: list[str] = []
     done = 0
     for found in _secret_matches(text, pattern, decider, place, matches):
@@ -121,7 +121,7 @@ def _replace_after(
 def _secret_matches(
     text: str, pattern: re.Pattern[str], decider: Decider, place: Place, matches: MatchGroups | None
 ) -> Iterator[re.Match[str]]:
-    """Yield the matches of a name that may make its value a secret; the same few come again and again."""
+    """Yield the matches of names whose values may be secrets; equal ones, which are frequent, are decided once."""
     name, value = pattern.groupindex["name"] - 1, pattern.groupindex["plain"] - 1
     found = set(pattern.findall(text)) if matches is None else matches
     plain = {source: plain_text(source, 0) for source in {groups[name] for groups in found}}
@@ -142,10 +142,10 @@ def _secret_matches(
 
 
 def _members(text: str, names: set[str]) -> Iterable[re.Match[str]]:
-    """Return at least the members with these names, in their order; a few names are found faster than all members."""
+    """Return at least the members of these names, in order; a few names are faster to find than all members."""
     if len(names) > FEW_NAMES or any(
         name.lstrip()[:1] in (":", "") for name in names
-    ):  # which may begin within another
+    ):  # may begin within another string
         return _MEMBER.finditer(text)
     starts = sorted(at for name in names for at in _positions(text, f'"{name}"'))
     return filter(None, (_MEMBER.match(text, at) for at in starts))

@@ -1,4 +1,4 @@
-"""Secrets in lines of names and values: YAML, settings, logs, header lines. Every other character stays as it was."""
+"""Redact lines of names and values: YAML, settings, logs, header lines. All other characters are unchanged."""
 
 import re
 
@@ -7,14 +7,14 @@ from proxy_policies.capture.secrets.names import Grade
 from proxy_policies.capture.secrets.redact_text import MAX_NAME_LENGTH, in_bare_pairs, last_name
 
 _MARKED = r"(?:[&!][\w./:!-]*+[ \t]++){0,2}"
-"""An anchor, a tag."""
+"""An anchor or a tag of YAML."""
 _LINE = re.compile(
     r"(?m)(?P<before>^[ \t]*+(?:[<>*-][ \t]*+)?(?P<name>[A-Za-z][\w-]*+):[ \t]*+"
     rf"{_MARKED})(?P<value>[^\s|>&*!{{\[#][^\r\n]*)"
 )
 _PLAIN = r"[^\s&;,\"'<>(){}\[\]\\:]"
 _VALUE = rf"(?P<value>(?![|*!#=/]){_PLAIN}(?:{_PLAIN}|:(?={_PLAIN}))*+)"
-"""A text before another colon is a name: `login: password: …`."""
+"""A text before a colon and a space is a name, not a value: `login: password: …`."""
 _COLON = re.compile(rf":(?<=[\w\"']:)[ \t]*+{_VALUE}")
 _SPACED_COLON = re.compile(rf":(?<=\w:)[ \t]++{_VALUE}")
 _PAIR = re.compile(
@@ -23,7 +23,7 @@ _PAIR = re.compile(
     r"(?:(?P=indent)[ \t]*+[^\s-][^\n]*+\n){0,4}?"
     r"(?P=indent)(?(item)[ \t]+)(?:value|val|content|text|data):[ \t]++[\"']?)(?P<value>[^\"'\s][^\"'\r\n]*+)"
 )
-"""A name and its value in two lines of an item: what Kubernetes and Compose have of variables."""
+"""A name and its value in two lines of an item: variables in Kubernetes and Compose."""
 _HEAD = re.compile(
     r"(?m)^(?P<indent>[ \t]*+)(?P<item>-[ \t]++)?(?P<name>[A-Za-z][\w-]{0,99}+):[ \t]*+(?:[|>][-+\d]{0,2}[ \t]*+)?\r?\n"
 )
@@ -34,11 +34,11 @@ _CREDENTIAL_FIELDS = (
     "proxy-authorization",
     "cookie",
     "set-cookie",
-)  # what `redact_text.in_lines` reads
+)  # redacted by `redact_text.in_lines`
 
 
 def in_named_lines(text: str, decider: Decider, place: Place = Place.CODE) -> str:
-    """Replace secrets in `password=…`, `X-Api-Key: …` and YAML; what comes after a colon is at this place."""
+    """Replace secrets in `password=…`, `X-Api-Key: …` and YAML; `place` is that of values after a colon."""
     text = in_bare_pairs(text, decider)
     if ":" not in text:
         return text
@@ -54,7 +54,7 @@ def in_named_lines(text: str, decider: Decider, place: Place = Place.CODE) -> st
 
 
 def in_prose(text: str, decider: Decider) -> str:
-    """Replace what is random in `name: value` that a text in JSON or HTML has."""
+    """Replace random secrets in `name: value` within texts of JSON or HTML."""
     return _in_colon_pairs(text, decider, Place.CODE, _SPACED_COLON) if ": " in text else text
 
 
@@ -69,7 +69,7 @@ def _in_colon_pairs(text: str, decider: Decider, place: Place, pattern: re.Patte
 
 
 def _in_blocks(text: str, decider: Decider, place: Place) -> str:
-    """Replace texts of YAML that stand in lines of their own, and lists of them."""
+    """Replace YAML block scalars and lists with secret names."""
     pieces: list[str] = []
     done = 0
     for head in _HEAD.finditer(text):
@@ -82,7 +82,7 @@ def _in_blocks(text: str, decider: Decider, place: Place) -> str:
 
 
 def _end_of_block(text: str, head: re.Match[str]) -> int:
-    """Return where a line comes that is not indented more than the name of a block: items of a list need not be."""
+    """Return the index of the first line not indented more than the block's name; list items may have its indent."""
     inner = [f"{head['indent']} ", f"{head['indent']}\t", *([] if head["item"] else [f"{head['indent']}- "])]
     at = head.end()
     while at < len(text):
@@ -94,7 +94,7 @@ def _end_of_block(text: str, head: re.Match[str]) -> int:
 
 
 def _block(name: str, block: str, decider: Decider, place: Place) -> str:
-    """Replace a text in several lines, which is one line then, or the items of a list; a mapping has its own names."""
+    """Replace a text of several lines by one line, or the items of a list; a mapping has names of its members."""
     if _KEY.search(block):
         return block
     if _ITEM.match(block):

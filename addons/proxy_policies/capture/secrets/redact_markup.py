@@ -1,4 +1,4 @@
-"""Secrets in XML and HTML: elements, inputs, attributes. Every other character stays as it was."""
+"""Redact XML and HTML: elements, inputs, attributes. All other characters are unchanged."""
 
 import html
 import re
@@ -30,13 +30,13 @@ _LABELLED = re.compile(
     r"""(?P<input><input\b[^<>]*+>)""",
     re.IGNORECASE,
 )
-"""A field and what it is called for people."""
+"""An input with its label."""
 _CELLS = re.compile(
     r"(<(?P<tag>td|th|dt)\b[^<>]{0,200}>\s*+(?P<name>[^<>]{2,60})(?:</(?P=tag)>\s*+)?<(?:td|dd)\b[^<>]{0,200}>\s*+(?:<\w{1,9}>)?)"
     r"(?P<value>[^<>]*[^<>\s])(?=\s*<)",
     re.IGNORECASE,
 )
-"""Rows of two cells, and terms with what they mean: `<th>Token</th><td>…</td>`."""
+"""Rows of two cells, and terms with their descriptions: `<th>Token</th><td>…</td>`."""
 _OPENING = re.compile(r"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)(\s[^<>]*)?>")
 _TAG = re.compile(r"<[A-Za-z][\w:.-]*\s[^<>=]*=[^<>]*(?:>|\Z)")
 _ATTRIBUTE = re.compile(
@@ -50,7 +50,7 @@ _ESCAPES: tuple[Callable[[str], str], ...] = (
     lambda text: html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
     lambda text: html.escape(text, quote=False).replace('"', "&quot;"),
 )
-"""How Python, Django, PHP, MarkupSafe and others write a text into an attribute."""
+"""The ways in which Python, Django, PHP, MarkupSafe and others escape a text in an attribute."""
 _NAME_ATTRIBUTES = ("name", "id", "key", "property")
 _VALUE_NAMES = ("value", "content")
 _NOT_A_TEXT_FIELD = re.compile(r"""type\s*=\s*["']?(?:submit|button|checkbox|radio|image|reset)\b""", re.IGNORECASE)
@@ -59,7 +59,7 @@ _PASSWORD_FIELD = re.compile(r"""^<input\s[^<>]*?type\s*=\s*["']?password\b""", 
 
 
 def in_markup(text: str, decider: Decider) -> str:
-    """Replace secrets in `<input name=… value=…>`, `<name …>value</name>` and attributes of a secret name."""
+    """Replace secrets in `<input name=… value=…>`, `<name …>value</name>` and attributes with secret names."""
     text = _KEY_VALUE.sub(lambda found: found[1] + _replaced(found["name"].strip(), found["value"], decider), text)
     text = _CELLS.sub(lambda found: found[1] + _replaced(found["name"].strip(), found["value"], decider), text)
     text = _LABELLED.sub(
@@ -77,19 +77,19 @@ def in_markup(text: str, decider: Decider) -> str:
 
 
 def _may_have_secret(tag: str, decider: Decider) -> bool:
-    """Return False for a tag that has no attribute with a secret in it, at little cost."""
+    """Return False if no attribute of a tag can have a secret; a fast check."""
     is_named = bool(decider.rules.names or may_be_secret_name(tag))
     return "=" in tag and (is_named or not tag.endswith(">"))
 
 
 def _secret_names(name: str, attributes: str, decider: Decider) -> list[str]:
-    """Return what an element is called, by its tag and its attributes, where that may make its text a secret."""
+    """Return the names of an element, by its tag and its attributes, that may make its text a secret."""
     names = [name, _name_of(attributes) if _may_have_secret(f"{attributes}>", decider) else ""]
     return [name for name in names if decider.grade(name, Place.MEMBER) is not Grade.NONE]
 
 
 def _redacted_element(found: re.Match[str], decider: Decider) -> str:
-    """Replace the text of an element that is called as a secret is, or whose attributes name one."""
+    """Return an element with its text replaced if its tag or one of its attributes has the name of a secret."""
     names = _secret_names(found["name"], found["attributes"] or "", decider)
     if not names:
         return found[0]
@@ -108,9 +108,9 @@ def _name_of(attributes: str) -> str:
 
 
 def _redacted_tag(tag: str, decider: Decider) -> str:
-    """Replace `value` or `content` where `name` says that it is a secret, and attributes that are called so."""
+    """Return a tag with its `value` or `content` replaced if `name` makes it a secret, and secret attributes."""
     name = "" if _NOT_A_TEXT_FIELD.search(tag) else "password" if _PASSWORD_FIELD.search(tag) else _name_of(tag)
-    is_cut = not tag.endswith(">")  # and its name with it, perhaps: what is random goes
+    is_cut = not tag.endswith(">")  # the name may be missing: replace random values
 
     def attribute(part: re.Match[str]) -> str:
         value = _text_of(part)
@@ -131,7 +131,7 @@ def _redacted_tag(tag: str, decider: Decider) -> str:
 
 
 def _labelled_input(name: str, tag: str, decider: Decider) -> str:
-    """Replace the value of an input that is called so."""
+    """Return an input with its value replaced if its label `name` makes it a secret."""
     if decider.grade(name, Place.MEMBER) is Grade.NONE or _NOT_A_TEXT_FIELD.search(tag):
         return tag
 
@@ -144,7 +144,7 @@ def _labelled_input(name: str, tag: str, decider: Decider) -> str:
 
 
 def _escaped_as(text: str, old: str, source: str) -> str:
-    """Return a text as HTML has it, escaped as `source` is what `old` was escaped to."""
+    """Return a text escaped for HTML in the way that makes `source` of `old`."""
     return next((escape(text) for escape in _ESCAPES if escape(old) == source), html.escape(text))
 
 
@@ -159,7 +159,7 @@ def _text_of(part: re.Match[str]) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """Return a text without its character references; as it is when one has more digits than Python reads."""
+    """Return a text with its character references decoded; unchanged if one has more digits than Python accepts."""
     try:
         return html.unescape(text)
     except ValueError:

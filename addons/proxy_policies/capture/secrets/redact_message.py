@@ -1,4 +1,4 @@
-"""The secrets of one message: its URL, its fields and its content, each looked through as what it is."""
+"""Redact a message: its URL, its fields and its content, each in its format."""
 
 import json
 import re
@@ -27,37 +27,37 @@ CREDENTIALS = ("authorization", "proxy-authorization")
 CREDENTIAL = "credentials"
 BINARY = ("image/", "video/", "audio/", "font/")
 MAX_NESTING = 16
-"""Multiparts within each other that are looked through: each is read once more for each around it. Deeper ones go."""
+"""Maximum nesting of multipart bodies, as each level is read once more; deeper ones are replaced."""
 _JSON_STARTS = ("{", "[")
 _TABLE_TYPES = ("csv", "tab-separated", "ms-excel")
 _DOCUMENT_MARKS = ('\\":', '\\",', '=\\"', "form-data;", "\\u003c", "[\\n", "=\\n", "=\\r\\n")
-"""What says that a JSON string holds a document that cannot be read where it stands."""
+"""Marks of JSON strings that contain a document, which is redacted after decoding the string."""
 _SCRIPT_TYPES = ("html", "javascript", "ecmascript", "css")
 
 
 _JSON = re.compile(r'\s*(?:\{\s*(?:["}]|\Z)|\[\s*(?:[\[{"\]\d-]|true|false|null))')
 _BINARY_FORMATS = ("msgpack", "cbor", "octet-stream", "protobuf", "zip", "gzip", "pdf", "wasm", "avro", "thrift")
-"""Formats of octets, in which texts may stand that are found by their shape only."""
+"""Binary formats, whose texts are searched for shapes only."""
 _TEXT_TYPES = ("text/", "json", "xml", "javascript", "form-urlencoded")
 _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
-"""What content in UTF-16 begins with (RFC 2781 section 3.2), whatever else says what it is."""
+"""Byte order marks of UTF-16 (RFC 2781 section 3.2), which override the declared charset."""
 
 
 def is_binary(content: bytes, mime: str) -> bool:
-    """Return whether content has no text in it that could be looked through."""
+    """Return whether content has no text to search."""
     kind = mime.lower()
     return (kind.startswith(BINARY) and "svg" not in kind) or (b"\0" in content[:4096] and not _is_text(content, mime))
 
 
 def _is_text(content: bytes, mime: str) -> bool:
-    """Return whether content with a NUL in it is a text: it is said to be one, or each character has 2 octets, or 4."""
+    """Return whether content with a NUL is a text, by its media type or a charset with 2 or 4 bytes per character."""
     name = _codec(content, mime)
     is_declared = name.startswith(("utf-16", "utf-32")) or any(part in mime.lower() for part in _TEXT_TYPES)
     return is_declared and as_text(content, f"; charset={name}") is not None
 
 
 def _codec(content: bytes, mime: str) -> str:
-    """Return what reads and writes a text as it is: its mark of octet order stays, and none is added."""
+    """Return the name of a codec that keeps a text's byte order mark and adds none."""
     name = _UTF16.get(content[:2], charset(mime)).lower().replace("_", "-")
     if name in ("utf-16", "utf16"):
         return "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
@@ -65,7 +65,7 @@ def _codec(content: bytes, mime: str) -> str:
 
 
 def unsearched_reason(body: Body, headers: Headers) -> str:
-    """Return why a body cannot be searched for secrets as a whole: `cut`, `coding`, `binary`; empty when it can."""
+    """Return why a body cannot be searched as a whole: `cut`, `coding`, `binary`; empty if it can."""
     if not body.content:
         return ""
     if body.dropped:
@@ -83,16 +83,16 @@ def _has_binary_data(content: bytes, mime: str) -> bool:
     return not content.isascii() and _is_binary_format(mime) and rewrite_binary(content, mime, str) is None
 
 
-@lru_cache(256)  # the same few come with every exchange
+@lru_cache(256)  # media types repeat with every exchange
 def _is_binary_format(mime: str) -> bool:
     return any(name in mime.lower() for name in _BINARY_FORMATS)
 
 
 class MessageRedactor:
-    """Replaces what is secret by its name, its place or its shape, in messages of one direction."""
+    """Replaces secrets, by name, place or shape, in messages of one direction."""
 
     def __init__(self, decider: Decider) -> None:
-        self._depth = 0  # multiparts around the content that is being looked through
+        self._depth = 0  # multipart bodies that enclose the current content
         self._cache = RedactionCache(decider.hide)
         self.decider = replace(decider, hide=self._cache.hide)
 
@@ -103,20 +103,20 @@ class MessageRedactor:
         return self._redact_shapes(texts.in_url(url, self._with_secret_variables(url)))
 
     def _with_secret_variables(self, encoded: str) -> Decider:
-        """Return who decides about a URL or a form, in which a GraphQL query may say what its variables are."""
+        """Return the decider for a URL or a form, with the secret variables of a GraphQL query in it."""
         if "$" not in encoded and "%24" not in encoded:
             return self.decider
         return redact_calls.with_secret_variables(unquote_plus(encoded), self.decider)
 
     def headers(self, headers: Headers) -> Headers:
-        """Return fields without secrets."""
+        """Return header or trailer fields without secrets."""
         return self._cache.redacted_group(headers, size_of(headers), self._fields) if headers else headers
 
     def _fields(self, headers: Headers) -> Headers:
         return tuple([(name, self._cache.redacted(name, value, self._field)) for name, value in headers])
 
     def response(self, response: Response, redact: Callable[[Response], Response]) -> Response:
-        """Return what `look(response)` makes of a small response, which may be known."""
+        """Return `redact(response)` of a small response, from the cache if possible."""
         return self._cache.redacted_group((response,), 0, lambda group: (redact(group[0]),))[0]
 
     def notes(self, notes: tuple[str, ...]) -> tuple[str, ...]:
@@ -150,7 +150,7 @@ class MessageRedactor:
         )
 
     def _protocols(self, value: str) -> str:
-        """Replace what is random among WebSocket subprotocols: browsers can send credentials nowhere else."""
+        """Replace random WebSocket subprotocols, as browsers have no other field to send credentials in."""
         pieces = re.split(r"([,\s]+|\.(?=[^.,\s]*(?:[,\s]|\Z)))", value)
         return "".join([self.decider.replace("", piece, Place.COOKIE) for piece in pieces])
 
@@ -160,7 +160,7 @@ class MessageRedactor:
         return f"{scheme} {self.decider.hide(rest, CREDENTIAL)}" if space else self.decider.hide(scheme, CREDENTIAL)
 
     def content(self, content: bytes, mime: str) -> bytes:
-        """Return content of a media type without secrets. An octet that fits no charset stays as it is."""
+        """Return content of a media type without secrets; bytes that cannot be decoded are unchanged."""
         return self._cache.redacted(mime, content, self._content)
 
     def _content(self, mime: str, content: bytes) -> bytes:
@@ -189,12 +189,12 @@ class MessageRedactor:
             self._depth -= 1
 
     def text(self, text: str, mime: str = "") -> str:
-        """Return a text without secrets, as a body of this media type is looked through."""
+        """Return a text without secrets, redacted as a body of this media type."""
         if not text:
             return text
         text = redact_multipart.in_quoted_printable(text, self._embedded)
         kind = mime.lower()
-        is_form = "x-www-form-urlencoded" in kind and _JSON.match(text) is None  # curl calls all that it sends a form
+        is_form = "x-www-form-urlencoded" in kind and _JSON.match(text) is None  # curl declares any body as a form
         if is_form or (not _is_structured(kind) and texts.is_form(text)):
             text = texts.in_form(texts.in_userinfo(text, self.decider), self._with_secret_variables(text))
             return self._redact_shapes(redact_json.in_json(text, self.decider))
@@ -225,7 +225,7 @@ class MessageRedactor:
         return in_base64(in_shapes(text, lambda secret: self.decider.hide(secret, "shape")), self._embedded)
 
     def _embedded(self, text: str) -> str:
-        """Return a text without secrets that is written within another: in a JSON string, in base64."""
+        """Return a text that was encoded within another one, as a JSON string or in base64, without secrets."""
         content = octets(text)
         replaced = self.content(content, "")
         return text if replaced == content else replaced.decode("utf-8", "surrogateescape")
@@ -234,13 +234,13 @@ class MessageRedactor:
         return self.text(text, "application/json")
 
     def _redact_json_paths(self, text: str) -> str:
-        """Replace what the user's JSONPaths select; the document is written anew only when they select something."""
+        """Replace the values selected by the user's JSONPaths; without one, the text is unchanged."""
         if not self.decider.rules.paths:
             return text
         try:
             return self._redact_selected(text)
         except RecursionError:
-            return self.decider.hide(text, "json:")  # nested too deep to be looked through
+            return self.decider.hide(text, "json:")  # nested too deeply to be searched
 
     def _redact_selected(self, text: str) -> str:
         try:
@@ -258,7 +258,7 @@ class MessageRedactor:
         return self.decider.hide(value if isinstance(value, str) else json.dumps(value), "json:")
 
     def document(self, value: Any, name: str = "") -> Any:
-        """Return a JSON document, such as a note of a policy or fields of a foreign HAR, without secrets."""
+        """Return a JSON document without secrets, such as a trace or fields of a HAR file of another tool."""
         if isinstance(value, str):
             replaced = self.decider.replace(name, value) if name else value
             return self.text(value) if replaced == value else replaced
@@ -272,7 +272,7 @@ def _is_structured(kind: str) -> bool:
 
 
 def _set_at(document: Any, parts: list[Any], value: Any) -> Any:
-    """Return the document with the value at these parts of a path."""
+    """Return a document with the value at this path replaced."""
     if not parts:
         return value
     inner = document

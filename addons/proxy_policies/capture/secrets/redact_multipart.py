@@ -1,4 +1,4 @@
-"""Secrets in multipart bodies (RFC 2046 section 5.1, RFC 7578), octet by octet: binary parts stay beside the others."""
+"""Redact multipart bodies (RFC 2046 section 5.1, RFC 7578) as bytes, so that binary parts are unchanged."""
 
 import binascii
 import quopri
@@ -21,11 +21,11 @@ _ENCODED = re.compile(rb"content-transfer-encoding\s*:\s*(base64|quoted-printabl
 _SOFT_BREAK = re.compile(r"[^\s=]=\r?\n")
 
 type RedactContent = Callable[[bytes, str], bytes]
-"""Returns the content of a media type without its secrets."""
+"""Function that returns content of a media type without secrets."""
 
 
 def in_multipart(content: bytes, mime: str, decider: Decider, redact_content: RedactContent) -> bytes:
-    """Replace secrets in each part: in a field by its name, and in what a part holds by its type."""
+    """Replace secrets in each part: a field by its name, other content by its media type."""
     boundary = boundary_of(content, mime)
     if not boundary:
         return content
@@ -50,7 +50,7 @@ def _part(part: bytes, decider: Decider, redact_content: RedactContent) -> bytes
 
 
 def _redact_encoded(body: bytes, encoding: bytes, redact: Callable[[bytes], bytes]) -> bytes:
-    """Return an encoded body (RFC 2045 section 6) with what `look` makes of the content."""
+    """Return an encoded body (RFC 2045 section 6) with `redact` applied to its content."""
     try:
         plain = b64decode(body) if encoding == b"base64" else quopri.decodestring(body)
     except binascii.Error:
@@ -63,7 +63,7 @@ def _redact_encoded(body: bytes, encoding: bytes, redact: Callable[[bytes], byte
 
 
 def in_quoted_printable(text: str, redact: Callable[[str], str]) -> str:
-    """Return a text with what `look` makes of it, where it is quoted-printable (RFC 2045 section 6.7)."""
+    """Return a text with `redact` applied to its decoded text if it is quoted-printable (RFC 2045 section 6.7)."""
     if "=3D" not in text or _SOFT_BREAK.search(text) is None:
         return text
     plain = quopri.decodestring(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")

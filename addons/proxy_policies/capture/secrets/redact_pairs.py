@@ -1,6 +1,6 @@
-"""Secrets in JSON that has a name and its value in two members: `{"label": "Password", "type": "text", "text": "…"}`.
+"""Redact JSON objects with a name and its value in two members: `{"label": "Password", "type": "text", "text": "…"}`.
 
-Whatever the two are called, in whichever order they come, and whatever stands between them.
+The two members may have various names, any order, and other members between them.
 """
 
 import re
@@ -22,32 +22,32 @@ _TEXTS = frozenset(("text", "answer", "input", "literal", "a"))
 _TYPED = ("valuestring", "value_string", "valuetext")  # FHIR's answers
 _STRING = r'"(?:[^"\\\n]|\\.)*+(?:"|\Z)'
 _PIECE = re.compile(rf'"(?P<key>[^"\\\n]*+)"\s*+:\s*+(?:"(?P<text>[^"\\\n]{{2,100}})")?|{_STRING}|[{{}}]')
-MAX_NAME_LENGTH = 100  # characters of a text that may be a name
+MAX_NAME_LENGTH = 100  # characters of a string that may be a name
 
 type NamedValue = tuple[str, Decider, int]
-"""The name of a secret, who decides about it, and where its value begins."""
+"""The name of a secret, the decider for it, and the index of its value."""
 
 
 @dataclass(slots=True)
 class _Object:
-    """What is known of an object whose end has not come yet."""
+    """An object that is read up to some member."""
 
     name: str = ""
-    """The name of a secret that one of its members has."""
+    """The name of a secret that is the value of one of its members."""
     is_label: bool = False
     values: list[tuple[str, int]] = field(default_factory=list)
-    """What a name may stand for: what its member is called, and where it begins."""
+    """The members that may have the secret's value: their names, and the indexes of their values."""
 
 
-@lru_cache(4096)  # the same few come with every exchange
+@lru_cache(4096)  # keys repeat with every exchange
 def is_name(key: str) -> bool:
-    """Return whether a member that is called so may have the name of another as its text."""
+    """Return whether the value of a member with this key may be the name of another member's value."""
     return _last_word(key) in _NAMES | _LABELS
 
 
 @lru_cache(4096)
 def is_value(key: str) -> bool:
-    """Return whether a member that is called so may have a value whose name is the text of another."""
+    """Return whether the value of a member with this key may be named by the value of another member."""
     return _last_word(key) in _VALUES | _TEXTS or key.lower() in _TYPED
 
 
@@ -56,7 +56,7 @@ def _last_word(key: str) -> str:
 
 
 def has_pairs(members: Iterable[tuple[str, str]], decider: Decider) -> bool:
-    """Return whether one of these members, names with texts, has the name of a secret as its text."""
+    """Return whether the value of one of these members, keys with values, is the name of a secret."""
     return any(is_name(key) and _is_secret_name(text, decider) for key, text in members)
 
 
@@ -67,7 +67,7 @@ def _is_secret_name(text: str, decider: Decider) -> bool:
 
 
 def in_pairs(text: str, decider: Decider) -> str:
-    """Replace what stands beside the name of a secret."""
+    """Replace the values in objects with the name of a secret."""
     pieces: list[str] = []
     done = 0
     for name, value_decider, at in sorted(_named_values(text, decider), key=itemgetter(2)):
@@ -79,7 +79,7 @@ def in_pairs(text: str, decider: Decider) -> str:
 
 
 def _named_values(text: str, decider: Decider) -> Iterator[NamedValue]:
-    """Yield the values of each object in which is the name of a secret; one that is cut is read as far as it goes."""
+    """Yield the values of each object with the name of a secret; an incomplete object is read up to its end."""
     open_objects = [_Object()]
     for piece in _PIECE.finditer(text):
         if piece["key"] is not None:
@@ -103,7 +103,7 @@ def _add_member(member: re.Match[str], parent: _Object, decider: Decider) -> Non
 
 
 def _values_of(parent: _Object, decider: Decider) -> Iterator[NamedValue]:
-    """Yield the values of an object; what an answer says to people, such as `Your password`, is no secret."""
+    """Yield the values of an object; texts for people in a response, such as `Your password`, are not secrets."""
     if parent.name:
         for key, at in parent.values:
             is_text = parent.is_label or _last_word(key) in _TEXTS

@@ -1,6 +1,6 @@
-"""Secrets inside texts: URLs, forms, cookies, credentials, assignments in scripts, header lines in what programs print.
+"""Redact texts: URLs, forms, cookies, credentials, assignments in scripts, header lines in output of programs.
 
-Every function leaves every other character of the text as it was.
+All other characters are unchanged.
 """
 
 import re
@@ -22,9 +22,9 @@ _PARAMETER = re.compile(
     r"([?&#;6](?:(?<=[?&#;])|(?<=\\u0026)))([^=&#?;\s\"'<>\\]{1,200})(=|\\u003[dD])"
     r"([^&#;?\s\"'<>\\]*+(?:\?(?![\w.%\[\]-]{1,100}=)[^&#;?\s\"'<>\\]*+)*+)"
 )
-"""A value ends where a query begins in it: `;sid=…?page=2`, `url=/x?token=…`.
+"""A value ends before a query in it: `;sid=…?page=2`, `url=/x?token=…`.
 
-In JSON .NET writes & as `\\u0026`, and Gson = as `\\u003d`. What begins with few characters is found fast."""
+In JSON, .NET escapes & as `\\u0026`, and Gson = as `\\u003d`. The pattern begins with few characters, for speed."""
 _PAIR_END = re.compile(r"(&|(?<![;\r\n])[;\r\n]++(?=[^&;=\s]{1,200}=))")
 _NESTED = re.compile(r"(?i)%(?:25)*(?:3F|26|23)([\w.~+-]{1,100})%(?:25)*3D((?:(?!%(?:25)*(?:26|23))[^&#;\s\"'<>\\])+)")
 _PATH_WORDS = ("reset", "verify", "confirm", "activate", "unsubscribe", "invit", "magic", "token", "session")
@@ -33,7 +33,7 @@ _PATH_TOKEN = re.compile(
     r"(?P<token>[\w.~-]{12,})(?=[/?#;\s\"'<>]|\Z)"
 )
 _ASSIGNMENT_SIGN = re.compile(r"[:=]>?\s*+(?P<quote>(?P<one>\\*+[\"'`])(?:(?P=one){2})?)")
-"""The three quotes are of a block string, in GraphQL, TOML and Python."""
+"""Three quotes begin a block string in GraphQL, TOML and Python."""
 _JSON_START = re.compile(r'\s*(?:\{\s*["}]|\[\s*(?:[\[{"\]\d-]|true|false|null))')
 _LONG_SEGMENT = re.compile(r"/[\w.~-]{12}")
 _BARE_PAIR = re.compile(
@@ -42,8 +42,8 @@ _BARE_PAIR = re.compile(
 )
 _TIGHT_PAIR = re.compile(r"=(?<=[\w.-]=)(?P<value>[^\s&;,\"'<>(){}\[\]\\=][^\s&;,\"'<>(){}\[\]\\]*+)(?!\()")
 _NAME_CHARACTERS = f"{ascii_letters}{digits}_$-"
-MAX_NAME_LENGTH = 100  # characters before a sign in which a name is looked for
-_BEFORE_PARAMETER = ("?", "&", "#", ".", "%")  # what stands before the name of a parameter
+MAX_NAME_LENGTH = 100  # characters before a sign that are searched for a name
+_BEFORE_PARAMETER = ("?", "&", "#", ".", "%")  # the character before the name of a parameter
 _CREDENTIALS_LINE = re.compile(
     r"(?i)(?P<before>\bauthorization\\*[\"']?\s*[:=]\s*\\*[\"']?)(?P<scheme>[A-Za-z][\w-]*[ \t]+)?"
     r"(?P<value>[^\s\"'\\<>,]+)"
@@ -52,7 +52,7 @@ _BEARER = re.compile(r"(?P<before>\b(?:Bearer|Basic)[ \t]+)(?P<value>[A-Za-z0-9.
 _COOKIE_LINE = re.compile(
     r"(?i)(?P<before>(?P<set>(?<=set-))?\bcookie\\*[\"']?:\s*+\\*+[\"']?+)(?P<value>(?:(?!cookie:)[^\r\n\"'\\<>=])*+=[^\r\n\"'\\<>]*+)"
 )
-"""A line without `=` is read up to the next `cookie:` in it: from there it is looked at again."""
+"""A match ends before the next `cookie:`, so that a line with many of them takes linear time."""
 _FORM = re.compile(r"[\w.\[\]%+~-]++=[^\s\"'<>{}]*+\s*+")
 
 
@@ -62,7 +62,7 @@ _PERCENT_ENCODERS: tuple[Callable[[str], str], ...] = (
     lambda text: quote(text, safe=""),
     lambda text: quote(text, safe="!'()*~"),  # encodeURIComponent
 )
-"""How programs percent-encode a value."""
+"""The ways in which programs percent-encode a value."""
 
 
 def is_form(text: str) -> bool:
@@ -87,7 +87,7 @@ def in_userinfo(text: str, decider: Decider) -> str:
 
 
 def _userinfo(text: str, decider: Decider) -> str:
-    """Replace the password, and a user that is a token by itself: `https://TOKEN@host`, `TOKEN:x-oauth-basic`."""
+    """Replace the password, and a user that is a token: `https://TOKEN@host`, `TOKEN:x-oauth-basic`."""
     user, colon, password = text.partition(":")
     plain = unquote(user)
     replaced = decider.replace("token", plain, Place.CODE) if is_random(plain) else plain
@@ -98,14 +98,14 @@ def _userinfo(text: str, decider: Decider) -> str:
 
 
 def in_paths(text: str, decider: Decider) -> str:
-    """Replace what is random behind a segment such as `reset-password`, in a URL or in a text of links."""
+    """Replace a random segment after one such as `reset-password`, in a URL or a text with links."""
     if _LONG_SEGMENT.search(text) is None or not any(map(text.lower().__contains__, _PATH_WORDS)):
         return text
     return _PATH_TOKEN.sub(lambda found: found["before"] + decider.replace("token", found["token"], Place.CODE), text)
 
 
 def in_parameters(text: str, decider: Decider) -> str:
-    """Replace secrets in `?name=value&…` wherever a text holds it: a URL in a header, a link in a page."""
+    """Replace secrets in `?name=value&…` in any text: a URL in a header, a link in a page."""
     if _may_have_parameters(text):
         text = _PARAMETER.sub(
             lambda found: f"{found[1]}{found[2]}{found[3]}{_parameter(found[2], found[4], decider)}", text
@@ -118,7 +118,7 @@ def _may_have_parameters(text: str) -> bool:
 
 
 def in_links(text: str, decider: Decider) -> str:
-    """Replace random secrets in what looks like parameters, in code: `a;token=b` is an assignment there."""
+    """Replace random secrets in parameters within code, where `a;token=b` is an assignment."""
 
     def parameter(found: re.Match[str]) -> str:
         value = unquote_plus(found[4])
@@ -141,7 +141,7 @@ def _in_nested(text: str, decider: Decider) -> str:
 
 
 def in_form(text: str, decider: Decider) -> str:
-    """Replace secrets in an application/x-www-form-urlencoded body; a line feed at its end is no value's."""
+    """Replace secrets in an application/x-www-form-urlencoded body; a line feed at its end is not part of a value."""
     pairs = text.rstrip()
     return "".join([_form_pair(piece, decider) for piece in _PAIR_END.split(pairs)]) + text[len(pairs) :]
 
@@ -152,7 +152,7 @@ def _form_pair(pair: str, decider: Decider) -> str:
 
 
 def _parameter(name: str, value: str, decider: Decider) -> str:
-    """Replace a parameter's value, or what is secret in JSON that it holds."""
+    """Replace a parameter's value, or the secrets in a value that is JSON."""
     replaced = _encoded(name, value, decider)
     if replaced != value or not value.lower().startswith(("%7b", "%5b", "{", "[")):
         return replaced
@@ -163,14 +163,14 @@ def _parameter(name: str, value: str, decider: Decider) -> str:
 
 
 def _encoded(name: str, value: str, decider: Decider) -> str:
-    """Replace a percent-encoded value, keeping its spelling when it is no secret."""
+    """Replace a percent-encoded value; return it unchanged if it is not a secret."""
     plain = unquote_plus(value)
     replaced = decider.replace(unquote_plus(name), plain, Place.FIELD)
     return value if replaced == plain else quote(replaced, safe="")
 
 
 def in_cookies(text: str, decider: Decider) -> str:
-    """Replace the secrets in a Cookie field (RFC 6265 section 4.2), one without `=` among them."""
+    """Replace the secrets in a Cookie field (RFC 6265 section 4.2), including cookies without `=`."""
     return ";".join(_cookie(part, decider) for part in text.split(";"))
 
 
@@ -192,7 +192,7 @@ def _cookie(pair: str, decider: Decider) -> str:
 
 
 def in_lines(text: str, decider: Decider) -> str:
-    """Replace credentials in header lines that a body quotes: an error page, a log, a command of curl's."""
+    """Replace credentials in header lines within a body: an error page, a log, a curl command."""
     lower = text.lower()
     if "authorization" in lower:
         text = _replace_at("authorization", _CREDENTIALS_LINE, text, lambda found: _credentials(found, decider))
@@ -204,9 +204,9 @@ def in_lines(text: str, decider: Decider) -> str:
 
 
 def _replace_at(word: str, pattern: re.Pattern[str], text: str, replace: Callable[[re.Match[str]], str]) -> str:
-    """Replace what matches where a word stands, in any case: `re` is slow where case does not count."""
+    """Replace matches that begin with a word, in any case: faster than a search of `re` that ignores case."""
     lower = text.lower()
-    if len(lower) != len(text):  # as of İ, which is two characters then
+    if len(lower) != len(text):  # as with İ, which has two characters in lower case
         return pattern.sub(replace, text)
     pieces: list[str] = []
     done, at = 0, lower.find(word)
@@ -232,7 +232,7 @@ def _cookie_line(found: re.Match[str], decider: Decider) -> str:
 
 def in_assignments(text: str, decider: Decider, place: Place) -> str:
     """Replace secrets in `csrfToken = '…'`, GraphQL's `login(password: "…")`, `token="…"`, escaped or not."""
-    is_json = _JSON_START.match(text)  # its members are read already; what its strings quote is not
+    is_json = _JSON_START.match(text)  # its members are redacted already, but not assignments within its strings
     if not any(quote in text for quote in (("'", '\\"') if is_json else ("'", '"', "`"))):
         return text
 
@@ -247,9 +247,9 @@ def in_assignments(text: str, decider: Decider, place: Place) -> str:
 
 
 def _assigned(text: str) -> Iterator[tuple[str, int, int]]:
-    """Yield each name that a quoted text of one line is assigned to, and where that begins and ends.
+    """Yield each name that a quoted text of one line is assigned to, and the indexes of the text's start and end.
 
-    It looks for the sign, which is rarer than names are.
+    It searches for the sign, which is rarer than names.
     """
     done = line_end = 0
     for sign in _ASSIGNMENT_SIGN.finditer(text):
@@ -267,7 +267,7 @@ def _assigned(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def last_name(text: str) -> str:
-    """Return the name at the end of a text, spaces apart; empty when there is none."""
+    """Return the name at the end of a text, ignoring spaces after it; empty if there is none."""
     text = text.rstrip(" \t\r\n=!<>~").removesuffix("'")
     start = len(text.rstrip(_NAME_CHARACTERS))
     while start and (text[start - 1].isalnum() or text[start - 1] in "_$-"):
@@ -277,16 +277,16 @@ def last_name(text: str) -> str:
 
 
 def in_bare_pairs(text: str, decider: Decider) -> str:
-    """Replace secrets in `name=value`, without quotes, wherever a text has it."""
+    """Replace secrets in `name=value` without quotes."""
     if "=" not in text:
         return text
     return _BARE_PAIR.sub(lambda found: found["before"] + decider.replace(found["name"], found["value"]), text)
 
 
 def in_tight_pairs(text: str, decider: Decider, place: Place) -> str:
-    """Replace secrets in `name=value` that a text quotes, as JSON does connection strings and variables of processes.
+    """Replace secrets in `name=value` within strings, as JSON has connection strings and environment variables.
 
-    What is a parameter of a URL is read elsewhere.
+    Parameters of URLs are excluded; `in_parameters` redacts them.
     """
 
     def pair(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""What was looked through for secrets is not looked through again: the same fields and pages come again and again."""
+"""Cache redacted texts, as the same fields and pages repeat in many exchanges."""
 
 import hashlib
 from collections import OrderedDict
@@ -6,46 +6,46 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 MAX_TEXTS = 4096
-"""Texts remembered; the least recently seen is forgotten."""
+"""Maximum number of texts; the least recently used one is dropped."""
 MAX_GROUPS = 512
-"""Groups of texts remembered, such as the fields of a message."""
+"""Maximum number of groups of texts, such as the fields of a message."""
 MAX_GROUP_SIZE = 8192
-"""Of a group that is remembered: nginx takes so large fields."""
+"""Maximum size of a group, as of header fields in nginx."""
 MAX_UNHASHED = 128
-"""What is longer is remembered by its hash."""
+"""Maximum size of a text in a key; a longer one is replaced by its hash."""
 MAX_CHANGED_SIZE = 2048
-"""Characters or octets of a text with secrets that is remembered: what is larger is a body."""
+"""Maximum size of a text with secrets, in characters or bytes; larger ones are bodies."""
 
 type Hide = Callable[[str, str], str]
-"""Returns what stands for a secret that was found by a rule."""
+"""Function that returns the placeholder of a secret found by a rule."""
 type Secrets = list[tuple[str, str]]
 """Secrets, each with the rule by which it was found."""
 
 
 class RedactionCache:
-    """Remembers what became of texts, and which secrets they had: `hide` is called with those each time."""
+    """Caches redacted texts with the secrets found in them, for which `hide` is called each time."""
 
     def __init__(self, hide: Hide) -> None:
         self._hide = hide
-        self._hidden: Secrets | None = None  # in the text that is being looked through
+        self._hidden: Secrets | None = None  # in the current text
         self._texts = _Outcomes(MAX_TEXTS)
         self._groups = _Outcomes(MAX_GROUPS)
 
     def hide(self, secret: str, rule: str) -> str:
-        """Hide a secret. For whoever looks: what is hidden otherwise is not remembered."""
+        """Return the placeholder of a secret; redacting functions must call this for their secrets to be cached."""
         if self._hidden is not None:
             self._hidden.append((secret, rule))
         return self._hide(secret, rule)
 
     def redacted[Text: (str, bytes)](self, kind: str, text: Text, redact: Callable[[str, Text], Text]) -> Text:
-        """Return what `look(kind, text)` makes of a text."""
+        """Return `redact(kind, text)`, from the cache if possible."""
         key = (kind, text if len(text) <= MAX_UNHASHED else _digest(text))
         return self._cached(self._texts, key, text, len(text) <= MAX_CHANGED_SIZE, lambda: redact(kind, text))
 
     def redacted_group[Texts: tuple[Any, ...]](
         self, texts: Texts, size: int, redact: Callable[[Texts], Texts]
     ) -> Texts:
-        """Return what `look(texts)` makes of several texts of this size together."""
+        """Return `redact(texts)` of texts with this total size, from the cache if possible."""
         if size > MAX_GROUP_SIZE:
             return redact(texts)
         return self._cached(self._groups, texts, texts, True, lambda: redact(texts))
@@ -76,7 +76,7 @@ class RedactionCache:
 
 
 class _Outcomes:
-    """What became of texts, and the secrets that they had, of the latest `limit` of them."""
+    """The redacted texts and their secrets, of the latest `limit` texts; None for an unchanged text."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

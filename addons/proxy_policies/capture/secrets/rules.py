@@ -1,11 +1,11 @@
-"""The user's own rules of what is a secret, and what is none.
+"""Redaction rules of the user: additional secrets, and names that are not secret.
 
-header:X-Customer     this field's value
+header:X-Customer     the value of this field
 query:ref             this parameter of a URL
-json:$.user.email     what this JSONPath (RFC 9535) selects in a JSON body
-regex:cust_[0-9]+     what this pattern finds, anywhere
-name:nickname         a further name, wherever names are looked at
-keep:session          a name that carries no secret here
+json:$.user.email     values selected by this JSONPath (RFC 9535) in a JSON body
+regex:cust_[0-9]+     matches of this pattern, anywhere
+name:nickname         an additional secret name
+keep:session          a name whose values are not secret
 """
 
 import re
@@ -19,7 +19,7 @@ KINDS = ("header", "query", "json", "regex", "name", "keep")
 
 @dataclass(frozen=True, slots=True)
 class RedactionRules:
-    """What the user added to the defaults."""
+    """The user's additions to the defaults."""
 
     headers: frozenset[str] = frozenset()
     queries: frozenset[str] = frozenset()
@@ -27,11 +27,11 @@ class RedactionRules:
     keep: frozenset[str] = frozenset()
     paths: tuple[Path, ...] = ()
     pattern: re.Pattern[str] | None = None
-    """What the user's own patterns find."""
+    """The union of the user's patterns."""
 
 
 def parse_rules(specs: Iterable[str]) -> RedactionRules:
-    """Read `kind:value` specs. Raises ValueError saying what is valid."""
+    """Return the rules of `kind:value` specs. Raises ValueError, with the valid forms, for any other spec."""
     found: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for spec in specs:
         kind, colon, value = spec.partition(":")

@@ -1,4 +1,4 @@
-"""Real values for placeholders, when a redacted recording is sent again."""
+"""Substitute real values for placeholders when a redacted recording is sent again."""
 
 import html
 import json
@@ -21,7 +21,10 @@ _OCTETS = re.compile(PLACEHOLDER.pattern.encode())
 
 
 def parse_secrets(specs: Iterable[str], files: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Read `NAME=env:VAR`, `NAME=file:PATH` and files of `NAME=value` lines. Raises CaptureError without any value."""
+    """Return the secrets of `NAME=env:VAR`, `NAME=file:PATH` and files of `NAME=value` lines, by name.
+
+    Raises CaptureError for invalid ones; its message contains no secret.
+    """
     found: dict[str, str] = {}
     for path in files:
         found |= _read_file(Path(path))
@@ -54,7 +57,7 @@ def _read_file(path: Path) -> dict[str, str]:
 
 @dataclass(slots=True)
 class SecretValues:
-    """Secrets by the name of the location they go to, by their placeholder, or by what our key makes of them."""
+    """Secrets, by a location or a placeholder given as name, or by their own placeholder with the current key."""
 
     secrets: Mapping[str, str]
     placeholders: Placeholders
@@ -66,7 +69,7 @@ class SecretValues:
         self._by_placeholder |= named
 
     def substitute(self, request: Request) -> Request:
-        """Return the request with every placeholder that we have a value for replaced."""
+        """Return a request with each placeholder of a known secret replaced by its value."""
         request = locations.set_values(request, dict(self._values_by_name(request)))
         return replace(
             request,
@@ -82,7 +85,7 @@ class SecretValues:
                 yield location.where, PLACEHOLDER.sub(lambda _: value, location.value)  # noqa: B023 - used at once
 
     def _fill(self, text: str, escape: Escape = str) -> str:
-        """Replace the placeholders that we have values for, these written as the text has them."""
+        """Return a text with the placeholders of known secrets replaced by their values, escaped for the text."""
 
         def value(found: re.Match[str]) -> str:
             known = self._by_placeholder.get(identity(found[0]))
@@ -114,14 +117,14 @@ _ESCAPES: Mapping[BodyKind, Escape] = {
 
 
 def _escape_of(body: Body, headers: Headers) -> Escape:
-    """Return how a text is written in a body, which redaction has read it from."""
+    """Return the function that escapes a value for a body of this type."""
     if media_type(headers).endswith("xml"):
         return html.escape
     return _ESCAPES.get(parse(body, headers).kind, str)
 
 
 def unresolved(request: Request) -> list[str]:
-    """Return the placeholders left in a request, each with its location: `secret_… (header:authorization)`."""
+    """Return the placeholders left in a request, each with a location: `secret_… (header:authorization)`."""
     found = {
         match: location.where
         for location in locations.values_in_request(request)

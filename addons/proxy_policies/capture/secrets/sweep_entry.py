@@ -1,4 +1,4 @@
-"""Known secrets in a whole entry: found wherever they stand, and replaced there, but for the authority of a URL."""
+"""Find and replace known secrets in all of an entry, except the authority of a URL."""
 
 import re
 from dataclasses import replace
@@ -9,22 +9,22 @@ from proxy_policies.capture.secrets.known_secrets import KnownSecrets, Pair, swe
 from proxy_policies.capture.streams.events import binary_texts, rewrite_binary
 
 MAX_CLEAN = 512
-"""Small responses of which it is remembered that no known secret is in them."""
+"""Maximum number of small responses cached as free of known secrets."""
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#]*)")
 
 type Spellings = list[Pair]
-"""Spellings of secrets that are somewhere in an entry, with their placeholders."""
+"""Spellings of secrets in an entry, with their placeholders."""
 
 
 class SearchedResponses:
-    """Looks for known secrets in entries, and remembers which responses had none: they need not be read again."""
+    """Searches entries for known secrets, and caches which small responses have none, to skip them later."""
 
     def __init__(self) -> None:
-        self._clean: set[tuple[Response, bool]] = set()  # with whether the body was read elsewhere
-        self._generation = 0  # of the secrets that are not in them
+        self._clean: set[tuple[Response, bool]] = set()  # with whether its body was searched in another response
+        self._generation = 0  # of the known secrets they were searched for
 
     def within(self, entry: Entry, known: KnownSecrets) -> Spellings:
-        """Return the known secrets that are in an entry."""
+        """Return the spellings of known secrets in an entry."""
         if self._generation != known.generation or len(self._clean) >= MAX_CLEAN:
             self._generation = known.generation
             self._clean.clear()
@@ -42,7 +42,7 @@ class SearchedResponses:
 
 
 def _responses_of(entry: Entry) -> list[tuple[Response, bool]]:
-    """Return the responses of an entry, the second with whether its body is that of the first."""
+    """Return the responses of an entry, each with whether its body is that of the one before."""
     response, origin = entry.response, entry.origin
     return [(response, False), *([(origin, origin.body is response.body)] if origin is not None else [])]
 
@@ -52,12 +52,12 @@ def _response_texts(response: Response, is_body_read: bool) -> list[str]:
 
 
 def decoded(content: bytes) -> str:
-    """Return the text of octets."""
+    """Return the text of bytes in UTF-8, or in Latin-1 if they are not UTF-8."""
     return _decode(content)[0]
 
 
 def _decode(content: bytes) -> tuple[str, str]:
-    """Return the text of octets and its codec: utf-8 where it fits, else what reads and writes any octets."""
+    """Return the text of bytes and its codec: utf-8 if possible, else latin-1, which decodes any bytes."""
     try:
         return content.decode(), "utf-8"
     except UnicodeDecodeError:
@@ -65,7 +65,7 @@ def _decode(content: bytes) -> tuple[str, str]:
 
 
 def _other_texts(entry: Entry) -> list[str]:
-    """Return every text of an entry in which a secret may stand, beside its responses."""
+    """Return the texts of an entry that may contain secrets, except those of its responses."""
     texts = texts_of(entry.request)
     texts += [decoded(frame.data) for frame in entry.messages]
     texts += (entry.close_reason, entry.error, entry.comment)
@@ -75,7 +75,7 @@ def _other_texts(entry: Entry) -> list[str]:
 
 
 def texts_of(message: Request | Response) -> list[str]:
-    """Return every text of a message in which a secret may stand."""
+    """Return the texts of a message that may contain secrets."""
     return _head_texts(message) + _body_texts(message.body, message.headers)
 
 
@@ -94,7 +94,7 @@ def _body_texts(body: Body, headers: Headers) -> list[str]:
 
 
 def add_strings(value: Any, texts: list[str]) -> None:
-    """Add the texts of a document, keys apart."""
+    """Add the strings of a JSON document to `texts`, except keys."""
     if isinstance(value, str):
         texts.append(value)
     elif isinstance(value, dict):
@@ -106,7 +106,7 @@ def add_strings(value: Any, texts: list[str]) -> None:
 
 
 def sweep_entry(entry: Entry, found: Spellings) -> Entry:
-    """Return an entry with placeholders for what was found."""
+    """Return an entry with these spellings replaced by placeholders."""
     return replace(
         entry,
         request=sweep_request(entry.request, found),
@@ -123,7 +123,7 @@ def sweep_entry(entry: Entry, found: Spellings) -> Entry:
 
 
 def _sweep_url(url: str, found: Spellings) -> str:
-    """Sweep a URL behind its authority: without it nothing could read the entry, nor replay it."""
+    """Sweep a URL except its host, without which the entry could not be read or replayed."""
     authority = _AUTHORITY.match(url)
     begin, end = authority.span("host") if authority else (0, 0)
     return f"{sweep(url[:begin], found)}{url[begin:end]}{sweep(url[end:], found)}" if found else url
@@ -147,7 +147,7 @@ def _sweep_bytes(content: bytes, found: Spellings) -> bytes:
 
 
 def sweep_request(request: Request, found: Spellings) -> Request:
-    """Return a request with placeholders for what was found."""
+    """Return a request with these spellings replaced by placeholders."""
     return replace(
         request,
         url=_sweep_url(request.url, found),
@@ -169,12 +169,12 @@ def _sweep_response(response: Response, found: Spellings) -> Response:
 
 
 def sweep_message(message: WebSocketMessage, found: Spellings) -> WebSocketMessage:
-    """Return a WebSocket message with placeholders for what was found."""
+    """Return a WebSocket message with these spellings replaced by placeholders."""
     return replace(message, data=_sweep_bytes(message.data, found)) if found else message
 
 
 def sweep_document(value: Any, found: Spellings) -> Any:
-    """Return a JSON document with placeholders for what was found."""
+    """Return a JSON document with these spellings replaced by placeholders."""
     if isinstance(value, str):
         return sweep(value, found)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What a value looks like: plainly no secret, random, or of a kind that is worth telling apart in a comparison."""
+"""Classify a value by its form: not a secret, random, and its kind for comparisons."""
 
 import base64
 import binascii
@@ -87,11 +87,11 @@ PLAIN_WORDS = BOOLEANS | frozenset(
         "credentials",
     ]
 )
-"""What stands under secret names where a state, a kind or a label is meant."""
-MAX_WORD_LENGTH = 4  # letters alone of at most so many are a word: `mac`, `none`
-MIN_NUMBER_LENGTH = 6  # digits of fewer are a count or a small id
+"""Values of secret names that are a state, a kind or a label."""
+MAX_WORD_LENGTH = 4  # letters of a word: `mac`, `none`
+MIN_NUMBER_LENGTH = 6  # digits; fewer are a count or a small identifier
 LENGTHS = (8, 16, 32, 64, 128, 256, 512)
-"""The classes of lengths: up to so many characters; the last is for all that is longer."""
+"""The upper bounds of the length classes; the last class includes all longer values."""
 
 _DATE = re.compile(
     r"(?:\d{4}-\d\d(?:-\d\d(?:[T ]\d\d:?\d\d(?::?\d\d(?:[.,]\d+)?)?\s?(?:Z|UTC|GMT|[+-]\d\d:?\d\d)?)?)?)"
@@ -110,7 +110,7 @@ _LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,20}|[A-ZÀ-Þ]{1,8})?(?:[ '\u201
 _SHORT_LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,9}|[A-ZÀ-Þ]{1,8})[:!?…]?")
 _PROSE = re.compile(r"[^\W\d_]+(?:[ '\u2019,:;!?()-]+(?:[^\W\d_]+|\d+)){2,}[ .:!?…)]*")
 _WORD_PATH = re.compile(r"(?:/(?:[a-z]+|v\d))+/?")
-_SCOPE = re.compile(r"[a-z]+(?:[:.][a-z]+)+")  # of OAuth: read:pets
+_SCOPE = re.compile(r"[a-z]+(?:[:.][a-z]+)+")  # OAuth: read:pets
 _SPACE = re.compile(r"\s")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}")
 _BORDER = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
@@ -130,32 +130,32 @@ _CODE = re.compile(
         rf"(?:[{letters}]+\d{{0,2}}|\d+)(?:[-_/](?:[{letters}]+\d{{0,2}}|\d+)){{2,}}" for letters in ("a-z", "A-Z")
     )
 )
-"""Slugs and numbers of orders, as `nike-air-max-90`, `INV-2026-000123`."""
+"""Slugs and order numbers, such as `nike-air-max-90`, `INV-2026-000123`."""
 
-MIN_TOKEN_LENGTH = 11  # characters of secrets.token_urlsafe(8): 64 bits, the least for a session (OWASP)
-MIN_LONG_LENGTH = 16  # characters of 12 octets, and of 8 in hexadecimal
+MIN_TOKEN_LENGTH = 11  # characters of secrets.token_urlsafe(8): 64 bits, the minimum for a session (OWASP)
+MIN_LONG_LENGTH = 16  # characters of 12 bytes in base64, and of 8 in hexadecimal
 MAX_JUDGED_LENGTH = 128
 MIN_SAVED_BITS = 25.0
-"""Bits that a text must take less in `word_model` than drawn at random, to be made of words: of 2^25 drawn ones no more
-than one does, and of those that do no more than one in thirty has just that length, which makes 1 in 10^9."""
+"""Bits that a text of words must save in `word_model` compared with a random one: at most one random text in 2^25 does,
+and at most one in thirty of these has just that length, together 1 in 10^9."""
 MIN_SAVED_BITS_SHORT = 12.0
-"""Of what is shorter it may be one in 10^6: `sort_by_date2` and `billing-step` have not the bits to prove more."""
+"""The same for shorter texts, 1 in 10^6: `sort_by_date2` and `billing-step` are too short to save more bits."""
 _RANDOM_PIECE = re.compile(rf"[A-Za-z0-9_+/,-]{{{MIN_TOKEN_LENGTH},}}")
 
 
 def is_plain(value: str) -> bool:
-    """Return whether a value is none that a secret has under any name: a boolean, a date, a URL."""
+    """Return whether a value is not a secret under any name: empty, a boolean, a date or a URL."""
     text = value.strip()
     return not text or text.lower() in BOOLEANS or bool(_DATE.fullmatch(text)) or is_url(text)
 
 
 def is_url(text: str) -> bool:
-    """Return whether it is a URL with its scheme."""
+    """Return whether a text is a URL with a scheme."""
     return bool(_URL.fullmatch(text))
 
 
 def is_word_or_count(value: str) -> bool:
-    """Return whether it is a short word, a small number, a path or a text of several words: no token is."""
+    """Return whether a value is a short word, a small number, a path or a text of several words, and so not a token."""
     text = value.strip()
     if text.isdigit():
         return len(text) < MIN_NUMBER_LENGTH
@@ -168,10 +168,10 @@ def is_word_or_count(value: str) -> bool:
 
 
 def is_label(value: str) -> bool:
-    """Return whether it is what a page or an API's answer says about a secret: `Your password`, `is too short`.
+    """Return whether a value is a label or a message about a secret in a response: `Your password`, `is too short`.
 
-    No generator of tokens writes a space, a letter beyond ASCII, or so little as `PIN`; what only looks like a word may
-    be drawn at random: one in 20 000 of `secrets.token_urlsafe(8)` is a capital and small letters.
+    Generated tokens have no spaces, no letters beyond ASCII, and are longer than `PIN`. A value that only looks like a
+    word may be random: one in 20 000 of `secrets.token_urlsafe(8)` is a capital and lower-case letters.
     """
     if value.lower() in PLAIN_WORDS or _SHORT_LABEL.fullmatch(value):
         return True
@@ -185,9 +185,9 @@ def _are_words(value: str) -> bool:
 
 
 def is_word(value: str) -> bool:
-    """Return whether it is a word, or a piece of a text, as models of languages take their tokens to be.
+    """Return whether a value is a word or a part of one, such as a token of a language model.
 
-    No generator makes tokens of so few characters.
+    Generated secrets have more characters than the shortest of these.
     """
     text = value.strip(" \n.,:;!?'\"()\u0120\u2581")
     return len(text) < 6 or (text.isalpha() and (len(text) < 8 or word_model.is_word(text)))
@@ -198,7 +198,7 @@ def _has_space(text: str) -> bool:
 
 
 def is_random(value: str) -> bool:
-    """Return whether a value can hardly be anything but drawn at random: words, dates, hosts and numbers are not."""
+    """Return whether a value is almost certainly random; words, dates, hosts and numbers are not."""
     text = value.strip()
     if len(text) < 8 or _NUMBER.fullmatch(text) or _DATE.fullmatch(text) or _HOST.fullmatch(text):
         return False
@@ -208,7 +208,7 @@ def is_random(value: str) -> bool:
     return any(_is_random_piece(piece[:MAX_JUDGED_LENGTH]) for piece in pieces)
 
 
-@lru_cache(8192)  # the same cookies and names come with every exchange
+@lru_cache(8192)  # cookies and names repeat with every exchange
 def _is_random_piece(text: str) -> bool:
     if not any(character.isalpha() for character in text) or len(set(text)) == 1:
         return False
@@ -219,7 +219,7 @@ def _is_random_piece(text: str) -> bool:
 
 
 def _random_bits(text: str) -> float:
-    """Return the bits of a text that a generator draws of as few characters as this one has."""
+    """Return the bits of a random text of the smallest alphabet that includes this one's characters."""
     if _HEX.fullmatch(text):
         return 4.0 * sum(character != "-" for character in text)
     is_base36 = text.isalnum() and not (text.upper() != text and text.lower() != text)
@@ -227,12 +227,12 @@ def _random_bits(text: str) -> float:
 
 
 def kind_of(value: str) -> str:
-    """Return what kind of secret it is: `jwt`, `uuid`, `number`, `hex`, `word`, `token` or `text`."""
+    """Return the kind of a secret: `jwt`, `uuid`, `number`, `hex`, `word`, `token` or `text`."""
     return "jwt" if _is_jwt(value) else next((name for name, pattern in _KINDS if pattern.fullmatch(value)), "text")
 
 
 def _is_jwt(value: str) -> bool:
-    """Return whether its head says an algorithm (RFC 7515 section 4.1.1); Flask's signed cookies only look alike."""
+    """Return whether a value has a header with `alg` (RFC 7515 section 4.1.1), unlike Flask's signed cookies."""
     found = _JWT.fullmatch(value)
     if found is None:
         return False
@@ -243,5 +243,5 @@ def _is_jwt(value: str) -> bool:
 
 
 def length_class(value: str) -> int:
-    """Return the class of its length: the smallest of LENGTHS that it fits into."""
+    """Return the length class of a value: the smallest of LENGTHS that is not below its length, else the last."""
     return next((length for length in LENGTHS if len(value) <= length), LENGTHS[-1])
