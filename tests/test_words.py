@@ -56,6 +56,11 @@ REPLACED = {
     "noise_between": "learn_noise",
     "client_did": "on_client_step",
     "says_something": "has_content",
+    "seen_texts": "RedactionCache",
+    "naming_variables": "with_secret_variables",
+    "nested_most": "MAX_NESTING",
+    "unpacked_most": "MAX_UNPACKED",
+    "changed_most": "MAX_CHANGED_SIZE",
 }
 """Word of a name → what to say instead."""
 
@@ -110,6 +115,7 @@ PROSE = {
     r"of late": "recently",
     r"wants? to know": "subscribe",
     r"told": "called with, notified, sent",
+    r"somebody|anybody|whoever": "the client, the caller, a peer",
     r"(?:fast|slow) (?:lanes?|ways?)": "fast path; mitmproxy's layers",
 }
 """Pattern of a phrase in docstrings and comments → what to say instead."""

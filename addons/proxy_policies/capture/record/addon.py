@@ -115,9 +115,9 @@ class Capture:
             self._write(flow)
 
     def _pipeline_over(self, known: ref[http.HTTPFlow]) -> None:
-        """Write a buffered exchange, after whoever ran the pipeline has set the length that goes with its outcome.
+        """Write a buffered exchange, after the caller of the pipeline has set the length of its final body.
 
-        The flow is held weakly: what an exchange is known by must not keep it alive.
+        `known` is a weak reference, so that the callback of an exchange does not keep its flow alive.
         """
         flow = known()
         if flow in self._ended:

@@ -100,7 +100,7 @@ def _changed_origin(flow: http.HTTPFlow, recording: Recording, response: Respons
 
 
 def _body(collected: BoundedBody, by: str) -> Body:
-    """Return a body as it was sent; `by` names who broke the exchange off, if anybody did."""
+    """Return a body as it was sent; `by` names the peer that aborted the exchange, if any."""
     cut = "" if collected.is_whole else by
     if not (collected.data or collected.dropped or cut):
         return NO_BODY

@@ -104,7 +104,7 @@ class HomeProtocol:
         """Return what a token was made for, and invalidate it. Raise Refusal if it is unknown, used or expired."""
         pending = self.pending.pop(token, None)
         if pending is None or pending.expires < now:
-            raise Refusal(Reason.STALE, "nobody waits for this data connection")
+            raise Refusal(Reason.STALE, "no client waits for this data connection")
         return pending
 
     def expire(self, now: float) -> None:
