@@ -59,7 +59,7 @@ REPLACED = {
     "seen_texts": "RedactionCache",
     "naming_variables": "with_secret_variables",
     "nested_most": "MAX_NESTING",
-    "unpacked_most": "MAX_UNPACKED",
+    "unpacked_most": "MAX_DECOMPRESSED",
     "changed_most": "MAX_CHANGED_SIZE",
 }
 """Word of a name → what to say instead."""

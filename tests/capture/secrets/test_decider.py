@@ -11,8 +11,8 @@ from proxy_policies.capture.secrets.rules import parse_rules
 RANDOM = "Wz-zbpjD-jMLZkbxrVhyYQ"
 
 
-def decider(*rules: str, is_answer: bool = True) -> Decider:
-    return Decider(parse_rules(rules), lambda secret, _: f"<{len(secret)}>", is_answer)
+def decider(*rules: str, is_response: bool = True) -> Decider:
+    return Decider(parse_rules(rules), lambda secret, _: f"<{len(secret)}>", is_response)
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Case:
     value: str
     place: Place
     is_secret: bool
-    is_answer: bool = True
+    is_response: bool = True
 
 
 CASES = [
     Case("password", "summer", Place.MEMBER, True),
     Case("password", "Password", Place.MEMBER, False),
-    Case("password", "Password", Place.MEMBER, True, is_answer=False),
+    Case("password", "Password", Place.MEMBER, True, is_response=False),
     Case("session", "expired", Place.MEMBER, False),
     Case("session", RANDOM, Place.MEMBER, True),
     Case("token", "12345", Place.MEMBER, False),
@@ -47,7 +47,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.name}-{case.value[:8]}-{case.place.value}")
 def test_name_place_and_look_decide(case: Case) -> None:
-    found = decider(is_answer=case.is_answer).replace(case.name, case.value, case.place)
+    found = decider(is_response=case.is_response).replace(case.name, case.value, case.place)
     assert found == (f"<{len(case.value)}>" if case.is_secret else case.value)
 
 

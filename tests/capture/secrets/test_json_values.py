@@ -19,7 +19,7 @@ from proxy_policies.capture.secrets.rules import RedactionRules
     ],
 )
 def test_a_value_goes_and_what_is_around_it_stays(value: str, expected: str) -> None:
-    decider = Decider(RedactionRules(), lambda _secret, _rule: "gone", is_answer=False)
+    decider = Decider(RedactionRules(), lambda _secret, _rule: "gone", is_response=False)
     pieces, end = in_value(value, 0, "", "password", decider, Place.MEMBER)
     assert "".join(pieces) == expected
     assert end == (len(value) if expected else 0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy_policies.capture.secrets.redact_base64 import MAX_UNPACKED, in_base64
+from proxy_policies.capture.secrets.redact_base64 import MAX_DECOMPRESSED, in_base64
 
 type Encode = Callable[[bytes], bytes]
 
@@ -60,7 +60,7 @@ def test_any_text_is_looked_through_and_what_is_packed_in_it(plain: str) -> None
 
 
 def test_what_is_packed_is_looked_through_up_to_a_limit() -> None:
-    bomb = base64.b64encode(gzip.compress(b"hunter2" + bytes(MAX_UNPACKED))).decode()
+    bomb = base64.b64encode(gzip.compress(b"hunter2" + bytes(MAX_DECOMPRESSED))).decode()
     assert in_base64(bomb, look) == bomb
 
 

@@ -28,12 +28,12 @@ KEPT = ("plain cells", "other names", "no rows")
 @pytest.mark.parametrize("name", TEXTS)
 def test_cells_of_columns_that_are_called_as_secrets_are_go(name: str) -> None:
     text = TEXTS[name].replace("S", S)
-    decider = Decider(RedactionRules(), lambda *_: "#", is_answer=False)
+    decider = Decider(RedactionRules(), lambda *_: "#", is_response=False)
     expected = text if name in KEPT else text.replace(S, "#")
     assert in_json(text, decider) == expected
 
 
 def test_a_cell_is_written_as_it_was_unless_it_is_a_secret() -> None:
     text = json.dumps({"columns": ["city", "password"], "rows": [['Köln \\ "a"', 'a"b\\c'], ["ß", ""]]})
-    decider = Decider(RedactionRules(), lambda *_: "#", is_answer=False)
+    decider = Decider(RedactionRules(), lambda *_: "#", is_response=False)
     assert in_json(text, decider) == text.replace(json.dumps('a"b\\c'), '"#"')

@@ -39,7 +39,7 @@ STAYS = [
 
 
 def redacted(text: str, mime: str) -> str:
-    redactor = MessageRedactor(Decider(RedactionRules(), lambda *_: "~", is_answer=False))
+    redactor = MessageRedactor(Decider(RedactionRules(), lambda *_: "~", is_response=False))
     return redactor.content(text.encode(), mime).decode()
 
 

@@ -6,7 +6,7 @@ from proxy_policies.capture.secrets.decider import Decider
 from proxy_policies.capture.secrets.redact_csv import in_table
 from proxy_policies.capture.secrets.rules import parse_rules
 
-DECIDER = Decider(parse_rules(()), lambda secret, rule: f"<{secret}>", is_answer=True)
+DECIDER = Decider(parse_rules(()), lambda secret, rule: f"<{secret}>", is_response=True)
 
 
 @pytest.mark.parametrize(

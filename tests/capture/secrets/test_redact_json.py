@@ -28,5 +28,5 @@ TEXTS = {
 
 @pytest.mark.parametrize(("before", "after"), TEXTS.values(), ids=TEXTS)
 def test_only_the_secret_is_replaced(before: str, after: str) -> None:
-    decider = Decider(RedactionRules(), lambda *_: "#", is_answer=False)
+    decider = Decider(RedactionRules(), lambda *_: "#", is_response=False)
     assert in_json(before.replace("S", S), decider) == after.replace("S", S)

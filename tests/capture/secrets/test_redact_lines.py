@@ -7,7 +7,7 @@ from proxy_policies.capture.secrets.redact_lines import in_named_lines, in_prose
 from proxy_policies.capture.secrets.rules import RedactionRules
 
 S = "Wz-zbpjD-jMLZkbxrVhyYQ"
-DECIDER = Decider(RedactionRules(), lambda _secret, _rule: "gone", is_answer=False)
+DECIDER = Decider(RedactionRules(), lambda _secret, _rule: "gone", is_response=False)
 YAML = {
     "name and value": "env:\n- name: DB_PASSWORD\n  value: @\n- name: CITY\n  value: Bonn\n",
     "between": '- name: "DB_PASSWORD"\n  kind: plain\n  deep:\n    n: 1\n  value: "@"\n',

@@ -46,12 +46,12 @@ TEXTS = {
 
 @pytest.mark.parametrize(("before", "after"), TEXTS.values(), ids=TEXTS)
 def test_only_the_secret_is_replaced(before: str, after: str) -> None:
-    decider = Decider(RedactionRules(), lambda *_: "#", is_answer=False)
+    decider = Decider(RedactionRules(), lambda *_: "#", is_response=False)
     assert in_markup(before.replace("S", S), decider) == after.replace("S", S)
 
 
 def test_a_reference_of_more_digits_than_can_be_read_stays() -> None:
-    decider = Decider(RedactionRules(), lambda *_: "#", is_answer=False)
+    decider = Decider(RedactionRules(), lambda *_: "#", is_response=False)
     digits = f"&#{'9' * 5000};"
     assert (
         in_markup(f"<password>a{digits}</password><a b='{digits}'>", decider)

@@ -13,11 +13,11 @@ S = "Wz-zbpjD-jMLZkbxrVhyYQ"
 
 
 def redactor(*rules: str) -> MessageRedactor:
-    return MessageRedactor(Decider(parse_rules(rules), lambda *_: "~", is_answer=False))
+    return MessageRedactor(Decider(parse_rules(rules), lambda *_: "~", is_response=False))
 
 
 def answers() -> MessageRedactor:
-    return MessageRedactor(Decider(parse_rules(()), lambda *_: "~", is_answer=True))
+    return MessageRedactor(Decider(parse_rules(()), lambda *_: "~", is_response=True))
 
 
 FIELDS = {

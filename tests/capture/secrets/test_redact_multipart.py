@@ -25,19 +25,19 @@ def test_each_part_is_looked_through_and_binary_ones_stay(end: bytes) -> None:
         .replace(b"Wz-zbpjD-jMLZkbxrVhyYQ", b"#")
         .replace(end + b"text" + end, end + b"TEXT" + end)
     )
-    decider = Decider(RedactionRules(), lambda *_: "#", is_answer=False)
+    decider = Decider(RedactionRules(), lambda *_: "#", is_response=False)
     assert in_multipart(before, "multipart/form-data; boundary=b", decider, inner) == after
 
 
 def test_what_has_no_parts_stays() -> None:
-    decider = Decider(RedactionRules(), lambda *_: "#", is_answer=False)
+    decider = Decider(RedactionRules(), lambda *_: "#", is_response=False)
     assert in_multipart(b"password=x", "multipart/form-data", decider, inner) == b"password=x"
     assert in_multipart(b"--b\r\nno head", "multipart/form-data; boundary=b", decider, inner) == b"--b\r\nno head"
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n"], ids=["crlf", "lf"])
 def test_an_encoded_part_is_looked_through(end: str) -> None:
-    decider = Decider(RedactionRules(), lambda *_: "#", is_answer=False)
+    decider = Decider(RedactionRules(), lambda *_: "#", is_response=False)
 
     def body(encoding: str, name: str, text: str) -> bytes:
         head = f'Content-Disposition: form-data; name="{name}"{end}Content-Transfer-Encoding: {encoding}'

@@ -32,7 +32,7 @@ PLAIN = {
 
 
 def replaced(text: str) -> str:
-    return in_pairs(text, Decider(RedactionRules(), lambda _secret, _rule: "gone", is_answer=True))
+    return in_pairs(text, Decider(RedactionRules(), lambda _secret, _rule: "gone", is_response=True))
 
 
 @pytest.mark.parametrize("name", SECRET)

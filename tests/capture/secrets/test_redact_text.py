@@ -18,8 +18,8 @@ def hidden(secret: str, _: str) -> str:
     return "~" if secret == S else f"<{secret}>"
 
 
-HIDING = Decider(RULES, hidden, is_answer=False)
-KEEPING = Decider(RULES, lambda secret, _: secret, is_answer=False)
+HIDING = Decider(RULES, hidden, is_response=False)
+KEEPING = Decider(RULES, lambda secret, _: secret, is_response=False)
 
 PARTS: dict[str, Callable[[str, Decider], str]] = {
     "url": redact_text.in_url,

@@ -39,7 +39,7 @@ LENGTH = 3000  # characters; the longer text has four times as many
 FLOOR = 0.02  # seconds of CPU for the longer text: what takes less is not looked at
 GROWTH = 9  # times as long for four times as much; where each character costs all of those before it, it is 16
 
-DECIDER = Decider(parse_rules(()), lambda secret, rule: "x", is_answer=False)
+DECIDER = Decider(parse_rules(()), lambda secret, rule: "x", is_response=False)
 HTML = (("content-type", "text/html"),)
 MULTIPART = (("content-type", "multipart/mixed; boundary=b"),)
 PARTS: dict[str, Callable[[str], object]] = {

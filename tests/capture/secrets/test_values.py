@@ -55,8 +55,8 @@ def test_a_name_decides_for_every_value_of_a_generator(generator: str) -> None:
     draw = random.Random(generator)
     for _ in range(300):
         name, value = draw.choice(NAMES), GENERATORS[generator](draw)
-        for is_answer in (True, False):
-            decider = Decider(RedactionRules(), lambda *_: "hidden", is_answer)
+        for is_response in (True, False):
+            decider = Decider(RedactionRules(), lambda *_: "hidden", is_response)
             for place in (Place.MEMBER, Place.FIELD, Place.COOKIE):
                 assert decider.replace(name, value, place) == "hidden", (name, value, place)
 

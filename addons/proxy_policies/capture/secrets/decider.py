@@ -38,7 +38,7 @@ class Decider:
 
     rules: RedactionRules
     hide: Callable[[str, str], str]
-    is_answer: bool
+    is_response: bool
 
     def replace(self, name: str, value: str, place: Place = Place.MEMBER, minimum: Grade = Grade.NONE) -> str:
         """Return the placeholder of a value of this name, or the value if it is not a secret.
@@ -51,19 +51,19 @@ class Decider:
 
     def is_secret(self, name: str, value: str, place: Place, minimum: Grade = Grade.NONE) -> bool:
         """Return whether a value of this name is a secret that is not replaced yet."""
-        found = max(self.grade(name, place), minimum)
-        if not value or (found is Grade.NONE and place is not Place.COOKIE) or self.is_kept(name):
+        name_grade = max(self.grade(name, place), minimum)
+        if not value or (name_grade is Grade.NONE and place is not Place.COOKIE) or self.is_kept(name):
             return False
         is_replaced = PLACEHOLDER.search(value) if place is Place.CODE else PLACEHOLDER.fullmatch(value)
-        return not is_replaced and self._is_secret(value, found, place)
+        return not is_replaced and self._is_secret(value, name_grade, place)
 
     def number(self, name: str, source: str, minimum: Grade = Grade.NONE) -> str | None:
         """Return the placeholder of a number of this name; None if it is not a secret."""
-        found = max(self.grade(name, Place.MEMBER), minimum)
+        name_grade = max(self.grade(name, Place.MEMBER), minimum)
         digits = source.lstrip("-")
         if self.is_kept(name) or not digits.isdigit() or name.lower().endswith("tokens"):
             return None
-        is_secret = found is Grade.PASSWORD or (found is Grade.TOKEN and len(digits) >= MIN_NUMBER_LENGTH)
+        is_secret = name_grade is Grade.PASSWORD or (name_grade is Grade.TOKEN and len(digits) >= MIN_NUMBER_LENGTH)
         return self.hide(source, f"name {name}") if is_secret and len(digits) > 1 else None
 
     def grade(self, name: str, place: Place) -> Grade:
@@ -77,16 +77,16 @@ class Decider:
         """Return whether a rule `keep:` of the user excludes this name."""
         return bool(self.rules.keep) and name.strip().lower() in self.rules.keep
 
-    def _is_secret(self, value: str, found: Grade, place: Place) -> bool:
+    def _is_secret(self, value: str, name_grade: Grade, place: Place) -> bool:
         if is_plain(value):
             return False
         if place is Place.CODE:
-            return found > Grade.NONE and is_random(value)
-        if found >= Grade.TOKEN:
-            if self.is_answer and (is_label(value) or (found is Grade.TOKEN and is_word(value))):
+            return name_grade > Grade.NONE and is_random(value)
+        if name_grade >= Grade.TOKEN:
+            if self.is_response and (is_label(value) or (name_grade is Grade.TOKEN and is_word(value))):
                 return False
-            return not (found is Grade.TOKEN and is_word_or_count(value))
-        return (found is Grade.PERHAPS or place is Place.COOKIE) and is_random(value)
+            return not (name_grade is Grade.TOKEN and is_word_or_count(value))
+        return (name_grade is Grade.PERHAPS or place is Place.COOKIE) and is_random(value)
 
 
 def is_sweepable(secret: str) -> bool:

@@ -8,7 +8,7 @@ from proxy_policies.capture.secrets.rules import RedactionRules
 
 MASK = "REDACTED"
 
-_redactor = MessageRedactor(Decider(RedactionRules(), lambda secret, rule: MASK, is_answer=False))
+_redactor = MessageRedactor(Decider(RedactionRules(), lambda secret, rule: MASK, is_response=False))
 
 
 def mask_url(text: str) -> str:

@@ -59,8 +59,8 @@ class Redactor:
         self._placeholders = placeholders
         self._known = KnownSecrets()
         self._searched_responses = SearchedResponses()
-        self._request_redactor = MessageRedactor(Decider(rules, self._hide, is_answer=False))
-        self._response_redactor = MessageRedactor(Decider(rules, self._hide, is_answer=True))
+        self._request_redactor = MessageRedactor(Decider(rules, self._hide, is_response=False))
+        self._response_redactor = MessageRedactor(Decider(rules, self._hide, is_response=True))
 
     @property
     def key_id(self) -> str:

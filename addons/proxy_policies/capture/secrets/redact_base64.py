@@ -27,7 +27,7 @@ _TEXT_START = re.compile(r"H4sI|77u/|[C-Za-f][A-HQ-Xg-nw-z0-3]")
 _PREFIX_LENGTH = 16  # characters decoded first to exclude most runs that are not texts
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _GZIP = "H4sI"
-MAX_UNPACKED = 1 << 20
+MAX_DECOMPRESSED = 1 << 20
 """Maximum decompressed bytes: 1 MB, AWS's limit of an event, as sent by `awslogs`."""
 
 
@@ -87,11 +87,11 @@ def _redacted_base64(source: str, redact: Callable[[str], str], is_cut: bool) ->
     plain = source.replace("%3D", "=").replace("%3d", "=")
     unpadded = plain.rstrip("=")
     is_url_safe = "-" in unpadded or "_" in unpadded
-    is_packed = unpadded.startswith(_GZIP)
-    inner = _unpacked(unpadded) if is_packed else _text_of(unpadded, is_cut)
+    is_gzip = unpadded.startswith(_GZIP)
+    inner = _decompressed(unpadded) if is_gzip else _text_of(unpadded, is_cut)
     if inner is None or (replaced := redact(inner)) == inner:
         return None if inner is None else source
-    data = gzip.compress(replaced.encode(), mtime=0) if is_packed else replaced.encode()
+    data = gzip.compress(replaced.encode(), mtime=0) if is_gzip else replaced.encode()
     encoded = (base64.urlsafe_b64encode if is_url_safe else base64.b64encode)(data).decode()
     encoded = encoded if plain != unpadded or len(unpadded) % 4 == 0 else encoded.rstrip("=")
     return encoded.replace("=", "%3D") if "%" in source else encoded
@@ -107,8 +107,8 @@ def _may_be_text(source: str) -> bool:
 
 def _decoded(unpadded: str) -> bytes:
     """Return the decoded bytes, as many as are complete."""
-    whole = unpadded[:-1] if len(unpadded) % 4 == 1 else unpadded
-    return base64.b64decode(whole.replace("-", "+").replace("_", "/") + "=" * (-len(whole) % 4))
+    complete = unpadded[:-1] if len(unpadded) % 4 == 1 else unpadded
+    return base64.b64decode(complete.replace("-", "+").replace("_", "/") + "=" * (-len(complete) % 4))
 
 
 def _text_of(unpadded: str, is_cut: bool) -> str | None:
@@ -123,8 +123,8 @@ def _text_of(unpadded: str, is_cut: bool) -> str | None:
     return None if _CONTROL_CHARACTER.search(text) else text
 
 
-def _unpacked(unpadded: str) -> str | None:
+def _decompressed(unpadded: str) -> str | None:
     try:
-        return decode(_decoded(unpadded), "gzip", MAX_UNPACKED).decode()
+        return decode(_decoded(unpadded), "gzip", MAX_DECOMPRESSED).decode()
     except ValueError:
         return None

@@ -70,7 +70,7 @@ def in_positions(text: str, decider: Decider) -> str:
     """Replace the strings in the arguments of calls that take a password: all but the first, or the only one."""
     if "<methodName>" in text:
         return _in_xml_positions(text, decider)
-    calls = frozenset() if decider.is_answer else frozenset(found.end() for found in _CALL.finditer(text))
+    calls = frozenset() if decider.is_response else frozenset(found.end() for found in _CALL.finditer(text))
     lists = _lists(text, decider) if '"params"' in text and '"method"' in text else []
     if not (calls or lists):
         return text

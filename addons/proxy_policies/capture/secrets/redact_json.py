@@ -26,7 +26,7 @@ _LISTED_PAIR = re.compile(
 )
 """A list of two items in a list, such as `[["password", "…"], ["city", "Bonn"]]`."""
 _OPERATOR = r'"(?:[=~<>!:]{1,3}|i?eq|is|i?like|in|contains|equals|not|ne|matches)"'
-_OPERATED = re.compile(rf",\s*+{_OPERATOR}\s*+,")
+_OPERATOR_ITEM = re.compile(rf",\s*+{_OPERATOR}\s*+,")
 _COMPARISON = re.compile(rf'\[\s*+"{NAME}(?P<slashes>))"\s*+,\s*+{_OPERATOR}\s*+,\s*+(?=["\d\[-]){PLAIN_VALUE}')
 """A list of three items, such as `["password", "=", "…"]`."""
 _NEXT_TO_NAME = re.compile(rf'[\[,]\s*"{NAME}(?P<slashes>))"\s*,\s*(?=")(?!"[\w-]*"\s*:){PLAIN_VALUE}')
@@ -61,7 +61,7 @@ def in_json(text: str, decider: Decider) -> str:
         text = in_columns(text, decider)
     if _LISTS.search(text) is not None:
         text = _replace_after(text, _LISTED_PAIR, decider, Place.MEMBER)
-    if _OPERATED.search(text) is not None:
+    if _OPERATOR_ITEM.search(text) is not None:
         text = _replace_after(text, _COMPARISON, decider, Place.MEMBER)
     if '"rawHeaders"' in text:  # Node.js: names and values alternate
         text = _replace_after(text, _NEXT_TO_NAME, decider, Place.CODE)
@@ -143,9 +143,8 @@ def _secret_matches(
 
 def _members(text: str, names: set[str]) -> Iterable[re.Match[str]]:
     """Return at least the members of these names, in order; a few names are faster to find than all members."""
-    if len(names) > FEW_NAMES or any(
-        name.lstrip()[:1] in (":", "") for name in names
-    ):  # may begin within another string
+    # an empty name, or one that begins with a colon, may match from the closing quote of another string
+    if len(names) > FEW_NAMES or any(name.lstrip()[:1] in (":", "") for name in names):
         return _MEMBER.finditer(text)
     starts = sorted(at for name in names for at in _positions(text, f'"{name}"'))
     return filter(None, (_MEMBER.match(text, at) for at in starts))

@@ -107,4 +107,4 @@ def _values_of(parent: _Object, decider: Decider) -> Iterator[NamedValue]:
     if parent.name:
         for key, at in parent.values:
             is_text = parent.is_label or _last_word(key) in _TEXTS
-            yield parent.name, replace(decider, is_answer=True) if is_text else decider, at
+            yield parent.name, replace(decider, is_response=True) if is_text else decider, at

@@ -53,9 +53,9 @@ class RedactionCache:
     def _cached[Value](
         self, outcomes: "_Outcomes", key: Hashable, value: Value, is_short: bool, redact_value: Callable[[], Value]
     ) -> Value:
-        if (known := outcomes.get(key)) is None:
+        if (outcome := outcomes.get(key)) is None:
             return self._redact_and_store(outcomes, key, value, is_short, redact_value)
-        replaced, hidden = known
+        replaced, hidden = outcome
         for secret, rule in hidden:
             self.hide(secret, rule)
         return value if replaced is None else replaced
@@ -83,9 +83,9 @@ class _Outcomes:
         self._texts: OrderedDict[Hashable, tuple[Any, Secrets]] = OrderedDict()
 
     def get(self, key: Hashable) -> tuple[Any, Secrets] | None:
-        if (known := self._texts.get(key)) is not None:
+        if (outcome := self._texts.get(key)) is not None:
             self._texts.move_to_end(key)
-        return known
+        return outcome
 
     def put(self, key: Hashable, replaced: Any, hidden: Secrets) -> None:
         self._texts[key] = (replaced, hidden)
