@@ -7,7 +7,7 @@ import pytest
 from proxy_policies.cache.collapsing import (
     HIT_FOR_MISS_TTL,
     LEADER_AGE,
-    UNSHARED_MOST,
+    MAX_UNSHARED,
     CollapsedForwarding,
     Identity,
     Outcome,
@@ -182,7 +182,7 @@ async def test_a_new_leader_is_not_forgotten_with_the_old_one() -> None:
 
 async def test_what_was_not_shared_is_remembered_within_bounds_and_until_it_is() -> None:
     table = CollapsedForwarding()
-    for number in range(UNSHARED_MOST + 1):
+    for number in range(MAX_UNSHARED + 1):
         table.end(table.lead((str(number), ()), "c", NOW), Outcome.UNSHARED, NOW)
     assert not table.is_unshared(("0", ()), NOW)
     assert table.is_unshared(("1", ()), NOW)

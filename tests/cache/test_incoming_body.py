@@ -72,7 +72,7 @@ def test_every_reader_gets_every_byte_whenever_it_begins(pieces: list[bytes], he
         assert await rest_of(lagging) == b"".join(pieces)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(incoming_body, "HELD_MOST", held)
+        patch.setattr(incoming_body, "MAX_HELD", held)
         asyncio.run(run())
 
 
@@ -88,7 +88,7 @@ async def test_one_that_breaks_off_is_whole_for_nobody() -> None:
 
 
 async def test_nothing_is_held_for_long_of_what_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(incoming_body, "HELD_MOST", 1000)
+    monkeypatch.setattr(incoming_body, "MAX_HELD", 1000)
     room = Room(10_000)
     coming = body(room)
     for _ in range(20):
@@ -109,7 +109,7 @@ async def test_all_bodies_together_are_bounded() -> None:
 
 
 async def test_who_is_far_behind_reads_from_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(incoming_body, "HELD_MOST", 1000)
+    monkeypatch.setattr(incoming_body, "MAX_HELD", 1000)
     coming, sent = body(), os.urandom(50_000)
     slow, newcomer_at = opened(coming), 30_000
     for at in range(0, len(sent), 100):
@@ -125,9 +125,9 @@ async def test_who_is_far_behind_reads_from_a_file(monkeypatch: pytest.MonkeyPat
 async def test_who_is_too_far_behind_is_broken_off_and_nobody_else(
     reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(incoming_body, "HELD_MOST", 1000)
+    monkeypatch.setattr(incoming_body, "MAX_HELD", 1000)
     if reason == "bound":
-        monkeypatch.setattr(incoming_body, "SPOOLED_MOST", 2000)
+        monkeypatch.setattr(incoming_body, "MAX_SPOOLED", 2000)
     else:
         written = itertools.count()
         genuine = os.pwrite

@@ -21,7 +21,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "No such file or directory" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("prefix", ["/root/.pyenv/versions/3.13.0", "/opt/python"])
+@pytest.mark.parametrize("prefix", ["/root/pythons/3.13", "/opt/python"])
 def test_a_python_that_a_service_cannot_see(
     prefix: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

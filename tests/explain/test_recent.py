@@ -2,7 +2,7 @@
 
 import json
 
-from proxy_policies.explain.recent import KEPT, LONGEST_TITLE, MOST_VERDICTS, Decided, Recent
+from proxy_policies.explain.recent import KEPT, LONGEST_TITLE, MAX_VERDICTS, Decided, Recent
 from proxy_policies.trace import Note
 
 
@@ -23,10 +23,10 @@ def test_the_last_are_kept_and_all_are_counted() -> None:
 
 def test_nothing_of_a_peer_grows_without_end() -> None:
     recent = Recent()
-    for number in range(MOST_VERDICTS * 2):
+    for number in range(MAX_VERDICTS * 2):
         recent.add(Decided(0, "x" * 100_000, "", [note("rule", str(number))]))
-    assert len(recent.counts()) == MOST_VERDICTS + 2
-    assert recent.counts()["others"] == MOST_VERDICTS
+    assert len(recent.counts()) == MAX_VERDICTS + 2
+    assert recent.counts()["others"] == MAX_VERDICTS
     assert len(recent.find("", 1)[0].title) == LONGEST_TITLE
 
 

@@ -41,7 +41,7 @@ CONTENTS = {
     "plain text": ("text/plain", b"words", "--- Raw\nwords", "none"),
     "what is no JSON": ("application/json", b"{{{", "{{{", "none"),
     "nothing": ("text/plain", b"", "", "none"),
-    "very much": ("text/html", b"<p>" * view.CONTENT_MOST, "<p><p>", "none"),
+    "very much": ("text/html", b"<p>" * view.MAX_CONTENT, "<p><p>", "none"),
 }
 
 
@@ -57,7 +57,7 @@ def test_where_it_is_first_the_content_stands_below(
     story, _, below = found.text.partition("\n\n")
     assert (found.view_name, story) == ("Policy", "cache  hit: fresh for 57 s")
     assert below.startswith(shown)
-    assert len(below) <= view.CONTENT_MOST
+    assert len(below) <= view.MAX_CONTENT
     assert found.syntax_highlight == highlight
     assert first.render_priority(content, contentviews.Metadata(flow=flow, http_message=flow.request)) < 0
 

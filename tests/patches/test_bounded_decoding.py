@@ -14,7 +14,7 @@ from mitmproxy.net import encoding
 from mitmproxy.test import taddons, tflow
 
 from proxy_policies.patches import bounded_decoding
-from proxy_policies.patches.bounded_decoding import CONTENT_MOST, PATCH, VIEW_MOST
+from proxy_policies.patches.bounded_decoding import MAX_CONTENT, MAX_VIEW, PATCH
 
 MIB = 1 << 20
 TEXT = b"<p>some text</p>\n" * 100
@@ -83,7 +83,7 @@ def test_a_script_gets_no_bomb(coding: str, encode: Callable[[bytes], bytes], mo
     finally:
         tracemalloc.stop()
     assert flow.response.raw_content == packed
-    assert CONTENT_MOST > MIB
+    assert MAX_CONTENT > MIB
 
 
 @pytest.mark.parametrize("name", ["zlib", "ZLIB_codec", "zip", "bz2", "bz2_codec"])
@@ -101,11 +101,11 @@ def test_a_content_view_gets_little(coding: str, encode: Callable[[bytes], bytes
         assert flow.response
         shown = contentviews.prettify_message(flow.response, flow)
         assert "[cannot decode]" in shown.description
-        plain = answer_of("identity", TEXT * (VIEW_MOST // len(TEXT) + 9))
+        plain = answer_of("identity", TEXT * (MAX_VIEW // len(TEXT) + 9))
         assert plain.response
         shown = contentviews.prettify_message(plain.response, plain, "raw")
-        assert f"[the first {VIEW_MOST} of " in shown.description
-        assert len(shown.text) <= VIEW_MOST
+        assert f"[the first {MAX_VIEW} of " in shown.description
+        assert len(shown.text) <= MAX_VIEW
         usual = answer_of(coding, encode(TEXT))
         assert usual.response
         assert contentviews.prettify_message(usual.response, usual, "raw").text == TEXT.decode()
@@ -113,7 +113,7 @@ def test_a_content_view_gets_little(coding: str, encode: Callable[[bytes], bytes
 
 def test_what_was_not_shown_whole_is_not_edited() -> None:
     with taddons.context():
-        flow = answer_of("identity", b"<!-- -->" * (VIEW_MOST // 8) + b"the end")
+        flow = answer_of("identity", b"<!-- -->" * (MAX_VIEW // 8) + b"the end")
         assert flow.response
         shown = contentviews.prettify_message(flow.response, flow, "graphql")
         with pytest.raises(ValueError, match="not all of it was shown"):

@@ -58,7 +58,7 @@ def test_an_empty_datagram_is_no_end() -> None:
 
 def test_a_stream_that_was_forgotten_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(stream: Stream, reader: DatagramStream) -> None:
-        monkeypatch.setattr(datagrams, "KEPT", -1.0)
+        monkeypatch.setattr(datagrams, "STREAM_LIFETIME", -1.0)
         stream.came.put_nowait(b"")
         assert not await reader.read(1)
 

@@ -48,7 +48,7 @@ def test_a_percent_sign_is_the_paths_own() -> None:
         ("/opt/proxy-policies", False),
         ("/usr", False),
         ("/homes/x", False),
-        ("/root/.pyenv/versions/3.13.0", True),
+        ("/root/pythons/3.13", True),
         ("/home/ann/.local/share/uv/python/cpython-3.13", True),
     ],
 )

@@ -6,7 +6,7 @@ from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
 from proxy_policies.cache.rfc9111.ranges import parse_content_range
 from proxy_policies.cache.stores.store import Body, BodySource, BodyWriter, Store, read_whole
 
-COMPLETED_MOST = 8 * 1024 * 1024
+MAX_COMPLETED = 8 * 1024 * 1024
 """Most bytes of a stored beginning that is completed; it is held in memory meanwhile."""
 
 
@@ -74,7 +74,7 @@ class StoreTap:
         self._ended(None)
 
     def _beginning(self) -> StoredResponse | None:
-        if self._length is None or not 0 < self._size < min(self._length, COMPLETED_MOST):
+        if self._length is None or not 0 < self._size < min(self._length, MAX_COMPLETED):
             return None
         span = Span(0, self._size - 1, self._length)
         fields = self._entry.fields.replacing("Content-Range", span.content_range)

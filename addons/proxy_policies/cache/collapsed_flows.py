@@ -10,7 +10,7 @@ from mitmproxy import ctx, http
 from proxy_policies import flow_state
 from proxy_policies.cache import collapsing
 from proxy_policies.cache.collapsing import Identity, Leader, Outcome
-from proxy_policies.cache.incoming_body import HELD_MOST, IncomingBody, IncomingPart, IncomingReader, Room
+from proxy_policies.cache.incoming_body import MAX_HELD, IncomingBody, IncomingPart, IncomingReader, Room
 from proxy_policies.cache.response import CachedResponse, build_response
 from proxy_policies.cache.rfc9111.decision import Decision, Hit, Request, decide, forward_reason, goes_forward
 from proxy_policies.cache.rfc9111.entry import StoredResponse
@@ -32,7 +32,7 @@ async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transa
         heads = [leader.entry for leader in tried if leader.entry]
         names = collapsing.names_in((*stored, *heads))
         identity = collapsing.identity_of(transaction.request, names)
-        is_vain = waits >= collapsing.WAITS_MOST or _is_unshared(engine, transaction.request, identity)
+        is_vain = waits >= collapsing.MAX_WAITS or _is_unshared(engine, transaction.request, identity)
         if is_vain or not collapsing.may_follow(transaction.request, decision, heads):
             break
         fresh = waits == 0 and collapsing.expects_fresh(decision)
@@ -167,8 +167,8 @@ def _let_run_ahead(leader: Leader) -> None:
     """Let a leader's client be slower than its followers, first by the bytes held of a body, then by its backlog."""
     fastlane = ctx.master.addons.get("fastlane")
     if fastlane is not None and (ours := fastlane.find(leader.client)) is not None:
-        ours.stream.high_water = HELD_MOST
-    let_run_ahead(leader.client, HELD_MOST)
+        ours.stream.high_water = MAX_HELD
+    let_run_ahead(leader.client, MAX_HELD)
 
 
 async def finish_for_followers(led: Sequence[Leader]) -> None:

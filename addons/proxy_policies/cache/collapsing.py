@@ -37,13 +37,13 @@ LEADER_AGE = 60.0
 """Seconds without a response after which new requests no longer follow a leader (nginx's proxy_read_timeout)."""
 HIT_FOR_MISS_TTL = 120.0
 """Seconds for which requests do not wait after an unstorable response (Varnish's hit-for-miss)."""
-UNSHARED_MOST = 4096
+MAX_UNSHARED = 4096
 """Identities remembered as not storable."""
 GATHERING_SHARE = 0.1
 """Fraction of the last response's duration for which a validation beside another waits for more followers."""
-GATHERING_MOST = 1.0
+MAX_GATHERING = 1.0
 """Seconds that it waits at most."""
-WAITS_MOST = 2
+MAX_WAITS = 2
 """Leaders that a follower waits for."""
 
 RANGED = frozenset({"range", "if-range"})
@@ -143,7 +143,7 @@ def gathering_time(decision: Decision) -> float:
     """Return the seconds to wait for others that can share a validation: a tenth of its usual duration."""
     known = _known(decision)
     took = known.received_at - known.requested_at if known else 0.0
-    return min(max(took, 0.0) * GATHERING_SHARE, GATHERING_MOST)
+    return min(max(took, 0.0) * GATHERING_SHARE, MAX_GATHERING)
 
 
 def _known(decision: Decision) -> StoredResponse | None:
@@ -316,7 +316,7 @@ class CollapsedForwarding:
         if outcome is Outcome.UNSHARED and leader.shareable:
             self._unshared[leader.unshared_as] = now + HIT_FOR_MISS_TTL
             self._unshared.move_to_end(leader.unshared_as)
-            if len(self._unshared) > UNSHARED_MOST:
+            if len(self._unshared) > MAX_UNSHARED:
                 self._unshared.popitem(last=False)
         leader.changed()
 

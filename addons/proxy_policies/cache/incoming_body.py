@@ -10,11 +10,11 @@ import tempfile
 from collections.abc import Callable
 from typing import IO
 
-HELD_MOST = 16 * 1024 * 1024
+MAX_HELD = 16 * 1024 * 1024
 """Bytes of one body in memory (cache_max_object's default, which a memory store holds anyway)."""
 HELD_TOGETHER = 64 * 1024 * 1024
 """Bytes held of all bodies for future readers; beyond that, new readers cannot join."""
-SPOOLED_MOST = 1024 * 1024 * 1024
+MAX_SPOOLED = 1024 * 1024 * 1024
 """Bytes of one body in its temporary file (nginx's proxy_max_temp_file_size)."""
 
 
@@ -67,7 +67,7 @@ class IncomingBody:
         self._last.next = self._last = piece
         self.size += len(data)
         self._reserve(len(data))
-        if not self._readers and (self.size > HELD_MOST or self._room.left < 0):
+        if not self._readers and (self.size > MAX_HELD or self._room.left < 0):
             self._forget_beginning()
         self._bound()
         self._tell()
@@ -87,7 +87,7 @@ class IncomingBody:
         self._tell()
 
     def _reserve(self, size: int) -> None:
-        if self._first is not None and self._reserved < HELD_MOST:
+        if self._first is not None and self._reserved < MAX_HELD:
             self._reserved += size
             self._room.left -= size
 
@@ -137,7 +137,7 @@ class IncomingBody:
 
     def _bound(self) -> None:
         """Move pieces beyond the bound to the file, if a reader still needs them."""
-        while (piece := self._kept.next) is not None and self.size - piece.at - piece.size > HELD_MOST:
+        while (piece := self._kept.next) is not None and self.size - piece.at - piece.size > MAX_HELD:
             self._kept = piece
             slowest = min((reader.position for reader in self._readers), default=self.size)
             if self._first is not None or slowest <= piece.at:
@@ -145,7 +145,7 @@ class IncomingBody:
 
     def _to_file(self, piece: _Piece) -> None:
         data, piece.data = piece.data, None
-        if data is None or (self._spooled + piece.size <= SPOOLED_MOST and self._write(data, piece.at)):
+        if data is None or (self._spooled + piece.size <= MAX_SPOOLED and self._write(data, piece.at)):
             self._spooled += piece.size
         else:  # readers that need it are too slow
             piece.is_lost = True

@@ -7,7 +7,7 @@ from mitmproxy.flow import Error
 
 from proxy_policies import flow_state, subrequest, trace
 from proxy_policies.body import Stage
-from proxy_policies.cache.body_taps import COMPLETED_MOST, PrependBody
+from proxy_policies.cache.body_taps import MAX_COMPLETED, PrependBody
 from proxy_policies.cache.collapsing import Outcome
 from proxy_policies.cache.response import CachedResponse, build_response
 from proxy_policies.cache.rfc9111.decision import ForwardReason, forward_reason
@@ -179,7 +179,7 @@ async def join(
     Return whether they were joined: then the whole may be stored.
     """
     body = await engine.store.body(decided.entry)
-    beginning = await read_whole(body, COMPLETED_MOST) if body is not None else None
+    beginning = await read_whole(body, MAX_COMPLETED) if body is not None else None
     if beginning is None:
         await refetch(engine, flow, transaction, response)
         return False

@@ -16,7 +16,7 @@ KEPT = 200
 """Flows kept: the most that a terminal shows."""
 LONGEST_TITLE = 2048
 """Characters of a URL: a former limit of browsers, and enough to recognise it."""
-MOST_VERDICTS = 256
+MAX_VERDICTS = 256
 """Different verdicts to count; policies have some fifty."""
 OTHERS = ("others", "")
 
@@ -54,7 +54,7 @@ class Recent:
         self._flows += 1
         self._last.append(decided._replace(title=decided.title[:LONGEST_TITLE]))
         for key in {note["policy"]: (note["policy"], note["verdict"]) for note in decided.notes}.values():
-            self._verdicts[key if key in self._verdicts or len(self._verdicts) < MOST_VERDICTS else OTHERS] += 1
+            self._verdicts[key if key in self._verdicts or len(self._verdicts) < MAX_VERDICTS else OTHERS] += 1
 
     def find(self, text: str, last: int) -> list[Decided]:
         """Return the last flows whose title contains a text, oldest first."""

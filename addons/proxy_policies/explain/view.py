@@ -12,7 +12,7 @@ with lazy_imports():
 FIRST = 10.0
 """A priority above those of mitmproxy's own views, at most 2."""
 NEVER = -1.0
-CONTENT_MOST = 1 << 20
+MAX_CONTENT = 1 << 20
 """Octets of content that are formatted; of larger content, the raw beginning is shown."""
 
 
@@ -43,8 +43,8 @@ class PolicyView(contentviews.Contentview):
         return FIRST if is_told and metadata.flow and trace.notes(metadata.flow) else NEVER
 
     def _content(self, data: bytes, metadata: contentviews.Metadata) -> str:
-        if len(data) > CONTENT_MOST:
-            return raw.prettify(data[:CONTENT_MOST], contentviews.Metadata())
+        if len(data) > MAX_CONTENT:
+            return raw.prettify(data[:MAX_CONTENT], contentviews.Metadata())
         view = self._view_of_content(data, metadata)
         try:
             text = view.prettify(data, metadata)

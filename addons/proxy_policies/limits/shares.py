@@ -9,7 +9,7 @@ from typing import Any
 
 from proxy_policies.addresses import normalize_address
 
-EMPTY_MOST = 64
+MAX_EMPTY = 64
 """Addresses kept without entries: a client on a persistent connection enters and leaves with every request."""
 IPV6_PREFIX = 64
 """The prefix of one client's network at least (RFC 6177): nginx's and Cloudflare's advice for limits by address."""
@@ -52,7 +52,7 @@ class Shares:
         inside = self._inside.get(share)
         if inside is not None:
             inside.discard(what)
-            if not inside and len(self._inside) > EMPTY_MOST:
+            if not inside and len(self._inside) > MAX_EMPTY:
                 del self._inside[share]
 
     def __len__(self) -> int:

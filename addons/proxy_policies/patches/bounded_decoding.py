@@ -23,13 +23,13 @@ from mitmproxy.utils import strutils
 from proxy_policies import decoding
 from proxy_policies.patch import Companion, Patch
 
-CONTENT_MOST = 256 << 20
+MAX_CONTENT = 256 << 20
 """Most octets of a decoded body for a script; a buffered one takes twice that in memory."""
-VIEW_MOST = 1 << 20
+MAX_VIEW = 1 << 20
 """Most octets passed to a content view: larger bodies are streamed, and not shown whole either."""
 BOUNDED = frozenset({"policy"})
 """Views that bound what they show themselves."""
-PRINT_MOST = 32 << 10
+MAX_PRINT = 32 << 10
 """Octets of a body that mitmdump prints: highlighting takes a kilobyte of memory for each, in up to 512 lines."""
 EITHER = 32 + zlib.MAX_WBITS
 """Window bits with which zlib accepts both gzip and its own format, as in mitmproxy."""
@@ -54,7 +54,7 @@ class _Bound:
             self.most = before
 
 
-_content = _Bound(CONTENT_MOST)
+_content = _Bound(MAX_CONTENT)
 
 
 def _ungzip(content: bytes) -> bytes:
@@ -122,7 +122,7 @@ def _is_bounded(view_name: str, message: Any, flow: Any) -> bool:
 
 def _view_bound() -> int:
     """Return how many octets to show: mitmdump's dumper prints everything it is given."""
-    return PRINT_MOST if ctx.master.addons.get("dumper") else VIEW_MOST
+    return MAX_PRINT if ctx.master.addons.get("dumper") else MAX_VIEW
 
 
 def _beginning(data: bytes, bound: int, how: str) -> ContentviewResult:

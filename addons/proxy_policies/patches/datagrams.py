@@ -17,9 +17,9 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 
 from proxy_policies.background import spawn
 
-KEPT = 59.0
+STREAM_LIFETIME = 59.0
 """Seconds for which mitmproxy_rs keeps a stream at least from when it was last read or written; it keeps it for 60."""
-MOST_WAITING = 1024
+MAX_WAITING = 1024
 """Clients without a session whose next datagram is waited for; the first of more is left to mitmproxy_rs."""
 
 _waiting: deque[DatagramStream] = deque()
@@ -40,8 +40,8 @@ class DatagramStream:
         self._stream = stream
         self._next: asyncio.Future[bytes] | None = None
         """The read under way; mitmproxy_rs has one at a time, also if its reader was cancelled."""
-        self._asked = 0.0
-        self._is_over = False
+        self._read_since = 0.0
+        self._is_closing = False
 
     async def read(self, limit: int) -> bytes:
         """Return the next datagram, b"" at the end of the stream."""
@@ -52,7 +52,7 @@ class DatagramStream:
     async def wait(self) -> None:
         """Wait for the next datagram, or the end."""
         if self._next is None:
-            self._asked = time.monotonic()
+            self._read_since = time.monotonic()
             self._next = asyncio.ensure_future(self._stream.read(65535))
         await asyncio.wait({self._next})
 
@@ -66,7 +66,7 @@ class DatagramStream:
 
     async def _is_alive(self) -> bool:
         """Return whether the stream has not ended, now that nothing was read from it."""
-        if self._stream.is_closing() or time.monotonic() - self._asked > KEPT:
+        if self._stream.is_closing() or time.monotonic() - self._read_since > STREAM_LIFETIME:
             return False
         try:
             await self._stream.drain()
@@ -92,15 +92,15 @@ class DatagramStream:
         """
         if self._next is not None and self._next.done():
             self._next = None
-        self._is_over = True
+        self._is_closing = True
 
     def is_closing(self) -> bool:
         """Return whether the session has ended."""
-        return self._is_over
+        return self._is_closing
 
     def reopen(self) -> None:
         """Begin another session."""
-        self._is_over = False
+        self._is_closing = False
 
     def leave(self) -> None:
         """Close the stream, so that what still comes is discarded."""
@@ -113,7 +113,7 @@ class DatagramStream:
 
 def serve_again(stream: DatagramStream, mode: ProxyMode) -> None:
     """Serve a client whose session has ended once it sends another datagram."""
-    if len(_waiting) >= MOST_WAITING:
+    if len(_waiting) >= MAX_WAITING:
         _waiting.popleft().leave()
     _waiting.append(stream)
     spawn(_serve_again(stream, mode))

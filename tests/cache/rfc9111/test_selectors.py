@@ -5,7 +5,7 @@ from tests.support.cache_cases import fields
 
 from proxy_policies.cache.rfc9111.invalidation import invalidated
 from proxy_policies.cache.rfc9111.selectors import (
-    REMEMBERED_MOST,
+    MAX_REMEMBERED,
     Purges,
     Selector,
     parse_selector,
@@ -102,7 +102,7 @@ def test_purges_are_remembered_for_a_while_and_beyond_as_one_of_everything() -> 
     assert purges.supersedes("a", (), 0)
     assert not purges.supersedes("a", (), 1)
     assert not purges.supersedes("b", (), 0)
-    for number in range(REMEMBERED_MOST):
+    for number in range(MAX_REMEMBERED):
         purges.record(Selector("key", str(number)))
     assert purges.supersedes("b", (), 0)
     assert not purges.supersedes("b", (), 1)

@@ -12,7 +12,7 @@ from tests.support.cache_cases import NOW, stored
 from tests.support.cache_stores import REDIS, checkpoint, content, keep, opened, redis_server
 
 from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
-from proxy_policies.cache.rfc9111.selectors import REMEMBERED_MOST, Selector, parse_selector, selectors_of, tags_of
+from proxy_policies.cache.rfc9111.selectors import MAX_REMEMBERED, Selector, parse_selector, selectors_of, tags_of
 from proxy_policies.cache.stores.checksums import BLOCK
 from proxy_policies.cache.stores.disk import index
 from proxy_policies.cache.stores.disk.store import DiskStore
@@ -21,7 +21,7 @@ from proxy_policies.cache.stores.redis.purge_log import PREFIX, PURGES
 from proxy_policies.cache.stores.redis.records import body_name
 from proxy_policies.cache.stores.redis.store import RedisStore
 from proxy_policies.cache.stores.serialization import dump
-from proxy_policies.cache.stores.store import VARIANTS_MOST, Store
+from proxy_policies.cache.stores.store import MAX_VARIANTS, Store
 from proxy_policies.fields import Fields
 
 
@@ -255,8 +255,8 @@ async def test_variants_are_bounded_and_those_in_use_stay(store: Store) -> None:
         assert await content(store, first) == b"0"
         if number % 10 == 0:
             await asyncio.sleep(1.1)  # uses are noted once a second
-    assert len(await store.lookup("http://x.test/a")) == VARIANTS_MOST
-    assert (await store.counts()).entries == VARIANTS_MOST
+    assert len(await store.lookup("http://x.test/a")) == MAX_VARIANTS
+    assert (await store.counts()).entries == MAX_VARIANTS
 
 
 async def test_variants_by_the_thousand_do_not_slow_a_lookup(store: Store) -> None:
@@ -264,7 +264,7 @@ async def test_variants_by_the_thousand_do_not_slow_a_lookup(store: Store) -> No
         await keep(store, entry("a", "Vary: Cookie", vary_key=(("cookie", f"={number}"),)), b"x")
         if number % 30 == 0:
             await store.lookup("http://x.test/a")
-    assert len(await store.lookup("http://x.test/a")) == VARIANTS_MOST
+    assert len(await store.lookup("http://x.test/a")) == MAX_VARIANTS
 
 
 @pytest.mark.parametrize("soft", [False, True])
@@ -289,9 +289,9 @@ async def test_what_is_made_of_what_a_purge_is_about_while_it_is_under_way_is_no
 async def test_a_log_of_purges_that_does_not_go_back_far_enough_is_as_good_as_a_purge(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index, "REMEMBERED_MOST", 9)
+    monkeypatch.setattr(index, "MAX_REMEMBERED", 9)
     before, first = await checkpoint(store), entry()
-    for number in range(10 if not isinstance(store, MemoryStore) else REMEMBERED_MOST + 1):
+    for number in range(10 if not isinstance(store, MemoryStore) else MAX_REMEMBERED + 1):
         await store.purge(Selector("key", str(number)))
     if isinstance(store, RedisStore):  # which trims a hundred at a time
         await store._redis.xtrim(PURGES, maxlen=9, approximate=False)

@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har.reader import open_capture
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
-from proxy_policies.capture.record.recorder import MAX_INLINE, MAX_QUEUED, MOST_GATHERED, CaptureRecorder
+from proxy_policies.capture.record.recorder import MAX_GATHERED, MAX_INLINE, MAX_QUEUED, CaptureRecorder
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
 
@@ -118,13 +118,13 @@ async def test_it_goes_on_with_a_capture_and_leaves_one_whole(tmp_path: Path) ->
 async def test_a_few_small_entries_are_written_soon(tmp_path: Path) -> None:
     path = tmp_path / "a.har"
     made = a_recorder(path)
-    for number in range(MOST_GATHERED + 1):
+    for number in range(MAX_GATHERED + 1):
         made.write(an_entry(number))
     await asyncio.to_thread(
-        wait_until, lambda: path.read_bytes().count(b"startedDateTime") > MOST_GATHERED, 100, "all entries"
+        wait_until, lambda: path.read_bytes().count(b"startedDateTime") > MAX_GATHERED, 100, "all entries"
     )
     made.close()
-    assert [entry.id for entry in open_capture(path)] == [str(number) for number in range(MOST_GATHERED + 1)]
+    assert [entry.id for entry in open_capture(path)] == [str(number) for number in range(MAX_GATHERED + 1)]
 
 
 async def test_an_entry_that_cannot_be_redacted_takes_no_other_along(

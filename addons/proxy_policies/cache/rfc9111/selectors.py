@@ -10,7 +10,7 @@ from itertools import islice
 from proxy_policies.cache.rfc9111.key import normal_authority, normal_url, origin_url_of, url_of, without_own
 from proxy_policies.fields import Fields, split_list
 
-REMEMBERED_MOST = 4096
+MAX_REMEMBERED = 4096
 """Purges remembered individually; older ones count as a purge of everything."""
 
 TAG, URL = "tag:", "url:"
@@ -104,7 +104,7 @@ class Purges:
     """Recent purges, numbered: a response requested before one must not be stored after it."""
 
     def __init__(self) -> None:
-        self._recent: deque[Selector] = deque(maxlen=REMEMBERED_MOST)
+        self._recent: deque[Selector] = deque(maxlen=MAX_REMEMBERED)
         self.count = 0
         """The number of all purges so far."""
 

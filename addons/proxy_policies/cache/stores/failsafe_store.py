@@ -20,7 +20,7 @@ INTERMITTENT_EVERY = 60.0
 """Seconds between lines about failures that come and go."""
 QUOTED_BEFORE = " of pipeline caused error: "
 """redis-py's text between a command, with all its data, and the error."""
-MISSED_MOST = 1000
+MAX_MISSED = 1000
 """Purges that wait for a store to return; beyond that, everything in it is purged."""
 
 
@@ -191,7 +191,7 @@ class FailSafeStore:
         if count < 0:
             self._missed_ever += 1
             self._missed.append((selector, soft))
-            if len(self._missed) > MISSED_MOST:
+            if len(self._missed) > MAX_MISSED:
                 self._missed = [(ALL, False)]
         return max(count, 0)
 

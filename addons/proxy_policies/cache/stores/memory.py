@@ -9,7 +9,7 @@ from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import OWN, without_own
 from proxy_policies.cache.rfc9111.selectors import Purges, Selector
 from proxy_policies.cache.stores.admission import EvictionPolicy, TinyLfu
-from proxy_policies.cache.stores.store import VARIANTS_MOST, BytesBody, Checkpoint, StoreStats, supersedes
+from proxy_policies.cache.stores.store import MAX_VARIANTS, BytesBody, Checkpoint, StoreStats, supersedes
 from proxy_policies.fields import Fields
 
 OVERHEAD = 1100
@@ -149,7 +149,7 @@ class MemoryStore:
         if OWN in entry.key:
             self._own.setdefault(without_own(entry.key), set()).add(entry.key)
         self._ids[entry.id] = kept
-        if len(self._keys[entry.key]) > VARIANTS_MOST:
+        if len(self._keys[entry.key]) > MAX_VARIANTS:
             self._drop(min(self._keys[entry.key], key=lambda one: one.used))
         self._evict(self._eviction.add(entry.id, entry.key, kept.cost))
 

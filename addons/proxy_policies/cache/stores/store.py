@@ -18,7 +18,7 @@ Checkpoint = Hashable
 
 Callers can only compare two for equality. None: unknown, so nothing is stored.
 """
-VARIANTS_MOST = 32
+MAX_VARIANTS = 32
 """Responses kept under one key: with more, Vary names a field that never repeats; the least recently used go."""
 
 

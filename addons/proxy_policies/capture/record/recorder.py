@@ -17,7 +17,7 @@ from proxy_policies.capture.streams.arrivals import Arrival, with_frame_times
 
 SYNC_SECONDS = 1.0
 MAX_INLINE = 128 * 1024  # octets: a larger exchange, or one with content codings, is written in a thread
-MOST_GATHERED = 16  # small entries that are written together
+MAX_GATHERED = 16  # small entries that are written together
 GATHERED_SECONDS = 0.05  # how long they wait for more; what a process that is killed may lose
 MAX_QUEUED = 16  # entries that may wait for the thread; beyond them, new requests go at its pace
 
@@ -63,7 +63,7 @@ class CaptureRecorder:
             self._next_write = asyncio.get_running_loop().call_later(GATHERED_SECONDS, self._write_gathered)
         self._gathered.append(entry)
         self._room -= _size(entry)
-        if len(self._gathered) >= MOST_GATHERED or self._room <= 0:
+        if len(self._gathered) >= MAX_GATHERED or self._room <= 0:
             self._write_gathered()
 
     def _write_gathered(self) -> None:

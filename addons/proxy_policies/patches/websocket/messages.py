@@ -16,7 +16,7 @@ from proxy_policies.patches.generators import in_place_of
 
 LARGEST = 100 << 20
 """Default limit on a message's octets: that of the widespread library `ws`."""
-PART_LEAST = 16
+MIN_PART = 16
 """Least octets that a part of a message counts as: even an empty frame is kept."""
 
 _most = LARGEST
@@ -61,7 +61,7 @@ class BoundedMessages(MessageDecoder):
 
     def process_frame(self, frame: Frame) -> Frame:
         """Return a part of a message. Raises ParseFailed."""
-        self._taken += max(PART_LEAST, len(frame.payload))
+        self._taken += max(MIN_PART, len(frame.payload))
         if self._taken > _most:
             raise ParseFailed(f"over {_most} octets", CloseReason.MESSAGE_TOO_BIG)
         part = super().process_frame(frame)

@@ -111,7 +111,7 @@ def test_nothing_is_left_of_one_that_was_given_up(folder: Folder, thread: Thread
 def test_one_that_waits_for_the_disk_for_too_long_is_not_stored(
     folder: Folder, thread: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(body_files, "QUEUED_MOST", 1000)
+    monkeypatch.setattr(body_files, "MAX_QUEUED", 1000)
     writing = BodyFileWriter(folder, thread, 1, "")
     writing.feed(bytes(2000))
     writing.commit(stored())

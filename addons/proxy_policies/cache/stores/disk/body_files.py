@@ -16,7 +16,7 @@ from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.stores.checksums import DAMAGED, Checksums, DamagedBodyError, Trailer, blocks_of, trailer_size
 from proxy_policies.cache.stores.store import Checkpoint, name_of
 
-QUEUED_MOST = 32 * 1024 * 1024
+MAX_QUEUED = 32 * 1024 * 1024
 """Bytes of one body that may wait to be written; if the disk is even slower, the body is not stored."""
 TOGETHER = 64
 """Chunks written at once: 4 MiB."""
@@ -97,7 +97,7 @@ class BodyFileWriter:
     def feed(self, data: bytes) -> None:
         """Queue a part of the body."""
         self._fed += len(data)
-        if self._fed - self._written > QUEUED_MOST:
+        if self._fed - self._written > MAX_QUEUED:
             self._error = OSError("slower than the origin")
         elif not self._failed:
             self._queue.append(data)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import OWN
-from proxy_policies.cache.rfc9111.selectors import REMEMBERED_MOST, Selector
+from proxy_policies.cache.rfc9111.selectors import MAX_REMEMBERED, Selector
 from proxy_policies.cache.stores import serialization
 from proxy_policies.cache.stores.admission import Candidate, Sketch, Window, choose_victims
-from proxy_policies.cache.stores.store import VARIANTS_MOST, Checkpoint, StoreStats, supersedes
+from proxy_policies.cache.stores.store import MAX_VARIANTS, Checkpoint, StoreStats, supersedes
 
 BUSY_TIMEOUT = 10.0
 """Seconds to wait for another process's transaction."""
@@ -54,9 +54,9 @@ end;
 """
 
 
-HEADS = f"select head from entries where key = ? limit {VARIANTS_MOST}"  # noqa: S608 -- a number of ours
+HEADS = f"select head from entries where key = ? limit {MAX_VARIANTS}"  # noqa: S608 -- a number of ours
 """The heads under a key. More may exist only if stored before the bound was introduced."""
-BEYOND = f"select id from entries where key = ? order by used desc limit -1 offset {VARIANTS_MOST}"  # noqa: S608
+BEYOND = f"select id from entries where key = ? order by used desc limit -1 offset {MAX_VARIANTS}"  # noqa: S608
 """The ids of the least recently used ones beyond the bound."""
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 """Errors of a damaged, missing or foreign database, since our own statements are correct."""
@@ -234,7 +234,7 @@ class Index:
     def note_purge(self, selector: Selector) -> None:
         """Log a purge, so that no response requested before it is stored."""
         self._db.execute("insert into purge_log (kind, value) values (?, ?)", (selector.kind, selector.value))
-        self._db.execute("delete from purge_log where number < ?", (self.checkpoint() - REMEMBERED_MOST,))
+        self._db.execute("delete from purge_log where number < ?", (self.checkpoint() - MAX_REMEMBERED,))
 
     def begin_purge(self, selector: Selector) -> list[StoredResponse]:
         """Log a purge, and return the entries it selects."""

@@ -48,7 +48,7 @@ NOTED_EVERY = 1.0
 """Seconds between updates of use times in the index, where writers of all processes wait for each other."""
 PURGED_TOGETHER = 32
 """Entries purged in one transaction, which bounds how long others wait."""
-LEFT_LEAST = 1024 * 1024
+MIN_LEFT = 1024 * 1024
 """Bytes of free space required to store anything: the index and its log grow, too."""
 ABANDONED = 3600.0
 """Seconds after which a file missing from the index is abandoned."""
@@ -205,7 +205,7 @@ class DiskStore:
 
     def takes(self, size: int | None) -> bool:
         """Return whether there is room, and the last attempt to store succeeded."""
-        return not self._is_failing and (size or 0) + LEFT_LEAST <= self._room
+        return not self._is_failing and (size or 0) + MIN_LEFT <= self._room
 
     def ended(self, error: Exception | None) -> None:
         """Report the outcome of an attempt to store."""

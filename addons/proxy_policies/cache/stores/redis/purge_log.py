@@ -9,7 +9,7 @@ empty: it begins with an entry that is not a purge.
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
-from proxy_policies.cache.rfc9111.selectors import REMEMBERED_MOST, Selector
+from proxy_policies.cache.rfc9111.selectors import MAX_REMEMBERED, Selector
 from proxy_policies.cache.stores.store import Checkpoint
 
 PREFIX = "proxy-policies:"
@@ -43,7 +43,7 @@ class PurgeLog:
     async def _add(self, kind: str, value: str) -> None:
         said = {"kind": kind, "value": value}
         self.checkpoint = await mended(
-            self._redis, PURGES, lambda: self._redis.xadd(PURGES, said, maxlen=REMEMBERED_MOST)
+            self._redis, PURGES, lambda: self._redis.xadd(PURGES, said, maxlen=MAX_REMEMBERED)
         )
 
     async def is_purged(self, pipe: Any, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:

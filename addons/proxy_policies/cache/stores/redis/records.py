@@ -8,7 +8,7 @@ from typing import Any
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import OWN, without_own
 from proxy_policies.cache.stores.redis.purge_log import PREFIX
-from proxy_policies.cache.stores.store import VARIANTS_MOST, supersedes
+from proxy_policies.cache.stores.store import MAX_VARIANTS, supersedes
 
 KEPT_STALE = 86400
 """Seconds that an entry is kept after its freshness ends, for validation or failures of the origin."""
@@ -22,7 +22,7 @@ def to_go(entry: StoredResponse, heads: Sequence[StoredResponse], used: Sequence
     superseded = [old.id for old in heads if supersedes(entry, old)]
     order = {id: at for at, id in enumerate(used)}
     staying = sorted({old.id for old in heads}.difference(superseded), key=lambda id: order.get(id, -1))
-    return superseded + staying[: max(len(staying) + 1 - VARIANTS_MOST, 0)]
+    return superseded + staying[: max(len(staying) + 1 - MAX_VARIANTS, 0)]
 
 
 def later(entry: StoredResponse, seconds: float) -> StoredResponse:

@@ -38,8 +38,8 @@ from proxy_policies.cache.stores.redis.records import (
     to_go,
 )
 from proxy_policies.cache.stores.store import (
+    MAX_VARIANTS,
     MAX_WHOLE,
-    VARIANTS_MOST,
     BodyWriter,
     BytesBody,
     Checkpoint,
@@ -57,7 +57,7 @@ CLOCKS_AGREE = 1.0
 """Seconds by which two clocks may differ and still count as equal: Age and Date have whole seconds."""
 TIMEOUT = 1.0
 """Seconds that the server may take to answer, unless its URL sets `socket_timeout`."""
-COMMITS_MOST = 8
+MAX_COMMITS = 8
 """Concurrent commits: each takes a connection, and together they must not exceed TIMEOUT."""
 READ_TOGETHER = 50
 """Keys read at once while listing everything: a millisecond's work before others get their turn."""
@@ -80,7 +80,7 @@ class RedisStore:
         self.on_write: OnWrite = unheard
         self._is_writable = False
         self._damage = Throttle()
-        self._turns = asyncio.Semaphore(COMMITS_MOST)
+        self._turns = asyncio.Semaphore(MAX_COMMITS)
         self._clock = clock
         self._ahead = 0.0
         """Seconds by which the server's clock is certainly ahead of ours."""
@@ -106,7 +106,7 @@ class RedisStore:
         if isinstance(heads, Exception):
             await mend(self._redis, heads, f"{PREFIX}key:{key}")
             return ()
-        return self._entries(heads, key)[:VARIANTS_MOST]
+        return self._entries(heads, key)[:MAX_VARIANTS]
 
     def _compare_clocks(self, sent: float, clock: tuple[int, int] | Exception) -> None:
         if isinstance(clock, Exception):
