@@ -119,13 +119,13 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture(scope="session")
 def ca() -> trustme.CA:
-    """Give a certificate authority for test origins, unknown to everybody else."""
+    """Return a certificate authority for test origins, unknown to everybody else."""
     return trustme.CA()
 
 
 @pytest.fixture
 def server_tls(ca: trustme.CA) -> ssl.SSLContext:
-    """Give a TLS context for 127.0.0.1, localhost and *.example.test."""
+    """Return a TLS context for 127.0.0.1, localhost and *.example.test."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("127.0.0.1", "localhost", "*.example.test", "example.test").configure_cert(context)
     return context
@@ -133,7 +133,7 @@ def server_tls(ca: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture
 def ca_file(ca: trustme.CA, tmp_path: Path) -> Path:
-    """Give the test CA's certificate as a PEM file."""
+    """Return the test CA's certificate as a PEM file."""
     path = tmp_path / "test-ca.pem"
     ca.cert_pem.write_to_path(path)
     return path

@@ -12,7 +12,7 @@ from proxy_policies.outbound.dial import Dialer
 
 
 def names(addons: Sequence[object]) -> list[str]:
-    """Give what mitmproxy calls them: their name, else that of their class."""
+    """Return what mitmproxy calls them: their name, else that of their class."""
     return [str(getattr(addon, "name", type(addon).__name__.lower())) for addon in addons]
 
 

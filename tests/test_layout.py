@@ -55,13 +55,13 @@ def has_test(module: Path) -> bool:
 
 
 def has_passport(module: Path) -> bool:
-    """Tell whether a module has a patch or a part of one: tested by what it mends, which its passport names."""
+    """Return whether a module has a patch, or a part of one: its passport names its test."""
     calls = (node.func for node in ast.walk(ast.parse((PACKAGE / module).read_text())) if isinstance(node, ast.Call))
     return any(isinstance(made, ast.Name) and made.id in ("Patch", "Companion", "Section") for made in calls)
 
 
 def is_put_in_place(module: Path) -> bool:
-    """Tell whether a module has a class that a patch puts in mitmproxy's place: it is tested as that is."""
+    """Return whether a module has a class that replaces one of mitmproxy's: the patch's passport names its test."""
     name = ".".join(("proxy_policies", *module.with_suffix("").parts))
     made = (patch.wrap(getattr(patch.owner, patch.attribute)) for patch in all.ALL)
     return any(kind.__module__ == name for one in made if isinstance(one, type) for kind in one.__mro__)
@@ -118,7 +118,7 @@ def test_imports_run_one_way(folder: str) -> None:
 
 
 def imported_names(path: Path) -> Iterator[str]:
-    """Give what a module imports of the package: of `from proxy_policies.a import b` it is `proxy_policies.a.b`."""
+    """Yield what a module imports of the package: of `from proxy_policies.a import b` it is `proxy_policies.a.b`."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "proxy_policies":
             yield from (f"{node.module}.{alias.name}" for alias in node.names)

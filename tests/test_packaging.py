@@ -25,7 +25,7 @@ pytestmark = pytest.mark.xdist_group("packaging")
 
 @pytest.fixture
 def python(tmp_path: Path) -> str:
-    """Give the Python of an environment that has what we have, but not this project."""
+    """Return the Python of an environment that has what we have, but not this project."""
     folder = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=60)
     packages = next(folder.glob("lib/python3.*/site-packages"))

@@ -39,7 +39,7 @@ async def port() -> AsyncIterator[int]:
 
 
 async def ask(port: int, request: bytes) -> bytes:
-    """Give the head of the response; nothing where there is none."""
+    """Return the head of the response; nothing where there is none."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     try:

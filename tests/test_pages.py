@@ -83,7 +83,7 @@ CAPTURE = {"record", "replay", "check", "compare", "show", "scrub", "merge", "ex
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """Give every command line that begins with a script of ours, in code blocks and in text."""
+    """Yield every command line that begins with a script of ours, in code blocks and in text."""
     text = page.read_text()
     blocks = [fenced or textwrap.dedent(indented) for fenced, indented in CODE.findall(text)]
     lines = [line for block in blocks for line in LINE.findall(block)]

@@ -33,7 +33,7 @@ DECLARES_OPTIONS = {"proxy_policies.capture.options"}
 
 
 def expand_home(pattern: str) -> Iterator[str]:
-    """Give the patterns that `a/{b,c}` stands for."""
+    """Yield the patterns that `a/{b,c}` stands for."""
     before, brace, rest = pattern.partition("{")
     if not brace:
         yield pattern
@@ -53,7 +53,7 @@ def may_import_mitmproxy(module: str) -> bool:
 
 
 def imported(node: ast.AST) -> Iterator[str]:
-    """Give what is imported anywhere in a tree, modules of ours by their whole names."""
+    """Yield what is imported anywhere in a tree, modules of ours by their whole names."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
             continue

@@ -37,7 +37,7 @@ REFUSED = re.compile(r"\n(    )?(unknown )?option ")
 
 
 def examples() -> Iterator[tuple[str, bool]]:
-    """Give every `--set` of the pages and the scripts' help, and whether the page shows it refused."""
+    """Yield every `--set` of the pages and the scripts' help, and whether the page shows it refused."""
     for page in [*PAGES, *README.parent.glob("scripts/*"), *README.parent.glob("addons/*.py")]:
         for found in SET.finditer(page.read_text()) if page.is_file() else ():
             spec = next(filter(None, found.groups()[:3]), "").replace("'", "").rstrip(".,;:)")

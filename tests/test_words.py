@@ -122,7 +122,7 @@ PROSE = {
 
 
 def prose(text: str) -> Iterator[tuple[int, str]]:
-    """Give docstrings, strings beside constants, and comments; texts that users see are no prose of ours."""
+    """Yield docstrings, strings beside constants, and comments; texts that users see are no prose of ours."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.lineno, node.value.value
@@ -170,7 +170,7 @@ TEXTS = {
 
 
 def in_pages(text: str) -> Iterator[tuple[int, str]]:
-    """Give the lines of a page that are not code."""
+    """Yield the lines of a page that are not code."""
     is_code = False
     for number, line in enumerate(text.splitlines(), 1):
         is_code ^= line.startswith("```")
@@ -179,7 +179,7 @@ def in_pages(text: str) -> Iterator[tuple[int, str]]:
 
 
 def in_messages(text: str) -> Iterator[tuple[int, str]]:
-    """Give the texts in a module, which are not prose: of several words, and no SQL, script or pattern."""
+    """Yield the texts in a module, which are not prose: of several words, and no SQL, script or pattern."""
     tree = ast.parse(text)
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):

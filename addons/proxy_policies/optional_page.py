@@ -31,7 +31,7 @@ class OptionalPage:
         return self._server is not None
 
     def move(self, address: Address | None, begin: Begin) -> None:
-        """Serve it on another address, or nowhere. Raises OSError, and then it is still served as it was."""
+        """Serve it on another address, or nowhere. Raise OSError, and then it is still served as it was."""
         former = self._served
         if former and address and former[0][1] == address[1]:
             self._stop()  # two cannot listen on one port

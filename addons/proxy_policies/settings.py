@@ -94,7 +94,7 @@ class Setting[T]:
     def parse_override(self, text: bool | str | Sequence[str]) -> dict[str, T]:
         """Parse a value into its attribute; empty for the default, which is parsed when it is first read.
 
-        So modules needed only for an unset option need not be imported. Raises ValueError.
+        So modules needed only for an unset option need not be imported. Raise ValueError.
         """
         if text == self.default_value:
             return {}
@@ -128,7 +128,7 @@ class Setting[T]:
         return Sequence[str] if self.is_list else bool if self.is_switch else str
 
     def fit(self, strings: list[str] | None, raw: Any = None) -> bool | str | list[str]:
-        """Return a value in mitmproxy's form: see `coerce`. Raises ValueError."""
+        """Return a value in mitmproxy's form: see `coerce`. Raise ValueError."""
         value = coerce(strings, raw, self.is_list)
         return parse_switch(value) if self.is_switch and isinstance(value, str) else value
 
@@ -280,7 +280,7 @@ def is_secret(name: str) -> bool:
 
 
 def set_specs(options: OptManager, specs: Iterable[str]) -> None:
-    """Set options as `--set` does, also accepting `on` and `off` for switches. Raises OptionsError."""
+    """Set options as `--set` does, also accepting `on` and `off` for switches. Raise OptionsError."""
     options.set(*(_as_mitmproxy_has_it(options, spec) for spec in specs))
 
 
@@ -302,7 +302,7 @@ def coerce(strings: list[str] | None, raw: Any, is_list: bool) -> str | list[str
     """Convert a deferred value to an option's type.
 
     `strings` are the values of repeated `--set name=value`; None if the value is from YAML, where it is `raw` and may
-    be any scalar or list. Raises ValueError.
+    be any scalar or list. Raise ValueError.
     """
     if strings is None:
         values = raw if isinstance(raw, list | tuple) else [raw]
@@ -315,7 +315,7 @@ def coerce(strings: list[str] | None, raw: Any, is_list: bool) -> str | list[str
 
 
 def scalar_text(value: Any) -> str:
-    """Return a YAML scalar as the text of an option; raises ValueError for anything else."""
+    """Return a YAML scalar as the text of an option. Raise ValueError for anything else."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, str | int | float):

@@ -110,7 +110,7 @@ def measure(scenario: Scenario, one: Started) -> tuple[Done, float]:
 
 
 def applies(scenario: Scenario, target: Target) -> bool:
-    """Say whether a target can play a scenario."""
+    """Return whether a target supports a scenario."""
     able = {
         "": True,
         "cache": target.does_cache or target.name == "stock",
@@ -156,7 +156,7 @@ def recording(measured: Measured) -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """Tell whoever waits."""
+    """Report progress."""
     print(text, file=sys.stderr, flush=True)
 
 

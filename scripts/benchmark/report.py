@@ -46,7 +46,7 @@ Results = dict[str, dict[str, Measured]]
 
 
 def machine() -> dict[str, Any]:
-    """Say what it ran on."""
+    """Return what it ran on."""
     models = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -63,7 +63,7 @@ def machine() -> dict[str, Any]:
 
 
 def as_json(results: Results, scenarios: list[Scenario], about: dict[str, Any]) -> dict[str, Any]:
-    """Give everything, rounds included."""
+    """Return everything, rounds included."""
     units = {scenario.name: scenario.unit for scenario in scenarios}
     return {
         "about": about,

@@ -31,7 +31,7 @@ def refusal(confdir: Path, passphrase: str | None = None) -> str:
 
 
 def key(format: PrivateFormat = PrivateFormat.PKCS8, passphrase: bytes = b"") -> bytes:
-    """Give the key in a format, encrypted where there is a passphrase."""
+    """Return the key in a format, encrypted where there is a passphrase."""
     encryption = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
     return AUTHORITY.key.private_bytes(serialization.Encoding.PEM, format, encryption)
 

@@ -25,7 +25,7 @@ from proxy_policies.script_paths import own_command
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Give the folder where certificates are."""
+    """Return the folder where certificates are."""
     monkeypatch.setattr(folders, "certificates_folder", lambda: tmp_path / "certs")
     return tmp_path / "certs"
 

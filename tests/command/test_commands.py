@@ -25,7 +25,7 @@ print("imported:", *(name for name in {heavy} if name in sys.modules))
 
 
 def nested(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """Give a parser and those of its sub-commands."""
+    """Yield a parser and those of its sub-commands."""
     yield parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -34,7 +34,7 @@ def nested(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]
 
 
 def examples(parser: argparse.ArgumentParser) -> list[str]:
-    """Give the examples of a parser's help, without the program's name and what explains them."""
+    """Return the examples of a parser's help, without the program's name and what explains them."""
     text = (parser.epilog or "").partition("examples:\n")[2].partition("\n\n")[0]
     return [re.split(r"\s{2,}", line.strip())[0].removeprefix(f"{own_command()} ") for line in text.splitlines()]
 

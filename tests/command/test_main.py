@@ -165,7 +165,7 @@ def test_without_a_word_more_it_helps(words: list[str], capsys: pytest.CaptureFi
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give a working directory with files that no command can do much with, and one whole capture."""
+    """Yield a working directory with files that no command can do much with, and one whole capture."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name, content in FILES.items():

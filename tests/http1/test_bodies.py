@@ -90,7 +90,7 @@ CHUNKS = b"5\r\nhello\r\n1;a=b\r\n!\r\n0\r\nX-Sum: 6\r\n\r\n"
 
 
 def fed(reader: BodyReader, data: bytes, cuts: list[int]) -> bytes:
-    """Give all content of `data`, fed in pieces; what comes after the end is the last piece's."""
+    """Return all content of `data`, fed in pieces; what comes after the end is the last piece's."""
     content, places = b"", [0, *sorted(cuts), len(data)]
     for start, end in itertools.pairwise(places):
         if reader.is_finished:

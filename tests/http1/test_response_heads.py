@@ -17,7 +17,7 @@ def lines_of(data: bytes) -> list[bytes]:
 
 
 def read(reader: Callable[..., Any], data: Any) -> str | int:
-    """Give the status of what is read, or why it is not."""
+    """Return the status of what is read, or why it is not."""
     try:
         response, _ = reader(data, ASKED, True)
     except Invalid as error:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def replaced(patch: Patch | Companion) -> tuple[object, ...]:
-    """Give what of mitmproxy's a patch replaces, as it is without."""
+    """Return what of mitmproxy's a patch replaces, as it is without."""
     return (patch.replaced if isinstance(patch, Patch) else ()) or (getattr(patch.owner, patch.attribute),)
 
 
@@ -27,7 +27,7 @@ def test_what_is_replaced_was_read() -> None:
 
 
 def known(patch: Patch | Companion) -> set[str]:
-    """Give the hashes of the sources that were read."""
+    """Return the hashes of the sources that were read."""
     return set(patch.source_sha256.values())
 
 

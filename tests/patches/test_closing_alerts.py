@@ -17,7 +17,7 @@ from proxy_policies.patches import closing_alerts, resets
 
 @pytest.fixture
 def made(ca: trustme.CA) -> tuple[Any, SSL.Connection]:
-    """Give a layer whose TLS stands, and what its peer has of it."""
+    """Return a layer whose TLS stands, and what its peer has of it."""
     ours, theirs = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD)), SSL.Context(SSL.TLS_SERVER_METHOD)
     ca.issue_cert("localhost").configure_cert(theirs)
     peer = SSL.Connection(theirs)

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.deep, pytest.mark.timeout(600)]
 
 
 def name_of(passport: Patch | Companion | Section) -> str:
-    """Give a patch's place, or a section's class."""
+    """Return a patch's place, or a section's class."""
     return passport.place if not isinstance(passport, Section) else passport.mixin.__name__
 
 

@@ -79,7 +79,7 @@ async def test_what_an_upstream_proxy_carries_is_reset_with_it(link: Link) -> No
 
 
 def ends(peer: socket.socket) -> str:
-    """Tell how a connection ended to its peer."""
+    """Return how a connection ended for its peer."""
     peer.settimeout(60)
     try:
         while peer.recv(100):

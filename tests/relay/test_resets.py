@@ -71,7 +71,7 @@ async def _pour(sock: socket.socket) -> str:
 
 
 async def _end_of(sock: socket.socket) -> str:
-    """Say how what comes ends."""
+    """Return how a stream ends."""
     try:
         await receive(sock)
     except ConnectionResetError:

@@ -30,7 +30,7 @@ def _collected() -> Iterator[None]:
 
 @pytest.fixture
 def beat() -> float:
-    """Give the seconds between heartbeats."""
+    """Return the seconds between heartbeats."""
     return BEAT
 
 
@@ -44,7 +44,7 @@ async def tunnel(beat: float) -> AsyncIterator[Tunnel]:
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Give certificate folders of one authority by name: paris and lyon (homes), office and lab (works)."""
+    """Return certificate folders of one authority by name: paris and lyon (homes), office and lab (works)."""
     root = tmp_path_factory.mktemp("certs")
     kinds = {"paris": "home", "lyon": "home", "office": "work", "lab": "work"}
     return {name: certificates.make(kind, name, root / name) for name, kind in kinds.items()}
@@ -52,7 +52,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(params=["certificates", "secret", "none"])
 def credentials(request: pytest.FixtureRequest, folders: dict[str, Path]) -> tuple[Credentials, Credentials]:
-    """Give home's and work's credentials, in each mode."""
+    """Return home's and work's credentials, in each mode."""
     if request.param == "certificates":
         return identity.load("home", str(folders["paris"]), ""), identity.load("work", str(folders["office"]), "")
     secret = "a secret of some length"

@@ -25,7 +25,7 @@ def break_off(writer: asyncio.StreamWriter) -> None:
 
 
 async def end_of(reader: asyncio.StreamReader) -> str:
-    """Say how what comes ends."""
+    """Return how a stream ends."""
     async with asyncio.timeout(100):
         try:
             await reader.read()

@@ -10,7 +10,7 @@ from tests.support.mitmdump import LISTENING, Running
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Clone:
-    """Give a clone that is set up."""
+    """Return a clone that is set up."""
     made = Clone(tmp_path)
     made.seem_set_up()
     return made
@@ -18,7 +18,7 @@ def clone(tmp_path: Path) -> Clone:
 
 @pytest.fixture
 def fresh_clone(tmp_path: Path) -> Clone:
-    """Give a clone in which no script has ever run."""
+    """Return a clone in which no script has ever run."""
     return Clone(tmp_path)
 
 

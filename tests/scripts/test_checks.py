@@ -15,7 +15,7 @@ CHECKS = ["ruff check", "ruff format --check", "python -m mypy", "python -m pip 
 
 @pytest.fixture
 def telling(clone: Clone) -> Clone:
-    """Give a clone whose programs tell how they are called, and do nothing."""
+    """Return a clone whose programs tell how they are called, and do nothing."""
     for name in ("python", "ruff"):
         path = clone.root / ".venv/bin" / name
         path.unlink(missing_ok=True)

@@ -36,7 +36,7 @@ def test_no_versions(version: str) -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Clone:
-    """Give a repository of its own, on main, before its first release."""
+    """Return a repository of its own, on main, before its first release."""
     clone = Clone(tmp_path)
     clone.seem_set_up()
     (clone.root / ".venv/.installed-release").write_text(clone.stamp())

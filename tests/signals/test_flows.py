@@ -16,7 +16,7 @@ from proxy_policies.signals.flows import are_in_use
 
 @pytest.fixture
 def context() -> Context:
-    """Give what a new connection of a client has."""
+    """Return what a new connection of a client has."""
     return Context(Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), timestamp_start=0), Options())
 
 
@@ -26,7 +26,7 @@ def http(context: Context) -> HttpLayer:
 
 
 def tunnel(context: Context) -> Any:
-    """Give the stream of a CONNECT on a connection that speaks HTTP."""
+    """Return the stream of a CONNECT on a connection that speaks HTTP."""
     layer = http(context)
     stream = layer.streams[1] = HttpStream(context.fork(), 1)
     return stream

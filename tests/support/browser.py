@@ -48,7 +48,7 @@ def chromium(url: str) -> Iterator[Page]:
 
 
 def serious_faults(page: Page, within: str = "body") -> list[str]:
-    """Give what axe-core finds to be serious or critical for people who cannot see, or not well, and where."""
+    """Return what axe-core finds to be serious or critical for people who cannot see, or not well, and where."""
     found: dict[str, Any] = Axe().run(page, context=within).response
     return [
         f"{fault['id']}: {node['html']}"

@@ -107,7 +107,7 @@ class Memory:
         self._start = self._read("VmRSS")
 
     def growth(self) -> int:
-        """Give by how many bytes its peak has been above what it was at first."""
+        """Return by how many bytes its peak has been above what it was at first."""
         return self._read("VmHWM") - self._start
 
     def _read(self, name: str) -> int:

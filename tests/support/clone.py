@@ -49,13 +49,13 @@ class Clone:
         (self.root / ".venv/.installed").write_text(self.stamp())
 
     def stamp(self, constraints: str = "constraints.txt") -> str:
-        """Give what tells that an environment fits."""
+        """Return what tells that an environment fits."""
         return "".join(
             [f"{self.root}\n", *((self.root / name).read_text() for name in ("pyproject.toml", constraints))]
         )
 
     def environment(self, **extra: str) -> dict[str, str]:
-        """Give the environment for a script; PYENV_ROOT stays, as it follows HOME."""
+        """Return the environment for a script; PYENV_ROOT stays, as it follows HOME."""
         kept = environment()
         pyenv = kept.get("PYENV_ROOT", str(Path.home() / ".pyenv"))
         return {**kept, "PYENV_ROOT": pyenv, "HOME": str(self.home), "PYTHONPATH": str(self.root / "addons"), **extra}

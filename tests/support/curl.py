@@ -21,7 +21,7 @@ class Result:
     """Every status line, a proxy's answer to CONNECT included."""
 
     def get(self, name: str) -> str | None:
-        """Give a field's lines joined, None when absent."""
+        """Return a field's lines joined, None if absent."""
         lines = [value for key, value in self.headers if key.lower() == name.lower()]
         return ", ".join(lines) if lines else None
 

@@ -19,7 +19,7 @@ def http(line: str, *fields: str) -> bytes:
 
 
 def client_hello(name: str) -> bytes:
-    """Give the first flight of a TLS client."""
+    """Return the first flight of a TLS client."""
     sent = ssl.MemoryBIO()
     client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname=name)
     with contextlib.suppress(ssl.SSLWantReadError):
@@ -69,7 +69,7 @@ FIRST_REQUESTS: dict[str, Say] = {
 
 
 def class_of(answer: bytes, ended: bool) -> str:
-    """Say what kind of answer some bytes are, and when there are none, whether the connection was closed."""
+    """Return what kind of response some bytes are; if there are none, whether the connection was closed."""
     if not answer:
         return "closed" if ended else "silence"
     if answer.startswith(b"HTTP/"):

@@ -101,7 +101,7 @@ def start(command: Sequence[str], environment: Mapping[str, str], cwd: Path | No
 def run(
     module: str, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path, timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run a module as `python -m` does, and give what it printed; raises TimeoutExpired."""
+    """Run a module as `python -m` does, and give what it printed. Raise TimeoutExpired."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         command = [sys.executable, "-m", module, *arguments]
         process = ForkedProcess(_server()[0], command, environment, cwd, (out.fileno(), err.fileno()))

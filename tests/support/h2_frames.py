@@ -61,7 +61,7 @@ def frames(sock: socket.socket, preface: int = 0) -> Iterator[Frame]:
 
 
 def frames_in(data: bytes) -> Iterator[Frame]:
-    """Give the frames that are whole in `data`."""
+    """Yield the frames that are whole in `data`."""
     while len(data) >= HEAD and len(data) >= HEAD + (size := int.from_bytes(data[:3])):
         yield Frame(data[3], data[4], int.from_bytes(data[5:HEAD]), data[HEAD : HEAD + size])
         data = data[HEAD + size :]

@@ -26,7 +26,7 @@ Process = subprocess.Popen[bytes] | ForkedProcess
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Give this process's environment without proxy settings, for a child."""
+    """Return this process's environment without proxy settings, for a child."""
     kept = {k: v for k, v in os.environ.items() if k.lower() not in PROXY_VARIABLES}
     return {**kept, "NO_COLOR": "1", **extra}
 
@@ -76,7 +76,7 @@ class Running:
         return f"http://127.0.0.1:{self.port}"
 
     def log(self) -> str:
-        """Give what it has printed so far."""
+        """Return what it has printed so far."""
         return self._printed.text
 
     def wait_log(self, pattern: str | re.Pattern[str], timeout: float = 20) -> re.Match[str]:
@@ -117,7 +117,7 @@ class Running:
         return code
 
     def resident(self) -> int:
-        """Give its resident memory, bytes (Linux)."""
+        """Return its resident memory, bytes (Linux)."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         match = re.search(r"VmRSS:\s+(\d+) kB", status)
         assert match

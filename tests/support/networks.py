@@ -70,5 +70,5 @@ def drop(address: str, port: int) -> None:
 
 
 def knowing(hosts: Path) -> tuple[str, ...]:
-    """Give what runs a command for which a file of names and addresses is /etc/hosts."""
+    """Return what runs a command for which a file of names and addresses is /etc/hosts."""
     return (need("unshare"), "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts))

@@ -24,19 +24,19 @@ def shown(sock: socket.socket, sni: str | None) -> str:
 
 
 def trusting_anyone() -> ssl.SSLContext:
-    """Give a client's context that takes every certificate."""
+    """Return a client's context that takes every certificate."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
 
 def whose(certificate: bytes | None) -> str:
-    """Say who issued a certificate, in DER: "mitmproxy" or "trustme"."""
+    """Return who issued a certificate, in DER: "mitmproxy" or "trustme"."""
     return "mitmproxy" if b"mitmproxy" in (certificate or b"") else "trustme"
 
 
 def read_all(sock: socket.socket) -> bytes:
-    """Give everything until end of file."""
+    """Return everything until end of file."""
     data = b""
     while chunk := sock.recv(65536):
         data += chunk

@@ -24,7 +24,7 @@ class Received:
     trailers: list[tuple[str, str]] = field(default_factory=list)
 
     def get(self, name: str) -> str | None:
-        """Give a field's lines joined, None when absent."""
+        """Return a field's lines joined, None if absent."""
         lines = [value for key, value in self.headers if key.lower() == name.lower()]
         return ", ".join(lines) if lines else None
 

@@ -28,7 +28,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
+                """Print nothing."""
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -49,5 +49,5 @@ class Receiver:
 
 
 def values(attributes: Any) -> dict[str, Any]:
-    """Give attributes as a dictionary."""
+    """Return attributes as a dictionary."""
     return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in attributes}

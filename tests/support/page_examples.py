@@ -56,7 +56,7 @@ def _commands(block: str) -> Iterator[Command]:
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @contextmanager
@@ -86,7 +86,7 @@ class Session:
         self._shown: Sequence[str] = ()
 
     def run(self, commands: Sequence[Command]) -> None:
-        """Run them all; raises AssertionError where something else is printed than shown."""
+        """Run them all. Raise AssertionError where something else is printed than shown."""
         try:
             for command in commands:
                 self._run_one(command)

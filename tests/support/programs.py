@@ -32,12 +32,12 @@ PACKAGES = {
 
 
 def find(program: str) -> str | None:
-    """Give a program's path, None when it is not installed; daemons live outside many users' PATH."""
+    """Return a program's path, None if it is not installed; daemons live outside many users' PATH."""
     return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
 
 
 def need(program: str) -> str:
-    """Give a program's path; without it the test is skipped, and fails where `CI=true`."""
+    """Return a program's path; without it the test is skipped, and fails where `CI=true`."""
     path = find(program)
     if path is None:
         reason = f"needs {program} (Debian package {PACKAGES[program]})"
@@ -48,7 +48,7 @@ def need(program: str) -> str:
 
 
 def missing_packages() -> list[str]:
-    """Give the packages that would bring what is missing."""
+    """Return the packages that would bring what is missing."""
     return sorted({package for program, package in PACKAGES.items() if find(program) is None})
 
 

@@ -45,7 +45,7 @@ class Sshd:
         wait_until(lambda: "listening on" in (folder / "log").read_text(), what="sshd")
 
     def options(self, port: int, port_flag: str = "-p") -> list[str]:
-        """Give the options of ssh (scp and sftp: `port_flag` -P) to reach it by a port."""
+        """Return the options of ssh (scp and sftp: `port_flag` -P) to reach it by a port."""
         settings = {
             "UserKnownHostsFile": str(self.folder / "known_hosts"),
             "GlobalKnownHostsFile": "/dev/null",
@@ -64,7 +64,7 @@ class Sshd:
         return f"{getpass.getuser()}@127.0.0.1"
 
     def command(self, port: int, *command: str, flags: Sequence[str] = ()) -> list[str]:
-        """Give the command line that runs a command over ssh."""
+        """Return the command line that runs a command over ssh."""
         return ["ssh", *self.options(port), *flags, self.target, *command]
 
     def run(

@@ -35,7 +35,7 @@ class TlsEnd:
             self.sock.shutdown(socket.SHUT_WR)
 
     def recv(self, size: int) -> bytes:
-        """Return what comes next; b"" after a closing alert. Raises OSError for any other end."""
+        """Return what comes next; b"" after a closing alert. Raise OSError for any other end."""
         while True:
             try:
                 return self._tls.read(size)

@@ -31,7 +31,7 @@ class Pair:
         self.home = self.start_home()
 
     def certificate(self, kind: str, name: str) -> Path:
-        """Give the folder of a certificate, made when first asked for."""
+        """Return the folder of a certificate, made when first asked for."""
         folder = self.folder / "certs" / f"{kind}-{name}"
         return folder if folder.exists() else certificates.make(kind, name, folder)
 

@@ -64,10 +64,10 @@ async def pour(writer: asyncio.StreamWriter, data: bytes, rng: random.Random) ->
 
 
 async def drink(reader: asyncio.StreamReader) -> bytes:
-    """Give everything until end of file."""
+    """Return everything until end of file."""
     return await reader.read(-1)
 
 
 def digest(data: bytes) -> str:
-    """Give what two texts are compared by, in messages that stay short."""
+    """Return what two texts are compared by, in messages that stay short."""
     return f"{len(data)} bytes, {hashlib.sha256(data).hexdigest()}"

@@ -28,7 +28,7 @@ _next_ports = itertools.islice(itertools.cycle(PORTS), secrets.randbelow(len(POR
 
 
 def free_port(count: int = 1) -> int:
-    """Give a TCP port of 127.0.0.1 that is free, and that nobody else takes meanwhile; the first of `count` in a row.
+    """Return a TCP port of 127.0.0.1 that is free, and that nobody else takes meanwhile; the first of `count` in a row.
 
     Systems give ports to outgoing connections from 32768 (Linux) or 49152 on: a client that tries again and again to
     reach such a port before anybody listens there is connected to itself, once in some ten thousand tries.

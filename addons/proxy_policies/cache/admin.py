@@ -30,7 +30,7 @@ OFF = "off"
 
 
 def parse_purge(text: str) -> str:
-    """Parse `cache_purge`: `off`, or the secret that clients must send; raises ValueError."""
+    """Parse `cache_purge`: `off`, or the secret that clients must send. Raise ValueError."""
     if text == OFF:
         return ""
     if len(text) < MIN_SECRET or not text.isascii() or " " in text:
@@ -166,6 +166,6 @@ async def show_entry(store: Store, key: str, now: float) -> list[str]:
 
 
 async def purge(store: Store, what: str, soft: bool) -> list[str]:
-    """Purge a URL, a glob of URLs, or a tag; raises ValueError for anything else."""
+    """Purge a URL, a glob of URLs, or a tag. Raise ValueError for anything else."""
     count = sum([await store.purge(selector, soft) for selector in selectors_of(what)])
     return [f"{'made stale' if soft else 'purged'}: {count}"]

@@ -159,7 +159,7 @@ class IncomingBody:
             return False
 
     def load(self, piece: _Piece) -> bytes:
-        """Read a piece from the file; raises OSError if it is not there."""
+        """Read a piece from the file. Raise OSError if it is not there."""
         if self._overflow is None or piece.is_lost:
             raise OSError("fell too far behind the body as it came")
         return os.pread(self._overflow.fileno(), piece.size, piece.at)
@@ -177,7 +177,7 @@ class IncomingReader:
         return self._piece.at + self._piece.size
 
     async def read(self) -> bytes:
-        """Return the next piece, b"" at the end; raises OSError if the body broke off, or this reader is too slow."""
+        """Return the next piece, b"" at the end. Raise OSError if the body broke off, or this reader is too slow."""
         body = self._body
         while self._piece.next is None and not body.is_finished:
             await body.news()
@@ -202,7 +202,7 @@ class IncomingPart:
         self._reader, self._start, self._stop = reader, start, stop
 
     async def read(self) -> bytes:
-        """Return the next piece, b"" at the end; raises OSError as the reader does."""
+        """Return the next piece, b"" at the end. Raise OSError as the reader does."""
         while (at := self._reader.position) < self._stop and (data := await self._reader.read()):
             if part := data[max(self._start - at, 0) : self._stop - at]:
                 return part

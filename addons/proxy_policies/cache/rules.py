@@ -76,7 +76,7 @@ class CacheRule:
 
 
 def parse_cache_rule(rule: Rule) -> CacheRule:
-    """Parse one rule's actions; raises ValueError, which suggests the nearest name for a misspelt action."""
+    """Parse one rule's actions. Raise ValueError, which suggests the nearest name for a misspelt action."""
     actions = [_split(action) for action in rule.action.split(",") if action.strip()]
     if not actions:
         raise ValueError(f"{rule.spec!r} says nothing; write {_FORMS}")
@@ -133,7 +133,7 @@ def _for_statuses(values: Sequence[str]) -> Change:
 
 
 def _statuses(text: str) -> frozenset[int]:
-    """Parse `404`, or `4xx` for a whole class except statuses that are never stored; raises ValueError."""
+    """Parse `404`, or `4xx` for a whole class except statuses that are never stored. Raise ValueError."""
     if re.fullmatch("[2-5]xx", text):
         return frozenset(range(int(text[0]) * 100, int(text[0]) * 100 + 100)) - NEVER_STORED_STATUS
     if not re.fullmatch("[2-5][0-9][0-9]", text):

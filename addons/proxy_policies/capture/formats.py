@@ -22,7 +22,7 @@ def is_flow_file(path: Path) -> bool:
 
 
 def open_source(path: Path) -> Capture:
-    """Open a capture of any kind. Raises CaptureError and OSError."""
+    """Open a capture of any kind. Raise CaptureError and OSError."""
     require_file_or_folder(path)
     if is_flow_file(path):
 
@@ -38,7 +38,7 @@ def open_source(path: Path) -> Capture:
 
 
 def open_any(path: Path, problems: list[str] | None = None) -> tuple[dict[str, Any], Iterator[Entry]]:
-    """Return the log object and the entries of a capture of any kind. Raises CaptureError and OSError.
+    """Return the log object and the entries of a capture of any kind. Raise CaptureError and OSError.
 
     Errors in entries are added to `problems` once all are read.
     """
@@ -47,7 +47,7 @@ def open_any(path: Path, problems: list[str] | None = None) -> tuple[dict[str, A
 
 
 def open_by_time(path: Path, problems: list[str]) -> tuple[dict[str, Any], Iterator[Entry]]:
-    """Return the log object and the entries sorted by the time of their requests. Raises CaptureError and OSError."""
+    """Return the log object and the entries sorted by the time of their requests. Raise CaptureError and OSError."""
     capture = open_source(path)
     return _with_format(capture.log), _by_time(capture, problems)
 
@@ -59,7 +59,7 @@ def _by_time(capture: Capture, problems: list[str]) -> Iterator[Entry]:
 
 
 def newest_first(path: Path) -> Iterator[Entry]:
-    """Yield the entries of a capture of any kind from the last to the first. Raises CaptureError and OSError."""
+    """Yield the entries of a capture of any kind from the last to the first. Raise CaptureError and OSError."""
     entries = EntryIndex(open_source(path))
     yield from map(entries.__getitem__, reversed(range(len(entries))))
 
@@ -90,7 +90,7 @@ def _with_format(log: dict[str, Any]) -> dict[str, Any]:
 
 
 def same_key(logs: list[dict[str, Any]]) -> str:
-    """Return the common key of captures, to merge them. Raises CaptureError if they have several."""
+    """Return the common key of captures, to merge them. Raise CaptureError if they have several."""
     keys = {str(log["_capture"].get("key", "")) for log in logs} - {""}
     if len(keys) > 1:
         raise CaptureError("the captures were redacted with different keys: the same secret has different placeholders")

@@ -19,7 +19,7 @@ _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]|\[(\"(?:[^\"\\]|\\.)*\
 
 
 def compile_path(path: str) -> Path:
-    """Compile a JSONPath. Raises ValueError."""
+    """Compile a JSONPath. Raise ValueError."""
     try:
         return jsonpath.compile(path)
     except jsonpath.JSONPathError as error:
@@ -38,7 +38,7 @@ def _write_step(step: Step) -> str:
 
 
 def read(path: str) -> list[Step]:
-    """Return the steps of a path written by `write`. Raises ValueError."""
+    """Return the steps of a path written by `write`. Raise ValueError."""
     steps: list[Step] = []
     at = 1
     while at < len(path):

@@ -264,7 +264,7 @@ def _to_message(message: WebSocketMessage) -> websocket.WebSocketMessage:
 
 
 def read_flow_file(path: Path) -> Iterator[Entry]:
-    """Yield the HTTP exchanges of a mitmproxy flow file. Raises CaptureError."""
+    """Yield the HTTP exchanges of a mitmproxy flow file. Raise CaptureError."""
     with path.open("rb") as file:
         try:
             yield from (from_flow(item) for item in io.FlowReader(file).stream() if isinstance(item, http.HTTPFlow))
@@ -273,7 +273,7 @@ def read_flow_file(path: Path) -> Iterator[Entry]:
 
 
 def write_flow_file(file: BinaryIO, entries: Iterator[Entry]) -> int:
-    """Write entries as a mitmproxy flow file, and return their number. Raises CaptureError."""
+    """Write entries as a mitmproxy flow file, and return their number. Raise CaptureError."""
     writer = io.FlowWriter(file)
     count = 0
     for count, entry in enumerate(entries, 1):

@@ -12,7 +12,7 @@ with lazy_imports():
 
 
 def parse_rules(specs: Sequence[str]) -> rules.RedactionRules:
-    """Return `capture_redact` parsed. Raises ValueError."""
+    """Return `capture_redact` parsed. Raise ValueError."""
     return rules.parse_rules(specs)
 
 

@@ -14,7 +14,7 @@ NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 def make_folder(folder: Path, is_ours: bool = False) -> None:
     """Make a folder and its parents; if it exists and `is_ours`, remove the rights of others.
 
-    Raises OSError.
+    Raise OSError.
     """
     missing = [part for part in (folder, *folder.parents) if not part.exists()]
     for part in reversed(missing):
@@ -35,18 +35,18 @@ def close_to_others(path: "Path | int") -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file atomically: to a temporary one, which is renamed. Raises OSError."""
+    """Write a file atomically: to a temporary one, which is renamed. Raise OSError."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file as `write_text` does. Raises OSError."""
+    """Write a file as `write_text` does. Raise OSError."""
     with draft_of(path) as draft, os.fdopen(os.open(draft, NEW, FILE), "wb") as file:
         file.write(data)
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
-    """Write a file as `write_text` does, piece by piece; lone surrogates become question marks. Raises OSError."""
+    """Write a file as `write_text` does, piece by piece; lone surrogates become question marks. Raise OSError."""
     with (
         draft_of(path) as draft,
         os.fdopen(os.open(draft, NEW, FILE), "w", encoding="utf-8", errors="replace", newline="") as file,
@@ -58,7 +58,7 @@ def write_pieces(path: Path, pieces: Iterable[str]) -> None:
 def draft_of(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file, which replaces the file at the end, or is deleted after an error.
 
-    Raises OSError.
+    Raise OSError.
     """
     require_replaceable(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -13,11 +13,11 @@ class TemporaryDatabase:
         self._connection.executescript(f"PRAGMA journal_mode = OFF; {tables}; BEGIN")
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement. Raises OSError if the disk is full."""
+        """Return the rows of a statement. Raise OSError if the disk is full."""
         return list(self.rows(statement, values))
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a statement, one at a time. Raises OSError if the disk is full."""
+        """Yield the rows of a statement, one at a time. Raise OSError if the disk is full."""
         try:
             yield from self._connection.execute(statement, values)
         except sqlite3.OperationalError as error:

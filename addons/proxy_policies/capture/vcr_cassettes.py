@@ -30,7 +30,7 @@ def is_cassette(path: Path) -> bool:
 def read_cassette(path: Path, problems: list[str]) -> Iterator[Entry]:
     """Yield the interactions of a cassette; invalid ones are skipped, with an error in `problems`.
 
-    Raises OSError and CaptureError.
+    Raise OSError and CaptureError.
     """
     document = _document(path)
     interactions = document.get("interactions") if isinstance(document, dict) else None

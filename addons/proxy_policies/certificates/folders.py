@@ -60,7 +60,7 @@ def require_confdir(confdir: Path, how: str = "--set confdir=FOLDER") -> None:
 
 
 def _require_folder(confdir: Path, how: str) -> None:
-    """Make the confdir, as mitmproxy does; raises ValueError where nothing can be written in it."""
+    """Make the confdir, as mitmproxy does. Raise ValueError where nothing can be written in it."""
     try:
         confdir.mkdir(parents=True, exist_ok=True)
         if not os.access(confdir, os.W_OK | os.X_OK):

@@ -28,7 +28,7 @@ class EncodeRule:
 def parse_codings(texts: Sequence[str]) -> tuple[str, ...]:
     """Parse content codings, in order of preference, from several texts or one with commas; `off` means none.
 
-    Raises ValueError, which lists the supported ones.
+    Raise ValueError, which lists the supported ones.
     """
     names = [name.strip().lower() for text in texts for name in text.split(",") if name.strip()]
     if names in ([], [OFF]):
@@ -42,7 +42,7 @@ def parse_codings(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_rule(rule: Rule) -> EncodeRule:
-    """Parse one of `encode_rules`; raises ValueError, which quotes it."""
+    """Parse one of `encode_rules`. Raise ValueError, which quotes it."""
     try:
         return EncodeRule(rule, parse_codings([rule.action]))
     except ValueError as error:

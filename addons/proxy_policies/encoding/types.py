@@ -51,7 +51,7 @@ class MediaTypeGlobs:
 
 
 def parse_types(globs: Sequence[str]) -> MediaTypeGlobs:
-    """Parse globs over media types; raises ValueError, which quotes an invalid one."""
+    """Parse globs over media types. Raise ValueError, which quotes an invalid one."""
     for glob in globs:
         if not _GLOB.fullmatch(glob.strip()):
             raise ValueError(

@@ -102,7 +102,7 @@ def _forbidden(is_post: bool, more: tuple[str, ...]) -> tuple[frozenset[str], tu
 
 
 def parse_names(texts: Sequence[str]) -> tuple[str, ...]:
-    """Parse and fold field names, each optionally ending with `*`. Raises ValueError."""
+    """Parse and fold field names, each optionally ending with `*`. Raise ValueError."""
     names = [name for text in texts for name in split_list(text)]
     for name in names:
         if not TOKEN.fullmatch(name.removesuffix("*")):

@@ -38,7 +38,7 @@ COUNTED = 16  # fraction of the most connections that may be new between two cou
 
 
 def parse_count(text: str) -> int:
-    """Parse a number, 0 for no limit; raises ValueError."""
+    """Parse a number, 0 for no limit. Raise ValueError."""
     if not text.strip().isdecimal():
         raise ValueError("write a number; 0 is no limit")
     return int(text)

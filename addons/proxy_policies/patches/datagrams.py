@@ -75,11 +75,11 @@ class DatagramStream:
         return True
 
     def write(self, data: bytes) -> None:
-        """Send a datagram. Raises OSError if the stream has ended."""
+        """Send a datagram. Raise OSError if the stream has ended."""
         self._stream.write(data)
 
     async def drain(self) -> None:
-        """Wait until datagrams can be sent again. Raises OSError if the stream has ended."""
+        """Wait until datagrams can be sent again. Raise OSError if the stream has ended."""
         await self._stream.drain()
 
     def write_eof(self) -> None:

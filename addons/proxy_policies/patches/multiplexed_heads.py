@@ -20,7 +20,7 @@ def lines_of(event: Any) -> RawFields:
 
 
 def read_request(event: Any, version: bytes) -> http.Request:
-    """Read a request's head; h2 and aioquic reject pseudo-fields that are repeated or misplaced. Raises Invalid."""
+    """Read a request's head; h2 and aioquic reject pseudo-fields that are repeated or misplaced. Raise Invalid."""
     lines = lines_of(event)
     pseudo = {name: value for name, value in lines if name.startswith(b":")}
     fields = tuple(line for line in lines if not line[0].startswith(b":"))

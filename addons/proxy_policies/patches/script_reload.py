@@ -43,7 +43,7 @@ class _Version(SourceFileLoader):
         return self._code
 
     def executed(self) -> types.ModuleType:
-        """Execute it and return the module, with fresh addons; raises whatever the script raises."""
+        """Execute it and return the module, with fresh addons. Raise whatever the script raises."""
         module = importlib.util.module_from_spec(ModuleSpec(self.name, self, origin=self.path))
         self.exec_module(module)
         if not getattr(module, "name", None):
@@ -107,7 +107,7 @@ def _leaves(module: types.ModuleType | None) -> Iterator[None]:
 
 
 def _exchange(script: Script, version: _Version) -> None:
-    """Load a version in place of the loaded one; raises whatever its code or its hooks raise.
+    """Load a version in place of the loaded one. Raise whatever its code or its hooks raise.
 
     If the code fails, the script is unchanged. If a hook fails, the new version is partly loaded.
     """

@@ -55,7 +55,7 @@ class StreamEnd:
         return self.writer.get_extra_info("ssl_object") is not None
 
     def dup_socket(self) -> socket.socket:
-        """Return a non-blocking duplicate of the socket. Raises OSError if there is none, or no longer."""
+        """Return a non-blocking duplicate of the socket. Raise OSError if there is none, or no longer."""
         sock: Any = self.writer.get_extra_info("socket")
         if sock is None or self.encrypted or self.transport.is_closing():
             raise OSError("the stream is not a plain socket (any more)")
@@ -75,7 +75,7 @@ class StreamEnd:
         return bytes(taken)
 
     async def flush(self) -> None:
-        """Wait until the kernel has accepted every byte written so far. Raises OSError if it never will."""
+        """Wait until the kernel has accepted every byte written so far. Raise OSError if it never will."""
         self.transport.set_write_buffer_limits(high=0)
         await self.writer.drain()
 

@@ -60,8 +60,8 @@ class ByteCounts:
 async def relay_streams(a: StreamEnd, b: StreamEnd, *, idle: float, counts: ByteCounts | None = None) -> ByteCounts:
     """Relay between `a` and `b` until both end, a connection fails, or no byte moves for `idle` seconds (0: ever).
 
-    Returns the counts (those given, if any: they can be read while the link exists, and after its cancellation). Never
-    raises OSError: see `ByteCounts.error`. The caller must close both stream pairs, and cannot use them otherwise.
+    Return the counts (those given, if any: they can be read while the link exists, and after its cancellation). Never
+    raise OSError: see `ByteCounts.error`. The caller must close both stream pairs, and cannot use them otherwise.
     """
     counts = counts or ByteCounts()
     socks = [sock for end in (a, b) if (sock := end.writer.get_extra_info("socket")) is not None]
@@ -162,7 +162,7 @@ async def _until(over: asyncio.Future[Any], counts: ByteCounts, idle: float, soc
 async def relay_one_way(source: StreamEnd, sink: StreamEnd, tally: OnBytes) -> None:
     """Move bytes from source to sink until end of file, and pass that on as a half-close.
 
-    `tally` is called with the size of every chunk delivered. Raises `WriteError` if the sink accepts no more, another
+    `tally` is called with the size of every chunk delivered. Raise `WriteError` if the sink accepts no more, another
     OSError if the source fails.
     """
     try:

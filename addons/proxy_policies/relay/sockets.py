@@ -44,9 +44,9 @@ def transfers(source: socket.socket, sink: socket.socket) -> list[Callable[[], T
 
 
 async def copy_until_eof(source: StreamEnd, sink: StreamEnd, tally: OnBytes) -> None:
-    """Move bytes from source to sink until end of file, and pass that on. Raises as `link.relay_one_way`.
+    """Move bytes from source to sink until end of file, and pass that on. Raise as `link.relay_one_way`.
 
-    Also raises `Unsupported`, before touching anything: the streams are unchanged.
+    Also raise `Unsupported`, before touching anything: the streams are unchanged.
     """
     loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as stack:

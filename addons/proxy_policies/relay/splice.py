@@ -41,7 +41,7 @@ class Pipe:
 
     @classmethod
     def open(cls) -> Pipe:
-        """Open the largest pipe allowed. Raises `Unsupported` if that is too small, or none is available."""
+        """Open the largest pipe allowed. Raise `Unsupported` if that is too small, or none is available."""
         try:
             way_out, way_in = os.pipe()
         except OSError as error:
@@ -79,7 +79,7 @@ class Pipes:
         self._idle: list[Pipe] = []
 
     def acquire(self) -> Pipe:
-        """Return an empty pipe. Raises `Unsupported` if none is available."""
+        """Return an empty pipe. Raise `Unsupported` if none is available."""
         try:
             return self._idle.pop()
         except IndexError:
@@ -115,7 +115,7 @@ class Splice:
     def fill(self) -> int:
         """Read from the source, one full pipe at most; return the bytes read.
 
-        Raises `Unsupported` if there are none: at the end of file, or at urgent data (RFC 6093); a read shows which.
+        Raise `Unsupported` if there are none: at the end of file, or at urgent data (RFC 6093); a read shows which.
         """
         pipe = self._pipes.acquire()
         try:

@@ -11,7 +11,7 @@ CHUNK = 1 << 18  # bytes
 
 
 async def copy_until_eof(source: StreamEnd, sink: StreamEnd, tally: Callable[[int], None]) -> None:
-    """Move bytes from source to sink until end of file, and pass that on. Raises as `link.relay_one_way`."""
+    """Move bytes from source to sink until end of file, and pass that on. Raise as `link.relay_one_way`."""
     data, source.prefix = source.prefix, b""
     while data or (data := await source.reader.read(CHUNK)):
         await _write(sink, data)

@@ -57,7 +57,7 @@ def file_size_limit() -> Iterator[Callable[[int], None]]:
 
 
 def sizes(path: Path) -> dict[str, int]:
-    """Give the size of each answer in a capture, by path, in the order in which they were written."""
+    """Return the size of each answer in a capture, by path, in the order in which they were written."""
     found = list(open_capture(path))
     return {entry.request.url.removeprefix(HOST): len(entry.response.body.content) for entry in found}
 

@@ -144,7 +144,7 @@ def request_for(chance: random.Random, path: str) -> bytes:
 
 
 def why_wrong(request: bytes, result: Result) -> str:
-    """Say why an answer must not have come from the store; empty where it did not, or may."""
+    """Return why a response must not have come from the store; "" if it did not, or may."""
     if "; hit" not in result.fields.get("cache-status", ""):
         return ""
     line, *lines = request.decode().rstrip().split("\r\n")

@@ -68,7 +68,7 @@ def get(path: str, *fields: str, line: str = "GET {} HTTP/1.1") -> bytes:
 
 
 def attacks(path: str) -> list[bytes]:
-    """Give requests for one page, an honest one last."""
+    """Return requests for one page, an honest one last."""
     shop = "Host: shop.test"
     return [
         get(path, "Host: evil.test"),

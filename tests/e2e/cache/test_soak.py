@@ -35,7 +35,7 @@ CLIENTS = 6
 
 
 def content(path: str, version: int) -> bytes:
-    """Give what a page is in a version."""
+    """Return what a page is in a version."""
     size = SIZES[int(path[1:]) % len(SIZES)]
     return (f"{path} in version {version} ".encode() * (size // 10 + 1))[:size]
 
@@ -132,7 +132,7 @@ class Client:
 
 
 def judge(method: str, path: str, headers: Headers, status: int, fields: Headers, body: bytes) -> str:
-    """Say what is wrong with an answer; "" when nothing is."""
+    """Return what is wrong with a response; "" if nothing is."""
     if "cache-status" not in fields:
         return "no Cache-Status"
     if status in (416, 502, 503, 504):

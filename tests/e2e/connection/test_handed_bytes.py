@@ -125,7 +125,7 @@ class End:
 
 
 def turned(data: bytes) -> bytes:
-    """Give what the origin answers."""
+    """Return what the origin answers."""
     return data.translate(bytes(range(255, -1, -1)))
 
 

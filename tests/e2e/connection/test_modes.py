@@ -84,7 +84,7 @@ class Proxies:
                 self._ask_page(mode, sock)
 
     def say(self, mode: str, kind: str, after: bool) -> Outcome:
-        """Say something first, or after having been answered a page."""
+        """Send something, first or after a request that was answered."""
         own, other = self._own(mode), self._other
         with self._dial(mode) as sock:
             if after:
@@ -104,7 +104,7 @@ class Proxies:
         return self._other.accepted
 
     def say_everything(self) -> dict[Said, Outcome]:
-        """Say everything in every mode."""
+        """Send everything in every mode."""
         wait_until(self._is_up, 60)
         for mode in SPEAK_HTTP:
             self._learn(mode)
@@ -130,7 +130,7 @@ def address(origin: Origin) -> str:
 
 
 def read_answer(sock: socket.socket) -> str:
-    """Say what class of answer comes."""
+    """Return the class of the response."""
     sock.settimeout(SILENCE)
     answer = b""
     try:
@@ -191,7 +191,7 @@ DELIBERATE = [
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory, ca: trustme.CA) -> dict[str, dict[Said, Outcome]]:
-    """Say everything to mitmproxy alone ("stock") and to ours in every lane."""
+    """Send everything to mitmproxy alone ("stock"), and to ours with every `fast_lane`."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("127.0.0.1").configure_cert(tls)
     with ExitStack() as stack, ThreadPoolExecutor() as pool:

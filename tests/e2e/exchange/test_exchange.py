@@ -120,7 +120,7 @@ FIELDS = (
 
 
 def requests(origin: Origin, prefix: str, count: int) -> Iterator[tuple[str, bytes]]:
-    """Give many requests: their methods, and their bytes."""
+    """Yield many requests: their methods, and their bytes."""
     dice = random.Random(9)
     for number in range(count):
         path = dice.choice(list(ANSWERS))
@@ -208,7 +208,7 @@ class Client:
         self.connection: socket.socket | None = None
 
     def ask(self, method: str, data: bytes) -> bytes:
-        """Give the answer, byte for byte; b"<end>" after it where the connection ended."""
+        """Return the answer, byte for byte; b"<end>" after it where the connection ended."""
         if self.connection is None:
             self.connection = self.way.open(self.port, self.origin)
         self.connection.sendall(data)
@@ -278,7 +278,7 @@ def tally(proxy: Mitmdump, origin: Origin, way: Way = WAYS["reverse"]) -> tuple[
 
 
 def prefix(way: Way, origin: Origin) -> str:
-    """Give what stands before the path in a target, by the form that a way wants."""
+    """Return what stands before the path in a target, by the form that a way wants."""
     is_absolute = way.mode == "regular" and in_a_tunnel not in way.opening
     return f"http://127.0.0.1:{origin.port}" if is_absolute else ""
 

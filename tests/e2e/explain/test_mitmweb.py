@@ -42,7 +42,7 @@ class Web:
         return self.page.locator(".flow-table tbody tr:has(td)")
 
     def ask(self, path: str) -> Any:
-        """Give what mitmweb itself has, where the page may be ahead of it."""
+        """Return what mitmweb itself has, where the page may be ahead of it."""
         return self.page.request.get(urljoin(self.page.url, path)).json()
 
     def tab(self, name: str) -> Locator:
@@ -63,7 +63,7 @@ class Web:
         self.page.get_by_text("Edit Options").click()
 
     def option(self, name: str, kind: str = "") -> Locator:
-        """Give an option's field."""
+        """Return an option's field."""
         return self.page.locator(f".modal-content {kind}[name={name}]")
 
     def set(self, name: str, value: str) -> None:

@@ -25,7 +25,7 @@ class Api:
         return self._curl(f"{self._url}{path}", *token, *arguments).body
 
     def paths(self) -> list[str]:
-        """Give what the list shows, oldest first."""
+        """Return what the list shows, oldest first."""
         flows = json.loads(self.ask("/flows"))
         return [flow["request"]["path"] if flow["type"] == "http" else flow["type"] for flow in flows]
 

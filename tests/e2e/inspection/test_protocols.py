@@ -21,7 +21,7 @@ StartOrigin = Callable[..., Origin]
 
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
-    """Give a proxy that opens localhost and *.example.test."""
+    """Yield a proxy that opens localhost and *.example.test."""
     hosts = ("--set", "inspect_hosts=localhost", "--set", "inspect_hosts=*.example.test")
     options = (*hosts, "--set", "ssl_insecure=true", "--set", "flow_detail=3")
     running = Mitmdump(options, confdir=tmp_path_factory.mktemp("confdir"))

@@ -41,7 +41,7 @@ class Sink(SocketServer):
 
 
 def frame(payload: bytes, opcode: int) -> bytes:
-    """Give a client's frame, masked with zeros, with the first reserved bit for a compressed message."""
+    """Return a client's frame, masked with zeros, with the first reserved bit for a compressed message."""
     size = len(payload)
     length = b"\xfe" + size.to_bytes(2) if size < 1 << 16 else b"\xff" + size.to_bytes(8)
     return bytes([0x80 | opcode]) + length + bytes(4) + payload
@@ -53,7 +53,7 @@ def packed(size: int) -> bytes:
 
 
 def converse(proxy: Mitmdump, server: Sink, frames: bytes) -> bytes:
-    """Say something over a WebSocket connection and close it; give what comes until its end."""
+    """Send a message over a WebSocket connection and close it; return what is received until its end."""
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         host = b"127.0.0.1:%d" % server.port
         head = b"GET http://%s/chat HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" % (

@@ -34,7 +34,7 @@ def client(reverse: Mitmdump) -> Iterator[H2Client]:
 
 
 def request(**changes: bytes) -> Lines:
-    """Give a plain request's lines, but for changed pseudo-fields."""
+    """Return a plain request's lines, but for changed pseudo-fields."""
     parts = {"method": b"GET", "scheme": b"https", "authority": b"shop.test", "path": b"/"} | changes
     return [(f":{name}".encode(), value) for name, value in parts.items()]
 

@@ -69,7 +69,7 @@ def reset(sock: socket.socket) -> None:
 
 
 def end_of(sock: socket.socket) -> str:
-    """Say how what comes ends."""
+    """Return how a stream ends."""
     try:
         while sock.recv(1 << 20):
             pass

@@ -31,7 +31,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
 
 
 def scheme(proxy: Mitmdump, kind: str) -> tuple[str, ...]:
-    """Give curl's options for reaching the proxy in the clear or over TLS."""
+    """Return curl's options for reaching the proxy in the clear or over TLS."""
     if kind == "http":
         return ("-x", proxy.url)
     return ("-x", f"https://127.0.0.1:{proxy.port}", "--proxy-cacert", str(proxy.ca))

@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 
 
 def is_open(sock: socket.socket, timeout: float = 0.5) -> bool:
-    """Say whether nothing, not even an end, comes for a while."""
+    """Return whether nothing, not even an end of file, arrives for a while."""
     sock.settimeout(timeout)
     try:
         return bool(sock.recv(1))

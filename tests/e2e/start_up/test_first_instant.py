@@ -88,7 +88,7 @@ def late(tmp_path: Path) -> str:
 
 
 def asked_of(modes: dict[str, Ask], free_port: Callable[[], int]) -> tuple[list[str], dict[str, EarlyClients]]:
-    """Give mitmdump's arguments for several modes at once, and clients that wait for each."""
+    """Return mitmdump's arguments for several modes at once, and clients that wait for each."""
     ports = {mode: free_port() for mode in modes}
     arguments = [part for mode, port in ports.items() for part in ("--mode", f"{mode.split()[0]}@{port}")]
     return arguments, {mode: EarlyClients(ports[mode], ask) for mode, ask in modes.items()}

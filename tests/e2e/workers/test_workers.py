@@ -261,7 +261,7 @@ def test_a_worker_killed_under_load_comes_back_to_a_whole_cache(tmp_path: Path, 
 
 
 def stored(folder: Path) -> set[bytes]:
-    """Give all bodies that a disk cache's index names; the index itself must be sound."""
+    """Return all bodies that a disk cache's index names; the index itself must be sound."""
     index = sqlite3.connect(folder / "index.sqlite")
     assert index.execute("pragma integrity_check").fetchone() == ("ok",)
     ids = [id for (id,) in index.execute("select id from entries")]

@@ -45,14 +45,14 @@ class Pair:
         return self.server.receive_data(data)  # type: ignore[no-any-return]
 
     def resets(self) -> list[tuple[int, int]]:
-        """Give the streams that our side has reset, and why."""
+        """Return the streams that our side has reset, and why."""
         frames = FrameBuffer()
         frames.max_frame_size = 1 << 14
         frames.add_data(self.server.data_to_send())
         return [(frame.stream_id, frame.error_code) for frame in frames if isinstance(frame, RstStreamFrame)]
 
     def goes_on(self) -> bool:
-        """Tell whether the other stream, and new ones, are as they were."""
+        """Return whether the other stream, and new ones, still work."""
         self.client.send_data(3, b"more")
         self.client.send_headers(9, HEAD, end_stream=True)
         kinds = [type(event) for event in self.pass_on()]

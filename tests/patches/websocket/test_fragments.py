@@ -11,7 +11,7 @@ from proxy_policies.patches.websocket.fragments import MODIFIED, Fragments, Whol
 
 
 def put_together(frames: Sequence[str | bytes]) -> Whole:
-    """Give the message that frames make, each of which comes in two parts."""
+    """Return the message that frames make, each of which comes in two parts."""
     made = Fragments()
     for number, frame in enumerate(frames, 1):
         middle, is_last = len(frame) // 2, number == len(frames)
@@ -51,7 +51,7 @@ def test_a_text_of_the_same_length_keeps_its_characters() -> None:
 
 
 def seconds_for(parts: int) -> float:
-    """Give the CPU time for a message of so many parts of one frame."""
+    """Return the CPU time for a message of so many parts of one frame."""
     made, part, begun = Fragments(), bytes(64), time.process_time()
     for _ in range(parts):
         made.add(part, False, False)

@@ -58,7 +58,7 @@ def plain(reader: asyncio.StreamReader) -> Any:
 
 
 async def lead(tunnel: Tunnel, *messages: Message) -> Message:
-    """Say messages to home as a stranger, and return its last answer."""
+    """Send messages to home as an unauthenticated peer, and return its last response."""
     reader, writer = await connect(tunnel.command_listener)
     try:
         for message in messages:

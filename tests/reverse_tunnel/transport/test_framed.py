@@ -257,7 +257,7 @@ async def test_who_closes_first_does_not_wait_for_ever(make_pair: MakePair, monk
 
 
 async def bare_pair() -> tuple[Any, socket.socket]:
-    """Give a bare transport, and the socket at its other end."""
+    """Return a bare transport, and the socket at its other end."""
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         peer = socket.create_connection(listener.getsockname())

@@ -57,7 +57,7 @@ def _glob(text: str) -> re.Pattern[str]:
 def parse_selector(text: str) -> Selector:
     """Parse `tag:NAME`, a URL, or a glob of URLs (`?` is a wildcard only beside a `*`).
 
-    `url:` before a URL with a `*` says that it is not a glob. Raises ValueError for anything else.
+    `url:` before a URL with a `*` says that it is not a glob. Raise ValueError for anything else.
     """
     text = text.strip()
     if text.startswith(TAG):
@@ -83,7 +83,7 @@ def _normal_glob(text: str) -> str:
 
 
 def selectors_of(text: str) -> tuple[Selector, ...]:
-    """Parse a user's selection: a URL may be the client's or, in reverse mode, the origin's. Raises ValueError."""
+    """Parse a user's selection: a URL may be the client's or, in reverse mode, the origin's. Raise ValueError."""
     selector = parse_selector(text)
     return (selector, Selector("origin", selector.value)) if selector.kind == "url" else (selector,)
 

@@ -28,7 +28,7 @@ class BackendSpec:
 
 
 def parse_backend(text: str) -> BackendSpec:
-    """Parse `cache`; raises ValueError for an invalid form, or a missing dependency."""
+    """Parse `cache`. Raise ValueError for an invalid form, or a missing dependency."""
     kind, _, place = text.partition(":")
     if text in ("off", "memory"):
         return BackendSpec(text)
@@ -53,7 +53,7 @@ def _redis(text: str) -> BackendSpec:
 
 
 def open_store(choice: BackendSpec, limit: int) -> Store | None:
-    """Open the chosen store, None for off; raises OSError if its folder cannot be used."""
+    """Open the chosen store, None for off. Raise OSError if its folder cannot be used."""
     match choice.kind:
         case "memory":
             return MemoryStore(limit)

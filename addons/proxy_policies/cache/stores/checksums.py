@@ -20,7 +20,7 @@ class DamagedBodyError(OSError):
 
 
 def body_size(stored_size: int) -> int:
-    """Return the size of the body in stored data of a size; raises DamagedBodyError if no body has that size."""
+    """Return the size of the body in stored data of a size. Raise DamagedBodyError if no body has that size."""
     rest = max(stored_size - CHECKSUM, 0)
     size = max(rest - CHECKSUM * -(-rest // (BLOCK + CHECKSUM)), 0)
     if size + trailer_size(size) != stored_size:
@@ -72,7 +72,7 @@ def blocks_of(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 class Trailer:
-    """The trailer of a body being read; raises DamagedBodyError if it does not match the name."""
+    """The trailer of a body being read. Raise DamagedBodyError if it does not match the name."""
 
     def __init__(self, stored: bytes, name: str) -> None:
         self._checksums = stored[:-CHECKSUM]
@@ -88,7 +88,7 @@ class Trailer:
 
 
 def verified(stored: bytes, name: str) -> bytes:
-    """Return the body in data stored under a name; raises DamagedBodyError if it was damaged."""
+    """Return the body in data stored under a name. Raise DamagedBodyError if it was damaged."""
     size = body_size(len(stored))
     body = stored[:size]
     Trailer(stored[size:], name).verify(body, 0)

@@ -49,7 +49,7 @@ def _checksum(text: bytes) -> str:
 
 @lru_cache(maxsize=2048)
 def load(text: str | bytes) -> StoredResponse:
-    """Parse a stored head; raises ValueError if it is damaged, or of another version.
+    """Parse a stored head. Raise ValueError if it is damaged, or of another version.
 
     The last ones are cached, so that a key with many variants is looked up as fast as any.
     """

@@ -50,7 +50,7 @@ class CheckRun:
         self.links = find_links(self.order, self.entries, self.placeholders.of)
 
     def targets(self, specs: Sequence[str]) -> dict[str, Target]:
-        """Return the target for each origin of the capture. Raises CaptureError."""
+        """Return the target for each origin of the capture. Raise CaptureError."""
         return parse_targets(specs, (self.entries[number].request.origin for number in self.order))
 
     def unresolved(self, targets: Mapping[str, Target]) -> list[str]:

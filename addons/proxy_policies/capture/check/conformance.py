@@ -12,7 +12,7 @@ from proxy_policies.capture.websocket.transcript import is_conversation
 
 
 def violations(checker: ResponseChecker, request: Request, response: Response) -> tuple[Change, ...]:
-    """Return the violations of a response. Raises CaptureError if the document is invalid."""
+    """Return the violations of a response. Raise CaptureError if the document is invalid."""
     return tuple(Change(found.location, found.expected, found.found) for found in checker.problems(request, response))
 
 

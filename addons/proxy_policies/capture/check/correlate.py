@@ -43,7 +43,7 @@ class CarryRule:
 
 
 def parse_carry_rules(specs: Iterable[str]) -> tuple[CarryRule, ...]:
-    """Read `LOCATION=LOCATION`, as `json:$.csrf=header:x-csrf-token`. Raises ValueError."""
+    """Read `LOCATION=LOCATION`, as `json:$.csrf=header:x-csrf-token`. Raise ValueError."""
     rules = []
     for spec in specs:
         source, equals, target = spec.partition("=")

@@ -26,7 +26,7 @@ _OMITTED_FIELDS = (*DROPPED_FIELDS, "te", "host", "content-length", "transfer-en
 async def send(
     port: int, request: Request, timeout: float, frames: int | None = None, waits: Sequence[int] = ()
 ) -> Reply:
-    """Send a request and return its response, at most `frames` messages of it, if given. Raises SendError.
+    """Send a request and return its response, at most `frames` messages of it, if given. Raise SendError.
 
     `waits` has for each message of the request, and for its end, the number of parts of the response to receive first:
     its head, and messages.
@@ -52,7 +52,7 @@ async def send(
 
 
 async def _open_tunnel(port: int, request: Request) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Return a connection through the proxy to the request's host, over TLS. Raises OSError."""
+    """Return a connection through the proxy to the request's host, over TLS. Raise OSError."""
     url = urlsplit(request.url)
     if url.scheme != "https":
         raise OSError("HTTP/2 is sent over https only")
@@ -86,7 +86,7 @@ class _Exchange:
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="latin-1"))
 
     async def run(self, request: Request, waits: Sequence[int]) -> None:
-        """Send the request, and receive its response. Raises OSError and h2's ProtocolError."""
+        """Send the request, and receive its response. Raise OSError and h2's ProtocolError."""
         self._h2.initiate_connection()
         body = to_wire(request.body, request.headers)
         parts = deque(_parts(body, waits))

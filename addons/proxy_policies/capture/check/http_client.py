@@ -91,7 +91,7 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def send(self, request: Request, frames: int | None = None) -> Reply:
-        """Send a request and return its response; of a stream at most `frames`, if given. Raises SendError.
+        """Send a request and return its response; of a stream at most `frames`, if given. Raise SendError.
 
         A stream that breaks off, or does not end in time, is returned as far as it was received.
         """
@@ -179,7 +179,7 @@ class IncomingResponse:
     _interim: InterimCount = field(default_factory=InterimCount)
 
     def add_event(self, event: object) -> None:
-        """Add an event of h11. Raises OSError if the response is too large, or the connection was closed."""
+        """Add an event of h11. Raise OSError if the response is too large, or the connection was closed."""
         match event:
             case h11.Response():
                 self.set_head(_response(event))
@@ -215,7 +215,7 @@ class IncomingResponse:
             self._set_frame_count(0)
 
     def feed(self, data: bytes) -> None:
-        """Add a part of the body. Raises OSError if it becomes too large."""
+        """Add a part of the body. Raise OSError if it becomes too large."""
         if len(self._body) + len(data) > self.limit:
             raise OSError(f"its body is larger than {self.limit / (1 << 20):g} MiB")
         self._body += data
@@ -232,7 +232,7 @@ class IncomingResponse:
         self.is_complete, self._trailers = True, trailers
 
     def result(self) -> Response:
-        """Return the response as far as it was received. Raises ConnectionResetError if there is no head."""
+        """Return the response as far as it was received. Raise ConnectionResetError if there is no head."""
         if self.head is None:
             raise ConnectionResetError("the connection was closed")
         encoded = replace(self.head, body=Body(bytes(self._body), cut=self.cut), trailers=self._trailers)
@@ -242,7 +242,7 @@ class IncomingResponse:
 async def receive_head(reader: asyncio.StreamReader, method: str) -> tuple[Response, bytes]:
     """Return the head of the response to an upgrade request, and the bytes received after it.
 
-    Raises OSError, h11.RemoteProtocolError.
+    Raise OSError, h11.RemoteProtocolError.
     """
     parser = _parser_for(method, ("connection", "upgrade"), ("upgrade", "websocket"))
     while True:

@@ -40,7 +40,7 @@ class LinkTable:
         self._table = TemporaryDatabase(_TABLE)
 
     def add(self, position: Position, link: Link) -> None:
-        """Add the link to a position, which must not have another. Raises OSError if the disk is full."""
+        """Add the link to a position, which must not have another. Raise OSError if the disk is full."""
         texts = (link.source_entry, as_octets(link.source), link.target_entry, as_octets(link.target))
         self._table.execute(
             "INSERT INTO links VALUES (?, ?, ?, ?, ?, ?, ?)", (*position, *texts, as_octets(link.value))

@@ -36,7 +36,7 @@ _COVERS_CONTENT = ("any", "type")  # these also accept changes inside an object 
 
 
 def parse_match(text: str) -> tuple[str, str]:
-    """Read `PATH=MATCHER` and return the location and the matcher. Raises ValueError."""
+    """Read `PATH=MATCHER` and return the location and the matcher. Raise ValueError."""
     found = _SPEC.fullmatch(text)
     if found is None:
         raise ValueError(f"{text.removeprefix(PREFIX)!r}: write PATH=MATCHER, as $.total=number±0.5 or header:etag=any")
@@ -50,7 +50,7 @@ def parse_match(text: str) -> tuple[str, str]:
 
 @lru_cache(1024)
 def matcher_of(text: str) -> Matcher:
-    """Return the matcher for `NAME` or `NAME:ARG`. Raises ValueError."""
+    """Return the matcher for `NAME` or `NAME:ARG`. Raise ValueError."""
     if text in _BUILT_IN:
         return _BUILT_IN[text]
     if text.startswith("regex:"):

@@ -83,7 +83,7 @@ def _location_pattern(location: str) -> re.Pattern[str]:
 
 
 def parse_rules(text: str, source: str = "noise") -> list[NoiseRule]:
-    """Return the rules of a text, one per line. Raises ValueError with the number of the line."""
+    """Return the rules of a text, one per line. Raise ValueError with the number of the line."""
     rules = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -110,7 +110,7 @@ def _parse(parts: list[str], source: str) -> NoiseRule:
 
 
 def match_rule(spec: str) -> NoiseRule:
-    """Return `PATH=MATCHER` as a rule for all requests. Raises ValueError."""
+    """Return `PATH=MATCHER` as a rule for all requests. Raise ValueError."""
     return _parse(["*", "**", f"{matchers.PREFIX}{spec}"], "--match")
 
 

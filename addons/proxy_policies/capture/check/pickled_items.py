@@ -17,7 +17,7 @@ class PickledItems[Item](Sequence[Item]):
             self.append(item)
 
     def append(self, item: Item) -> None:
-        """Add an item. Raises OSError."""
+        """Add an item. Raise OSError."""
         self._file.seek(self._ends[-1])
         self._ends.append(self._ends[-1] + self._file.write(pickle.dumps(item)))
 
@@ -28,7 +28,7 @@ class PickledItems[Item](Sequence[Item]):
     def __getitem__(self, index: slice) -> Sequence[Item]: ...
 
     def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
-        """Return an item. Raises IndexError, OSError."""
+        """Return an item. Raise IndexError, OSError."""
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
         at = range(len(self))[index]

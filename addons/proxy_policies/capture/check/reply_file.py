@@ -15,13 +15,13 @@ class ReplyFile(Mapping[int, SendResult]):
         self._positions = array("Q")  # by number, from 1; 0 if there is none
 
     def put(self, number: int, result: SendResult) -> None:
-        """Add the result for an entry. Raises OSError."""
+        """Add the result for an entry. Raise OSError."""
         self._positions.extend([0] * (number + 1 - len(self._positions)))
         self._items.append(result)
         self._positions[number] = len(self._items)
 
     def __getitem__(self, number: int) -> SendResult:
-        """Return the result for an entry. Raises KeyError, OSError."""
+        """Return the result for an entry. Raise KeyError, OSError."""
         if not 0 <= number < len(self._positions) or not self._positions[number]:
             raise KeyError(number)
         return self._items[self._positions[number] - 1]

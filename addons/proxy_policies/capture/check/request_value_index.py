@@ -28,7 +28,7 @@ class RequestValueIndex:
         return not self._is_empty
 
     def add(self, key: str, position: Position, target: Location) -> None:
-        """Add a location under the key of its value. Raises OSError if the disk is full."""
+        """Add a location under the key of its value. Raise OSError if the disk is full."""
         at, bit = _bit(key)
         self._filter[at] |= bit
         row = (_hash(key), *position, *map(as_octets, (target.where, target.name, target.value)))

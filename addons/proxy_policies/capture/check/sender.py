@@ -167,7 +167,7 @@ async def _send_http(entry: Entry, request: Request, connection: Connection, tim
 
 
 async def _wait(running: dict[int, asyncio.Task[None]], numbers: Iterable[int] | None) -> None:
-    """Wait for these tasks, or for all if None, and remove those that are done. Raises the first error of a task."""
+    """Wait for these tasks, or for all if None, and remove those that are done. Raise the first error of a task."""
     waited = running.keys() if numbers is None else set(numbers) & running.keys()
     tasks = [running[number] for number in waited]
     if tasks:

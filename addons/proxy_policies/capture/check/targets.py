@@ -57,7 +57,7 @@ class Target:
 
 
 def parse_targets(specs: Sequence[str], origins: Iterable[str]) -> dict[str, Target]:
-    """Return the targets of `RECORDED=URL`, or of `URL` for a capture of one origin. Raises CaptureError."""
+    """Return the targets of `RECORDED=URL`, or of `URL` for a capture of one origin. Raise CaptureError."""
     known = list(dict.fromkeys(origins))
     targets = {}
     for spec in specs:

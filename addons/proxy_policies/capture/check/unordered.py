@@ -32,7 +32,7 @@ class Unordered:
 
 
 def parse_unordered(location: str) -> Unordered:
-    """Read `unordered:PATH` or `unordered:PATH[key=NAME]`. Raises ValueError."""
+    """Read `unordered:PATH` or `unordered:PATH[key=NAME]`. Raise ValueError."""
     found = _SPEC.match(location)
     if found is None:
         raise ValueError(f"{location!r}: write unordered:$.path, or unordered:$.path[key=id]")

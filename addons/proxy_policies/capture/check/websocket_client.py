@@ -28,7 +28,7 @@ _HANDSHAKE_FIELDS = ("sec-websocket-key", "sec-websocket-version", "sec-websocke
 async def replay_conversation(
     port: int, request: Request, recorded: Transcript, timeout: float
 ) -> tuple[Transcript, float]:
-    """Send a conversation's client messages again; return the new conversation and its seconds. Raises SendError."""
+    """Send a conversation's client messages again; return the new conversation and its seconds. Raise SendError."""
     start = time.perf_counter()
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -130,7 +130,7 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
 
 
 def _report_missing_secrets(run: CheckRun, targets: Mapping[str, Target]) -> bool:
-    """Return whether values of placeholders are missing, and list them. Raises CaptureError if a target is down."""
+    """Return whether values of placeholders are missing, and list them. Raise CaptureError if a target is down."""
     require_reachable(targets.values())
     unresolved = run.unresolved(targets)
     for text in unresolved:

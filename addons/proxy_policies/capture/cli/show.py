@@ -99,7 +99,7 @@ def _filtered_lines(path: Path, filter_text: str, problems: list[str]) -> Iterat
 
 
 def _matcher(text: str) -> Callable[[Entry], bool]:
-    """Return a function that tests an entry by a mitmproxy flow filter. Raises ValueError."""
+    """Return a function that tests an entry by a mitmproxy flow filter. Raise ValueError."""
     from proxy_policies import rules  # imports mitmproxy, which is slow
     from proxy_policies.capture.mitmproxy_flows import to_flow
 

@@ -11,7 +11,7 @@ from proxy_policies.capture.secrets.redact import UNSEARCHED
 
 
 def say_unsearched(path: Path, strict: bool) -> None:
-    """Print how many bodies of a capture could not be searched, by reason. Raises CaptureError and OSError."""
+    """Print how many bodies of a capture could not be searched, by reason. Raise CaptureError and OSError."""
     found = Counter(reason for entry in framed_values(path) for reason in _reasons(entry))
     if found:
         kinds = ", ".join(f"{count} {reason}" for reason, count in sorted(found.items()))

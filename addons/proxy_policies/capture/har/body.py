@@ -75,7 +75,7 @@ def _content(content: bytes, mime: str, binary: str, attach: Attach | None) -> d
 
 
 def read_body(cursor: JsonCursor, fetch: Fetch | None = None) -> Body:
-    """Return the body at a HAR `content` or `postData` object. Raises CaptureError."""
+    """Return the body at a HAR `content` or `postData` object. Raise CaptureError."""
     content = _read_content(cursor, fetch)
     wire = cursor["_wire"]
     return Body(
@@ -134,7 +134,7 @@ def as_base64(data: bytes) -> str:
 
 
 def from_base64(cursor: JsonCursor) -> bytes:
-    """Return the decoded base64 at a cursor, with or without line ends and padding. Raises CaptureError."""
+    """Return the decoded base64 at a cursor, with or without line ends and padding. Raise CaptureError."""
     try:
         text = "".join(cursor.text("").split()).rstrip("=").translate(_URL_SAFE)
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)

@@ -26,13 +26,13 @@ class EntryIndex:
         return len(self._ends) - 1 or len(self._kept)
 
     def requests(self) -> Iterator[Request]:
-        """Return the requests in order, without building the rest of the entries. Raises CaptureError."""
+        """Return the requests in order, without building the rest of the entries. Raise CaptureError."""
         if self._kept:
             return (entry.request for entry in self._kept)
         return (read_request(value, name, self._capture.fetch) for value, name in self._values())
 
     def by_time(self) -> array[int]:
-        """Return the entries' numbers by the start of their requests; files have them by end. Raises CaptureError."""
+        """Return the entries' numbers by the start of their requests; files have them by end. Raise CaptureError."""
         if self._kept:
             starts = array("d", (entry.times.request_start for entry in self._kept))
         else:
@@ -47,7 +47,7 @@ class EntryIndex:
                 yield self._parsed(file.read(end - start), number), self._name(number)
 
     def __getitem__(self, number: int) -> Entry:
-        """Return an entry. Raises OSError, and CaptureError if the file has changed."""
+        """Return an entry. Raise OSError, and CaptureError if the file has changed."""
         if self._kept:
             return self._kept[number]
         start, end = self._ends[number], self._ends[number + 1]
@@ -67,7 +67,7 @@ class EntryIndex:
 
 
 def _ends(path: Path) -> array[int]:
-    """Return the ends of the head and of each entry. Raises CaptureError unless the tail follows."""
+    """Return the ends of the head and of each entry. Raise CaptureError unless the tail follows."""
     with path.open("rb") as file:
         head = len(file.readline())
         ends = array("Q", [head, *(head + after for _, after in line_framing.entries(file))])

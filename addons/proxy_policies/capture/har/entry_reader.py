@@ -99,12 +99,12 @@ def read_entry(value: Any, path: str, fetch: Fetch | None = None, problems: list
 
 
 def read_request(value: Any, path: str, fetch: Fetch | None = None) -> Request:
-    """Return the request of a HAR entry object. Raises CaptureError."""
+    """Return the request of a HAR entry object. Raise CaptureError."""
     return _request(JsonCursor(value, path)["request"], fetch)
 
 
 def read_times(value: Any, path: str) -> Times:
-    """Return the times of a HAR entry object. Raises CaptureError."""
+    """Return the times of a HAR entry object. Raise CaptureError."""
     return _times(JsonCursor(value, path))
 
 

@@ -13,7 +13,7 @@ LARGEST = 1 << 30
 
 
 def read(path: Path) -> bytes:
-    """Return the decompressed content of a HAR file. Raises OSError and CaptureError."""
+    """Return the decompressed content of a HAR file. Raise OSError and CaptureError."""
     data = path.read_bytes()
     if data.startswith(GZIP):
         return _gunzip(path, data)
@@ -33,7 +33,7 @@ def is_packed(path: Path) -> bool:
 
 
 def member(path: Path, name: str) -> bytes:
-    """Return a file of a zip archive. Raises ValueError if it cannot be read."""
+    """Return a file of a zip archive. Raise ValueError if it cannot be read."""
     try:
         with zipfile.ZipFile(path) as archive:
             return _bounded(archive, name)

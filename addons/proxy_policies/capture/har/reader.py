@@ -33,7 +33,7 @@ class Capture:
     """Yields the entries of a file of another format, and appends errors to a list."""
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield the entries in order. Raises CaptureError at the first invalid entry of a capture that we wrote.
+        """Yield the entries in order. Raise CaptureError at the first invalid entry of a capture that we wrote.
 
         Invalid entries of foreign files are read as far as possible, and skipped if they are not HTTP.
         """
@@ -58,7 +58,7 @@ class Capture:
         return str(own.get("key", "")) if isinstance(own, dict) else ""
 
     def fetch(self, name: str) -> bytes:
-        """Return a body beside the capture, or in its archive. Raises OSError, and ValueError outside the folder."""
+        """Return a body beside the capture, or in its archive. Raise OSError, and ValueError outside the folder."""
         if packed.is_zip(self.path):
             return packed.member(self.path, name)
         folder = self.path.parent.resolve()
@@ -69,7 +69,7 @@ class Capture:
 
 
 def open_capture(path: Path) -> Capture:
-    """Open a HAR capture. Raises CaptureError with a line that names the file, and OSError."""
+    """Open a HAR capture. Raise CaptureError with a line that names the file, and OSError."""
     with path.open("rb") as file:
         log = line_framing.read_head(file.readline(1 << 20))
         if log is not None:
@@ -88,7 +88,7 @@ def _require_complete(path: Path, file: BinaryIO) -> None:
 
 
 def _checked(path: Path, log: dict[str, Any]) -> dict[str, Any]:
-    """Return the log. Raises CaptureError if its format is newer than ours."""
+    """Return the log. Raise CaptureError if its format is newer than ours."""
     own = JsonCursor(log, str(path))["_capture"]
     if own.value is not None and own["format"].number() > FORMAT:
         raise own["format"].wrong(f"made by a newer proxy-policies (format {own['format'].value}, we read {FORMAT})")
@@ -122,7 +122,7 @@ def _whole(path: Path) -> Iterator[Any]:
 
 
 def framed_values(path: Path) -> Iterator[Any]:
-    """Yield the entry objects of a file that is framed by lines. Raises CaptureError."""
+    """Yield the entry objects of a file that is framed by lines. Raise CaptureError."""
     with path.open("rb") as file:
         end = len(file.readline())
         head = end

@@ -37,7 +37,7 @@ class Writer:
     beside: ExternalBodies | None = None
 
     def write(self, *entries: Entry) -> None:
-        """Append entries, and pass them to the kernel. Raises OSError without adding anything."""
+        """Append entries, and pass them to the kernel. Raise OSError without adding anything."""
         lines = [
             line_framing.entry_lines(write_entry(entry, self.beside), first=number == 0)
             for number, entry in enumerate(entries, self.count)
@@ -46,7 +46,7 @@ class Writer:
         self.count += len(entries)
 
     def sync(self) -> None:
-        """Write the file's data to the disk. Raises OSError."""
+        """Write the file's data to the disk. Raise OSError."""
         os.fdatasync(self._fd)
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class Writer:
 
 
 def create(path: Path, log: dict[str, Any], bodies_over: int | None = None) -> Writer:
-    """Start a capture in a new file. Raises OSError, FileExistsError if it exists."""
+    """Start a capture in a new file. Raise OSError, FileExistsError if it exists."""
     return _begin(path, os.O_EXCL, log, bodies_over)
 
 
@@ -83,7 +83,7 @@ def _begin(path: Path, flags: int, log: dict[str, Any], bodies_over: int | None)
 def resume(path: Path, log: dict[str, Any], bodies_over: int | None = None) -> Writer:
     """Continue a capture at its end, and repair it if it is truncated; start one if there is no file, or it is empty.
 
-    Raises OSError, and CaptureError for a file that is not framed by lines (a foreign HAR is never appended to).
+    Raise OSError, and CaptureError for a file that is not framed by lines (a foreign HAR is never appended to).
     """
     if not path.exists() or path.stat().st_size == 0:
         return _begin(path, 0, log, bodies_over)
@@ -120,7 +120,7 @@ def _lock(fd: int, path: Path) -> None:
 
 
 def _append(fd: int, data: bytes) -> None:
-    """Write at the end of the file; after an error, remove what was written. Raises OSError."""
+    """Write at the end of the file; after an error, remove what was written. Raise OSError."""
     end = os.lseek(fd, 0, os.SEEK_CUR)
     try:
         _write_all(fd, data)

@@ -45,7 +45,7 @@ class Schemas:
     def problems(self, pointer: Sequence[str], value: Any) -> Iterator[tuple[str, Any, Any]]:
         """Yield location, expectation and value for each violation of the schema at this pointer.
 
-        Raises CaptureError for an invalid schema.
+        Raise CaptureError for an invalid schema.
         """
         parts = [part.replace("~", "~0").replace("/", "~1").replace("%", "%25") for part in pointer]
         validator = self._validator({"$ref": f"{BASE}#/{'/'.join(parts)}"})

@@ -34,7 +34,7 @@ class Document:
         return value if isinstance(value, Mapping) else {}
 
     def at(self, pointer: Sequence[str]) -> Node:
-        """Return the node at a pointer, with references resolved. Raises CaptureError."""
+        """Return the node at a pointer, with references resolved. Raise CaptureError."""
         node = Node([], self.root)
         for name in pointer:
             node = self._resolve(Node([*node.pointer, name], _member(node.value, name)))
@@ -64,7 +64,7 @@ def _member(value: Any, name: str) -> Any:
 
 
 def read_document(path: Path) -> Document:
-    """Return the document in a JSON or YAML file. Raises CaptureError with one line, and OSError."""
+    """Return the document in a JSON or YAML file. Raise CaptureError with one line, and OSError."""
     data = path.read_bytes()
     try:
         value = json.loads(data)

@@ -38,7 +38,7 @@ class ResponseChecker:
         self._paths = [_Path(template, _pattern(template)) for template in sorted(paths, key=_parameters_last)]
 
     def problems(self, request: Request, response: Response) -> Iterator[Problem]:
-        """Yield the violations of the response to a request. Raises CaptureError for an invalid document."""
+        """Yield the violations of the response to a request. Raise CaptureError for an invalid document."""
         path = _normalized(urlsplit(request.url).path or "/")
         template = next(self._candidates(path), None)
         if template is None:
@@ -146,7 +146,7 @@ def _media_range(content: Iterable[str], mime: str) -> str | None:
 
 
 def checker_of(document: Document) -> ResponseChecker:
-    """Return the checker for a document. Raises CaptureError if its version is not supported."""
+    """Return the checker for a document. Raise CaptureError if its version is not supported."""
     version = str(document.root.get("openapi") or document.root.get("swagger") or "")
     if not version.startswith(("3.0", "3.1")):
         found = f"of version {version}" if version else "no OpenAPI document"

@@ -26,7 +26,7 @@ OPTION_NAMES = ("path", "mode", "record_mode", *LISTS, *BOOLEANS)
 
 
 def merge_options(chosen: str | None, *layers: Mapping[str, Any]) -> CaptureOptions:
-    """Return the options of the layers merged; earlier ones take precedence, lists are joined. Raises ValueError.
+    """Return the options of the layers merged; earlier ones take precedence, lists are joined. Raise ValueError.
 
     `chosen` is the record mode of the command line, which takes precedence over all.
     """

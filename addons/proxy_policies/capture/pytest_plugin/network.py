@@ -58,7 +58,7 @@ def is_local(host: str) -> bool:
 
 @contextmanager
 def blocked(allowed: Iterable[str] = ()) -> Iterator[None]:
-    """Block connections to other hosts inside the context. Raises ValueError for an invalid pattern."""
+    """Block connections to other hosts inside the context. Raise ValueError for an invalid pattern."""
     check = HostCheck(allowed)
     restores = [_replace(socket.socket, name, _guarded(check, name)) for name in ("connect", "connect_ex", "sendto")]
     restores.append(_replace(socket, "getaddrinfo", _resolving(check)))

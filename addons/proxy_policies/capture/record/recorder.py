@@ -29,7 +29,7 @@ class CaptureRecorder:
     """
 
     def __init__(self, path: Path, redactor: Redactor, max_body: int, failed: Callable[[OSError], None]) -> None:
-        """Open the capture, and repair it if it is truncated. Raises OSError and CaptureError."""
+        """Open the capture, and repair it if it is truncated. Raise OSError and CaptureError."""
         self._max_body = max_body
         self._redactor = redactor
         self._failed = failed

@@ -49,12 +49,12 @@ MISS_STATUS = 599  # no server sends it, so clients can recognise it
 
 
 def parse_matching(specs: Sequence[str]) -> matching.Matching:
-    """Return `replay_ignore` parsed. Raises ValueError."""
+    """Return `replay_ignore` parsed. Raise ValueError."""
     return replay_session.parse_replay_ignore(specs)
 
 
 def parse_speed(text: str) -> float:
-    """Return `replay_speed` parsed. Raises ValueError."""
+    """Return `replay_speed` parsed. Raise ValueError."""
     try:
         speed = float(text)
     except ValueError:

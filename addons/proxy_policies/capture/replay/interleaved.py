@@ -63,7 +63,7 @@ class InterleavedCall:
         )
 
     def on_client_step(self, kind: Kind, data: bytes) -> None:
-        """Advance by a step of the client, and drop recordings that do not match. Raises NotRecorded if all are."""
+        """Advance by a step of the client, and drop recordings that do not match. Raise NotRecorded if all are."""
         expected = self.step
         found = {number: self.compare(step.data, data) for number, step in self._next() if step.kind is kind}
         matching = {number: difference for number, difference in found.items() if difference is not None}
@@ -117,7 +117,7 @@ class ClientSteps:
         self._changed.set()
 
     async def next(self, stopped: asyncio.Event) -> tuple[Kind, bytes]:
-        """Return the client's next step. Raises OSError if it disconnects, or the replay is `stopped`."""
+        """Return the client's next step. Raise OSError if it disconnects, or the replay is `stopped`."""
         while not self._steps:
             if self.has_left or stopped.is_set():
                 raise OSError("the replay is over")
@@ -149,7 +149,7 @@ class InterleavedSource:
         self._first = -1
 
     async def start(self) -> int:
-        """Wait until the head is to be sent; return the number of the recording. Raises NotRecorded, OSError."""
+        """Wait until the head is to be sent; return the number of the recording. Raise NotRecorded, OSError."""
         await self._until_server()
         await self._pause()
         self._first = self._call.number
@@ -157,7 +157,7 @@ class InterleavedSource:
         return self._first
 
     async def read(self) -> bytes:
-        """Return the next message once it is due, b"" at the end. Raises OSError where the call was broken off."""
+        """Return the next message once it is due, b"" at the end. Raise OSError where the call was broken off."""
         try:
             step = await self._until_server()
         except NotRecorded as error:

@@ -34,7 +34,7 @@ class Matching:
 
 
 def parse_matching(ignores: Iterable[str], headers: Sequence[str] = ()) -> Matching:
-    """Return the parts that count, from specs of parts to ignore, and names of fields. Raises ValueError."""
+    """Return the parts that count, from specs of parts to ignore, and names of fields. Raise ValueError."""
     found: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for spec in ignores:
         kind, colon, value = spec.partition(":")

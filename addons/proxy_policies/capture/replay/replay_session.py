@@ -42,7 +42,7 @@ class ReplaySession:
 def load(
     path: Path, mode: ReplayMode, redactor: Redactor, match_rules: matching.Matching, exact: bool = False
 ) -> ReplaySession:
-    """Open a capture for replay. Raises OSError and CaptureError."""
+    """Open a capture for replay. Raise OSError and CaptureError."""
     if mode is ReplayMode.NEW and not path.exists():
         return ReplaySession(Cassette(mode), (), redactor, CallIndex((), redactor, match_rules))
     capture = open_source(path)

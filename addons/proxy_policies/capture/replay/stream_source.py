@@ -91,7 +91,7 @@ class StreamSource:
         self._start = asyncio.get_running_loop().time()
 
     async def read(self) -> bytes:
-        """Return the next piece once it is due, b"" at the end. Raises OSError where the body was broken off.
+        """Return the next piece once it is due, b"" at the end. Raise OSError where the body was broken off.
 
         Pieces are not joined: each becomes a chunk of HTTP/1.1, and some clients take chunks for messages.
         """
@@ -105,7 +105,7 @@ class StreamSource:
         return b""
 
     async def _wait(self, until: float | None) -> None:
-        """Wait until a time of the loop, or for ever. Raises OSError if the replay ends, or the client disconnects."""
+        """Wait until a time of the loop, or for ever. Raise OSError if the replay ends, or the client disconnects."""
         loop = asyncio.get_running_loop()
         while until is None or loop.time() < until:
             seconds = POLL_INTERVAL if until is None else min(POLL_INTERVAL, until - loop.time())

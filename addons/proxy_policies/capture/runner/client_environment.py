@@ -40,7 +40,7 @@ def environment(base: Mapping[str, str], proxy: str, bundle: Path, ca: Path) -> 
 
 
 def write_bundle(target: Path, ca: Path, base: Mapping[str, str]) -> None:
-    """Write all CAs into one file: those of the environment `base`, and the proxy's. Raises OSError."""
+    """Write all CAs into one file: those of the environment `base`, and the proxy's. Raise OSError."""
     sources = [*_trusted(base), ca]
     texts = [path.read_text(encoding="utf-8", errors="replace").strip() for path in sources]
     target.write_text("\n".join(texts) + "\n", encoding="utf-8")

@@ -68,7 +68,7 @@ class ControlAddon:
 
 
 def _set(specs: list[str]) -> Callable[[], None]:
-    """Set options as `--set` does, and return a function that restores them. Raises OptionsError."""
+    """Set options as `--set` does, and return a function that restores them. Raise OptionsError."""
     names = dict.fromkeys(spec.partition("=")[0] for spec in specs)
     before = {name: getattr(ctx.options, name) for name in names if name in ctx.options}
     settings.set_specs(ctx.options, specs)

@@ -77,7 +77,7 @@ class SessionProxy:
         return self._process.ca
 
     def begin_test(self, path: Path, mode: str, test: str, options: CaptureOptions) -> Path:
-        """Record into this capture, or replay it, for a test; return the path of the report. Raises CaptureError."""
+        """Record into this capture, or replay it, for a test; return the path of the report. Raise CaptureError."""
         if self._used_by:
             raise CaptureError(f"the capture of {self._used_by} is not over: use one of the fixtures in a test")
         report = self._folder / f"report-{self._requests}.json"
@@ -138,7 +138,7 @@ class SessionProxy:
     def _request(self, options: Mapping[str, Any], specs: Iterable[str] = ()) -> None:
         """Have the proxy set these options, and `name=value` specs until the next request, and wait until it has.
 
-        Raises CaptureError if an option is invalid, or the proxy does not respond.
+        Raise CaptureError if an option is invalid, or the proxy does not respond.
         """
         self._requests += 1
         response = self._folder / f"done-{self._requests}"

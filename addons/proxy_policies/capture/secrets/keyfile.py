@@ -12,7 +12,7 @@ NAME = "capture-key"
 def load_key(folder: Path) -> bytes:
     """Return the key in this folder, after creating it if it is missing.
 
-    Raises CaptureError if it cannot be read or written, or is too short.
+    Raise CaptureError if it cannot be read or written, or is too short.
     """
     path = folder / NAME
     try:

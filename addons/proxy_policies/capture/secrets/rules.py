@@ -31,7 +31,7 @@ class RedactionRules:
 
 
 def parse_rules(specs: Iterable[str]) -> RedactionRules:
-    """Return the rules of `kind:value` specs. Raises ValueError, with the valid forms, for any other spec."""
+    """Return the rules of `kind:value` specs. Raise ValueError, with the valid forms, for any other spec."""
     found: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for spec in specs:
         kind, colon, value = spec.partition(":")

@@ -23,7 +23,7 @@ _OCTETS = re.compile(PLACEHOLDER.pattern.encode())
 def parse_secrets(specs: Iterable[str], files: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
     """Return the secrets of `NAME=env:VAR`, `NAME=file:PATH` and files of `NAME=value` lines, by name.
 
-    Raises CaptureError for invalid ones; its message contains no secret.
+    Raise CaptureError for invalid ones; its message contains no secret.
     """
     found: dict[str, str] = {}
     for path in files:

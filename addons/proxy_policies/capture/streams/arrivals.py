@@ -87,7 +87,7 @@ class StreamDecoder:
 def decode_partly(wire: bytes, content_encoding: str | None, limit: int) -> bytes:
     """Return the content of an incomplete body, as far as it can be decoded, at most `limit` bytes.
 
-    Raises ValueError if a coding is unknown, or the body is not encoded so.
+    Raise ValueError if a coding is unknown, or the body is not encoded so.
     """
     decoder, content = StreamDecoder(content_encoding), bytearray()
     if not decoder.is_known:

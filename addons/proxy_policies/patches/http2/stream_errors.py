@@ -57,7 +57,7 @@ class Frames(FrameBuffer):
     """hyper-h2's frame reader, which also returns some frames with invalid payloads."""
 
     def __next__(self) -> Frame:
-        """Return the next frame; raises StopIteration or ProtocolError."""
+        """Return the next frame. Raise StopIteration or ProtocolError."""
         try:
             return super().__next__()
         except ProtocolError as error:
@@ -147,7 +147,7 @@ class PerStreamConnection(BufferedH2Connection):
         return [], self._reset(frame.stream_id, ErrorCodes.REFUSED_STREAM)
 
     def _receive_fields(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
-        """Receive a head or trailers; raises InvalidBodyLengthError if content ends short of its declared length."""
+        """Receive a head or trailers. Raise InvalidBodyLengthError if content ends short of its declared length."""
         before = self.streams.get(frame.stream_id)
         said = None if before is None else before._expected_content_length
         frames, events = super()._receive_headers_frame(frame)

@@ -60,7 +60,7 @@ class BoundedMessages(MessageDecoder):
     """Octets of the current message so far."""
 
     def process_frame(self, frame: Frame) -> Frame:
-        """Return a part of a message. Raises ParseFailed."""
+        """Return a part of a message. Raise ParseFailed."""
         self._taken += max(MIN_PART, len(frame.payload))
         if self._taken > _most:
             raise ParseFailed(f"over {_most} octets", CloseReason.MESSAGE_TOO_BIG)

@@ -45,7 +45,7 @@ async def relay_transports(
 ) -> ByteCounts:
     """Relay between two transports until both directions have ended, or a connection has failed.
 
-    Close both, also if cancelled. Never raises OSError: see `ByteCounts.error`.
+    Close both, also if cancelled. Never raise OSError: see `ByteCounts.error`.
     """
     counts = counts or ByteCounts()
     ends = _Side(a, counts.add_up, pace, names.a), _Side(b, counts.add_down, pace, names.b)

@@ -52,7 +52,7 @@ class BodyFile:
         self.size = size
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Read pieces in a thread; raises OSError before a damaged piece."""
+        """Read pieces in a thread. Raise OSError before a damaged piece."""
         for first, last in blocks_of(start, stop, self.size):
             try:
                 block = await asyncio.to_thread(self._read, first, last)

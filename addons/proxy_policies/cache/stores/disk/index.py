@@ -83,7 +83,7 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """Open or create the database; raises DamagedError, or OSError if it cannot be used."""
+    """Open or create the database. Raise DamagedError, or OSError if it cannot be used."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives the files beside it the same mode
     db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:

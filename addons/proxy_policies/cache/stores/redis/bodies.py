@@ -48,7 +48,7 @@ class RemoteBody:
         self.size = size
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Read pieces; raises OSError if the body is gone, or a piece is damaged."""
+        """Read pieces. Raise OSError if the body is gone, or a piece is damaged."""
         end = min(stop + -stop % BLOCK, self.size)
         for at in range(start - start % BLOCK, end, PIECE):
             count = min(PIECE, end - at)
