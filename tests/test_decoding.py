@@ -61,7 +61,7 @@ def test_what_is_cut_short_or_followed_by_something_is_not_whole(coding: str, en
 
 
 @given(data=st.binary(max_size=60), coding=st.sampled_from(sorted(DECODERS)))
-def test_any_octets_are_content_or_an_error(data: bytes, coding: str) -> None:
+def test_any_bytes_are_content_or_an_error(data: bytes, coding: str) -> None:
     try:
         assert len(decode(data, coding, 100)) <= 100
     except ValueError:

@@ -165,6 +165,7 @@ TEXTS = {
     r"idlest|reckon|entrances?|wishes|patience|preambles?": "plain words",
     r"towers?|tapes?|shelf|shelves|vaults?|desks?|visits?": "as a name of the code",
     r"slow (?:lanes?|ways?)": "mitmproxy's layers",
+    r"octets?": "bytes",
 }
 """As PROSE, for what users read: pages, helps, log lines and errors."""
 

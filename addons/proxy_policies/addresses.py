@@ -69,12 +69,12 @@ def _check_ipv6(host: str) -> None:
 def _check_name(host: str) -> None:
     """Raise ValueError for a name that DNS cannot have: lengths of names and labels, RFC 1035, section 2.3.4."""
     try:
-        octets = host.removesuffix(".").encode("idna")
+        encoded = host.removesuffix(".").encode("idna")
     except UnicodeError:
-        raise ValueError(f"{host!r} cannot be a host: write names with dots between, each of 1 to 63 octets") from None
-    if len(octets) > 253:
+        raise ValueError(f"{host!r} cannot be a host: write names with dots between, each of 1 to 63 bytes") from None
+    if len(encoded) > 253:
         raise ValueError(f"{host!r} is too long for a host")
-    if octets.rpartition(b".")[2].isdigit():
+    if encoded.rpartition(b".")[2].isdigit():
         _check_ipv4(host)
 
 

@@ -14,15 +14,15 @@ import zstandard
 MAX_CODINGS = 5
 """Nested codings: curl's limit."""
 ZSTD_WINDOW = 8 << 20
-"""Octets of history that a zstd decoder keeps (RFC 9659, section 3)."""
+"""Bytes of history that a zstd decoder keeps (RFC 9659, section 3)."""
 
 ZSTD_CHUNK = 256
-"""Octets decoded at once: they give at most 8 MiB, as a block of 128 KiB takes at least 4 (RFC 8878, 3.1.1.2)."""
+"""Bytes decoded at once: they give at most 8 MiB, as a block of 128 KiB takes at least 4 (RFC 8878, 3.1.1.2)."""
 
 MAX_MEMBERS = 4096
 """Concatenated members of one coding: bgzip writes one for 64 KiB of content, so 256 MiB are decoded."""
 CHUNK = 64 << 10
-"""Octets decoded at once."""
+"""Bytes decoded at once."""
 
 
 class TooLarge(ValueError):
@@ -35,7 +35,7 @@ def codings_of(content_encoding: str | None) -> list[str]:
 
 
 def decode_all(data: bytes, content_encoding: str | None, limit: int) -> bytes:
-    """Return the content with all its codings decoded, each step giving at most `limit` octets.
+    """Return the content with all its codings decoded, each step giving at most `limit` bytes.
 
     Raise TooLarge if it would be more, ValueError if a coding is unknown, the data is invalid, or there are too many
     codings.
@@ -49,7 +49,7 @@ def decode_all(data: bytes, content_encoding: str | None, limit: int) -> bytes:
 
 
 def decode(data: bytes, coding: str, limit: int) -> bytes:
-    """Return data with one coding decoded, at most `limit` octets. Raise TooLarge or ValueError."""
+    """Return data with one coding decoded, at most `limit` bytes. Raise TooLarge or ValueError."""
     try:
         decoder = DECODERS[coding]
     except KeyError:
@@ -59,7 +59,7 @@ def decode(data: bytes, coding: str, limit: int) -> bytes:
     except (zlib.error, brotli.error, zstandard.ZstdError) as error:
         raise ValueError(f"invalid {coding}: {error}") from error
     if len(content) > limit:
-        raise TooLarge(f"more than {limit} octets once {coding} is decoded")
+        raise TooLarge(f"more than {limit} bytes once {coding} is decoded")
     return content
 
 

@@ -15,7 +15,7 @@ from tornado import httpserver, iostream, netutil, web
 from proxy_policies.log_lines import Throttles, printable
 
 MAX_HEAD = 16384
-"""Octets of a request's head."""
+"""Bytes of a request's head."""
 BODY_TIMEOUT = 10.0
 """Seconds for a request's body."""
 IDLE_TIMEOUT = 75.0
@@ -83,7 +83,7 @@ class _Server(httpserver.HTTPServer):
 
 
 class PageServer:
-    """Serves an application from `start` to `close`; `max_body` limits a request's body, in octets."""
+    """Serves an application from `start` to `close`; `max_body` limits a request's body, in bytes."""
 
     def __init__(self, sockets: list[socket.socket], application: web.Application, max_body: int) -> None:
         self._sockets = sockets

@@ -58,9 +58,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.benchmark.captures_recording", description=__doc__)
     parser.add_argument("--requests", type=int, default=1500, metavar="N", help="requests of a round (1500)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds (5)")
-    parser.add_argument("--kind", default="html", choices=["html", "miss"], help="pages, or octets (html)")
-    parser.add_argument("--size", type=int, default=6000, metavar="N", help="octets of an answer (6000)")
-    parser.add_argument("--distinct", action="store_true", help="let no answer come twice: each is an octet longer")
+    parser.add_argument("--kind", default="html", choices=["html", "miss"], help="pages, or bytes (html)")
+    parser.add_argument("--size", type=int, default=6000, metavar="N", help="bytes of an answer (6000)")
+    parser.add_argument("--distinct", action="store_true", help="let no answer come twice: each is a byte longer")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option of both proxies")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:

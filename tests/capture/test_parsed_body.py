@@ -21,7 +21,7 @@ CASES: dict[str, tuple[str, Body, BodyKind, Any]] = {
     "form": ("application/x-www-form-urlencoded", Body(b"a=1&b="), BodyKind.FORM, [["a", "1"], ["b", ""]]),
     "HTML": ("text/html", Body(b"<p>"), BodyKind.HTML, "<p>"),
     "text": ("text/plain", Body(b"hi"), BodyKind.TEXT, "hi"),
-    "octets": ("image/png", Body(b"hi"), BodyKind.BYTES, None),
+    "bytes": ("image/png", Body(b"hi"), BodyKind.BYTES, None),
 }
 
 

@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from proxy_policies.capture.temporary_database import TemporaryDatabase, as_octets, as_text
+from proxy_policies.capture.temporary_database import TemporaryDatabase, as_bytes, as_text
 
 TABLE = "CREATE TABLE texts (value BLOB)"
 
@@ -13,7 +13,7 @@ def test_it_keeps_any_text() -> None:
     table = TemporaryDatabase(TABLE)
     texts = ["", "\0", "\ud800", "ü"]
     for text in texts:
-        assert table.execute("INSERT INTO texts VALUES (?)", (as_octets(text),)) == []
+        assert table.execute("INSERT INTO texts VALUES (?)", (as_bytes(text),)) == []
     assert [as_text(octets) for (octets,) in table.rows("SELECT value FROM texts ORDER BY rowid")] == texts
 
 

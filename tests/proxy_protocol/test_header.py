@@ -89,7 +89,7 @@ WRONG = {
     "v1, no address": b"PROXY TCP4 here there 50000 9001\r\n",
     "v1, other family": b"PROXY TCP4 ::1 ::1 50000 9001\r\n",
     "v1, no port": b"PROXY TCP4 192.0.2.1 198.51.100.2 70000 9001\r\n",
-    "v1, octets": b"PROXY TCP4 \xff \xff 1 2\r\n",
+    "v1, bytes": b"PROXY TCP4 \xff \xff 1 2\r\n",
     "v2, version 3": SIGNATURE + bytes.fromhex("31 11 000c"),
     "v2, short": SIGNATURE + bytes.fromhex("21 11 0004 c0000201"),
     "v2, endless": SIGNATURE + bytes.fromhex("21 11 ffff"),

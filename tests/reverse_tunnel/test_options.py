@@ -63,7 +63,7 @@ BAD: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
     "long label": (options.parse_services, [f"a={'x' * 64}.example:22"], "cannot be a host"),
     "long label of other letters": (parse_address, f"{'\u00e9' * 60}:22", "cannot be a host"),
     "long host": (parse_address, f"{'a.' * 130}example:22", "too long"),
-    "no octet": (options.parse_clients, ["127.0.0.256:9001=ssh"], "not an IPv4"),
+    "no byte": (options.parse_clients, ["127.0.0.256:9001=ssh"], "not an IPv4"),
     "bare ipv6": (parse_address, "fe80::zz:22", "not an IPv6"),
     "url": (parse_address, "http://h:80", "no valid host"),
     "home without host": (options.parse_home, "9000", "not HOST:PORT"),

@@ -12,7 +12,7 @@ SERVICE = "shop.Assistant"
 
 
 def text_message(text: str, number: int = 1) -> bytes:
-    """Return a message with a text of up to 127 octets in a field."""
+    """Return a message with a text of up to 127 bytes in a field."""
     data = text.encode()
     return bytes([number << 3 | 2, len(data)]) + data
 

@@ -10,7 +10,7 @@ import websockets.sync.server
 
 
 class Chat:
-    """A server that greets, answers each message by text and octets, and hangs up when told that it is enough."""
+    """A server that greets, answers each message by text and bytes, and hangs up when told that it is enough."""
 
     def __init__(self, greeting: str = "welcome", answer: str = "heard") -> None:
         self.greeting, self.answer = greeting, answer

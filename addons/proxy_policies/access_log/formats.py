@@ -193,5 +193,5 @@ def _escaped(text: str) -> str:
     r"""Return a text with quotes, backslashes and all but printable ASCII escaped as nginx does: `\x22`."""
     if text.isascii() and '"' not in text and "\\" not in text:
         return text
-    octets = text.encode("utf-8", "surrogatepass")
-    return "".join(chr(code) if 0x20 <= code < 0x7F and code not in b'"\\' else f"\\x{code:02X}" for code in octets)
+    encoded = text.encode("utf-8", "surrogatepass")
+    return "".join(chr(code) if 0x20 <= code < 0x7F and code not in b'"\\' else f"\\x{code:02X}" for code in encoded)

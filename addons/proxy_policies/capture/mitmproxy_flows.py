@@ -79,25 +79,25 @@ def _url_of(request: http.Request) -> str:
     """Return the URL, an IPv6 address in brackets (RFC 3986 section 3.2.2), without the default port of WebSocket."""
     data = request.data
     if data.method.upper() == b"CONNECT":
-        return _octets(f"{data.host}:{data.port}")
+        return _as_latin1(f"{data.host}:{data.port}")
     path = "" if data.path == b"*" else data.path.decode("latin-1")
     return f"{_origin_of(request.scheme, data.host, data.port)}{path}"
 
 
 @lru_cache(256)
 def _origin_of(scheme: str, host: str, port: int) -> str:
-    origin = _octets(url.unparse(scheme, host, port, ""))
+    origin = _as_latin1(url.unparse(scheme, host, port, ""))
     if (scheme, port) in _WEBSOCKET_PORTS:
         origin = origin.replace(f"://{host}:{port}", f"://{host}", 1)
     return origin.replace(f"://{host}", f"://[{host}]", 1) if ":" in host else origin
 
 
-def _octets(text: str) -> str:
+def _as_latin1(text: str) -> str:
     """Return a text of mitmproxy, which decodes bytes as UTF-8, as latin-1."""
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
-def _from_octets(text: str) -> bytes:
+def _from_wire(text: str) -> bytes:
     """Return the bytes of a latin-1 text; texts of foreign HARs with other characters are encoded as UTF-8."""
     try:
         return text.encode("latin-1")
@@ -231,8 +231,8 @@ def to_request(request: Request, times: Times | None = None) -> http.Request:
     converted = http.Request.make("", origin)  # its path may be ASCII only
     if parts.scheme == "wss" and parts.port is None:
         converted.data.port = 443
-    converted.data.method = _from_octets(request.method)
-    converted.data.path = _from_octets(request.target or request.url[len(origin) :] or "/")
+    converted.data.method = _from_wire(request.method)
+    converted.data.path = _from_wire(request.target or request.url[len(origin) :] or "/")
     converted.headers = from_headers(request.headers)
     converted.data.http_version = request.version.encode()
     converted.raw_content = to_wire(request.body, request.headers)

@@ -1,6 +1,6 @@
 """The entries of a capture as values.
 
-Header names and values are latin-1 strings (RFC 9110 section 5.5: a field value is octets), so that every
+Header names and values are latin-1 strings (RFC 9110 section 5.5: a field value is bytes), so that every
 byte that a peer sent is kept. A body is its decoded content and, if that differs, its bytes on the wire.
 Times are in seconds since the epoch.
 """
@@ -17,7 +17,7 @@ type Headers = tuple[tuple[str, str], ...]
 HEADS = 256
 """Questions about fields of which the answers are remembered: the same are asked again of each message."""
 SMALL = 8192
-"""Octets of the fields, and of the content, of a message that is remembered: nginx takes so large fields."""
+"""Bytes of the fields, and of the content, of a message that is remembered: nginx takes so large fields."""
 _PLAIN_URL = re.compile(
     r"https?://[\w.:-]+(?P<path>/[\w./~%!$&'()*+,;=:@-]*)(?:\?(?P<query>[\w./~%!$&'()*+,;=:@?-]+))?", re.ASCII
 )

@@ -51,7 +51,7 @@ class Parsed:
 
 def _digits(sha256: str) -> str:
     """Return a hash as a decimal number, which is not masked as a dynamic value."""
-    return f"octets {int(sha256, 16)}"
+    return f"bytes {int(sha256, 16)}"
 
 
 def parse(body: Body, headers: Headers) -> Parsed:

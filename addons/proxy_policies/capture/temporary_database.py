@@ -31,11 +31,11 @@ class TemporaryDatabase:
         self._connection.close()
 
 
-def as_octets(text: str) -> bytes:
+def as_bytes(text: str) -> bytes:
     """Return a text as a BLOB: SQLite's texts cannot contain lone surrogates."""
     return text.encode("utf-8", "surrogatepass")
 
 
-def as_text(octets: bytes) -> str:
+def as_text(data: bytes) -> str:
     """Return the text of a BLOB."""
-    return octets.decode("utf-8", "surrogatepass")
+    return data.decode("utf-8", "surrogatepass")

@@ -66,7 +66,7 @@ def _entry(number: int, interaction: dict[str, Any]) -> Entry:
     if "://" not in uri:
         raise ValueError(f"{uri[:80]!r} is not an absolute URL")
     request_headers, response_headers = _headers(request.get("headers")), _headers(response.get("headers"))
-    body = from_wire(_octets(request.get("body")), request_headers)
+    body = from_wire(_as_bytes(request.get("body")), request_headers)
     status = response["status"] if "status" in response else response["status_code"]
     code, reason = (status["code"], status.get("message")) if isinstance(status, dict) else (status, "")
     content = _response_body(response, response_headers)
@@ -76,7 +76,7 @@ def _entry(number: int, interaction: dict[str, Any]) -> Entry:
 
 def _response_body(response: dict[str, Any], headers: Headers) -> Body:
     """Return the body; vcrpy may have decoded it without removing Content-Encoding (decode_compressed_response)."""
-    raw = _octets(response["body"] if "body" in response else response.get("content"))  # `content`: httpx, up to 5
+    raw = _as_bytes(response["body"] if "body" in response else response.get("content"))  # `content`: httpx, up to 5
     body = from_wire(raw, headers)
     return Body(raw) if body.content == raw else body
 
@@ -90,7 +90,7 @@ def _headers(value: Any) -> Headers:
     return tuple(fields)
 
 
-def _octets(body: Any) -> bytes:
+def _as_bytes(body: Any) -> bytes:
     """Return a body as bytes: a text, bytes, or an object with `string` or `base64_string`."""
     if isinstance(body, dict):
         if "base64_string" in body:

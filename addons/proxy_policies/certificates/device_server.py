@@ -19,7 +19,7 @@ from proxy_policies.start_up import requirements
 SOMEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 """Addresses for documentation (RFC 5737, RFC 3849), to learn ours from the kernel; nothing is sent to them."""
 MAX_BODY = 16384
-"""Octets of a request's body; none is needed."""
+"""Bytes of a request's body; none is needed."""
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",

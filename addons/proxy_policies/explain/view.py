@@ -13,7 +13,7 @@ FIRST = 10.0
 """A priority above those of mitmproxy's own views, at most 2."""
 NEVER = -1.0
 MAX_CONTENT = 1 << 20
-"""Octets of content that are formatted; of larger content, the raw beginning is shown."""
+"""Bytes of content that are formatted; of larger content, the raw beginning is shown."""
 
 
 class PolicyView(contentviews.Contentview):

@@ -141,7 +141,7 @@ def bytes_of(flow: tcp.TCPFlow | udp.UDPFlow) -> tuple[int, int]:
 
 
 def message_bytes(flow: flows.Flow, messages: Iterable[Any]) -> tuple[int, int]:
-    """Return the octets of a stream's messages, from the client and to it, including those removed from the flow."""
+    """Return the bytes of a stream's messages, from the client and to it, including those removed from the flow."""
     sizes = Counter(flow_state.state_of(flow).removed)
     for message in messages:
         sizes[message.from_client] += len(message.content)

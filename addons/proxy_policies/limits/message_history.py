@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 OVERHEAD = 256
-"""Octets that a message takes in addition to its content (measured: 220)."""
+"""Bytes that a message takes in addition to its content (measured: 220)."""
 UNREAD = 256 << 10
-"""Octets kept if nothing reads messages after their hooks, for scripts that look back."""
+"""Bytes kept if nothing reads messages after their hooks, for scripts that look back."""
 
 
 class Message(Protocol):
@@ -21,10 +21,10 @@ class MessageHistory:
     """The size of the messages that a flow keeps, and of those removed."""
 
     def __init__(self) -> None:
-        self._size = 0  # approximate octets kept by the flow
+        self._size = 0  # approximate bytes kept by the flow
         self._much = UNREAD
         self.removed = {True: 0, False: 0}
-        """Octets of removed messages, by whether they were from the client."""
+        """Bytes of removed messages, by whether they were from the client."""
 
     def add[M: Message](self, messages: list[M]) -> bool:
         """Count the last message, which is new; return whether there may be too many now."""
@@ -32,7 +32,7 @@ class MessageHistory:
         return self._size > self._much
 
     def shorten[M: Message](self, messages: list[M], most: int) -> bool:
-        """If there are more than `most` octets, remove the oldest until three quarters of that are left.
+        """If there are more than `most` bytes, remove the oldest until three quarters of that are left.
 
         The last one always stays. Return whether any was removed.
         """

@@ -11,7 +11,7 @@ from tornado import web
 from proxy_policies.page_server import PageServer, is_own_name
 
 MAX_BODY = 16384
-"""Octets of a request's body; none is needed."""
+"""Bytes of a request's body; none is needed."""
 
 Render = Callable[[str], Awaitable[tuple[bytes, str]]]
 """Returns the metrics for an Accept field, and their media type."""

@@ -34,7 +34,7 @@ class DirectConnection(Connection):
 
 
 def sender(target: str, open: Open, limit: int) -> Callable[[Request], Awaitable[tuple[Response, float]]]:
-    """Return a function that sends a request to the candidate; `limit` is of a response, in octets."""
+    """Return a function that sends a request to the candidate; `limit` is of a response, in bytes."""
 
     async def send(request: Request) -> tuple[Response, float]:
         connection = DirectConnection(target, open, limit)

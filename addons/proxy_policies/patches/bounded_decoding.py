@@ -24,13 +24,13 @@ from proxy_policies import decoding
 from proxy_policies.patch import Companion, Patch
 
 MAX_CONTENT = 256 << 20
-"""Most octets of a decoded body for a script; a buffered one takes twice that in memory."""
+"""Most bytes of a decoded body for a script; a buffered one takes twice that in memory."""
 MAX_VIEW = 1 << 20
-"""Most octets passed to a content view: larger bodies are streamed, and not shown whole either."""
+"""Most bytes passed to a content view: larger bodies are streamed, and not shown whole either."""
 BOUNDED = frozenset({"policy"})
 """Views that bound what they show themselves."""
 MAX_PRINT = 32 << 10
-"""Octets of a body that mitmdump prints: highlighting takes a kilobyte of memory for each, in up to 512 lines."""
+"""Bytes of a body that mitmdump prints: highlighting takes a kilobyte of memory for each, in up to 512 lines."""
 EITHER = 32 + zlib.MAX_WBITS
 """Window bits with which zlib accepts both gzip and its own format, as in mitmproxy."""
 UNDECODABLE = "[cannot decode]"
@@ -41,7 +41,7 @@ INFLATING = frozenset({"zlib", "bz2"})
 
 @dataclass(slots=True)
 class _Bound:
-    """The most octets to decode, which a caller may lower temporarily."""
+    """The most bytes to decode, which a caller may lower temporarily."""
 
     most: int
 
@@ -73,7 +73,7 @@ def _undeflate(content: bytes) -> bytes:
 
 def _within(content: bytes) -> bytes:
     if len(content) > _content.most:
-        raise decoding.TooLarge(f"more than {_content.most} octets")
+        raise decoding.TooLarge(f"more than {_content.most} bytes")
     return content
 
 
@@ -121,7 +121,7 @@ def _is_bounded(view_name: str, message: Any, flow: Any) -> bool:
 
 
 def _view_bound() -> int:
-    """Return how many octets to show: mitmdump's dumper prints everything it is given."""
+    """Return how many bytes to show: mitmdump's dumper prints everything it is given."""
     return MAX_PRINT if ctx.master.addons.get("dumper") else MAX_VIEW
 
 

@@ -16,12 +16,12 @@ SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 """The beginning of version 2."""
 LOCAL, PROXY = 0x20, 0x21  # version 2 in the high half
 TCP = {4: 0x11, 6: 0x21}
-MAX_V1 = 107  # octets of a line
-MAX_V2 = 2048  # octets after the length, including extensions
+MAX_V1 = 107  # bytes of a line
+MAX_V2 = 2048  # bytes after the length, including extensions
 
 _V1 = b"PROXY "
-_HEAD_V2 = len(SIGNATURE) + 4  # octets up to and including the length
-_SIZES = {0x11: 4, 0x21: 16}  # octets of an address: of TCP over IPv4 and over IPv6
+_HEAD_V2 = len(SIGNATURE) + 4  # bytes up to and including the length
+_SIZES = {0x11: 4, 0x21: 16}  # bytes of an address: of TCP over IPv4 and over IPv6
 
 
 class HeaderError(ValueError):
@@ -63,7 +63,7 @@ def parse(data: bytes) -> tuple[Address | None, bytes] | None:
 
 
 async def read(exactly: Callable[[int], Awaitable[bytes]]) -> Address | None:
-    """Return the client, as `parse` does, after reading the header only; `exactly` reads a number of octets.
+    """Return the client, as `parse` does, after reading the header only; `exactly` reads a number of bytes.
 
     Raise HeaderError, and what `exactly` raises.
     """
@@ -74,7 +74,7 @@ async def read(exactly: Callable[[int], Awaitable[bytes]]) -> Address | None:
 
 
 def _size(data: bytes) -> int:
-    """Return the least number of octets of a header with this beginning. Raise HeaderError if it is invalid."""
+    """Return the least number of bytes of a header with this beginning. Raise HeaderError if it is invalid."""
     if data.startswith(_V1):
         end = data.find(b"\n", 0, MAX_V1) + 1
         if not end and len(data) >= MAX_V1:
@@ -114,7 +114,7 @@ def _port(text: str) -> int:
 
 
 def _length_v2(head: bytes) -> int:
-    """Return the length in the four octets after the signature. Raise HeaderError."""
+    """Return the length in the four bytes after the signature. Raise HeaderError."""
     length = int.from_bytes(head[2:])
     if head[0] not in (LOCAL, PROXY) or length > MAX_V2:
         raise HeaderError("its PROXY header has an unknown version")

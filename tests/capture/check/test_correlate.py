@@ -114,4 +114,4 @@ def peak(count: int) -> int:
 
 def test_values_that_nobody_gave_take_no_memory() -> None:
     peak(50)  # caches fill
-    assert peak(800) - peak(200) < 200_000, "6 000 values more, of 60 octets and more"
+    assert peak(800) - peak(200) < 200_000, "6 000 values more, of 60 bytes and more"

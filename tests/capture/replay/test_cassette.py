@@ -113,8 +113,8 @@ def upload(boundary: str, file: bytes, note: str = "1") -> RequestKey:
 
 
 OCTETS = {
-    "the same octets": (parts("/", b"\x00\xff\x01"), parts("/", b"\x00\xff\x01"), True),
-    "other octets": (parts("/", b"\x00\xff\x01"), parts("/", b"\x00\xff\x02"), False),
+    "the same bytes": (parts("/", b"\x00\xff\x01"), parts("/", b"\x00\xff\x01"), True),
+    "other bytes": (parts("/", b"\x00\xff\x01"), parts("/", b"\x00\xff\x02"), False),
     "the same upload": (upload("x1", b"\x00\xff"), upload("y2", b"\x00\xff"), True),
     "another file": (upload("x1", b"\x00\xff"), upload("y2", b"\x00\xfe"), False),
     "another field": (upload("x1", b"\x00\xff"), upload("y2", b"\x00\xff", "2"), False),
@@ -122,7 +122,7 @@ OCTETS = {
 
 
 @pytest.mark.parametrize(("recorded", "live", "is_answered"), OCTETS.values(), ids=OCTETS)
-def test_octets_must_be_those_that_were_recorded(recorded: RequestKey, live: RequestKey, is_answered: bool) -> None:
+def test_bytes_must_be_those_that_were_recorded(recorded: RequestKey, live: RequestKey, is_answered: bool) -> None:
     cassette = Cassette()
     cassette.add(recorded)
     assert (match(cassette, live) == 0) is is_answered

@@ -77,7 +77,7 @@ async def test_the_recording_that_says_just_this_comes_first(said: bytes, number
 
 @pytest.mark.parametrize(
     ("said", "why"),
-    [(b"four", "message 2: recorded 8 octets, got 9 octets"), (None, "recorded 8 octets, got that the client ended")],
+    [(b"four", "message 2: recorded 8 bytes, got 9 bytes"), (None, "recorded 8 bytes, got that the client ended")],
 )
 async def test_a_client_that_says_something_else_is_broken_off(said: bytes | None, why: str) -> None:
     call = Call()

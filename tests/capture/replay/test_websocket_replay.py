@@ -68,7 +68,7 @@ class Wrong:
 
 WRONG = [
     Wrong("other text", True, b"hello", f"{EXPECTED}, got 'hello'"),
-    Wrong("octets for text", False, b'{"a": 1, "id": 7}', f"{EXPECTED}, got 17 octets"),
+    Wrong("bytes for text", False, b'{"a": 1, "id": 7}', f"{EXPECTED}, got 17 bytes"),
 ]
 
 

@@ -58,9 +58,9 @@ def test_what_a_page_cannot_hold_is_cut() -> None:
     assert len(body_lines(Response(200, "", (), Body(b"x" * (MAX_BODY_TEXT + 1))))[0]) == MAX_BODY_TEXT
 
 
-def test_octets_are_summed_up() -> None:
+def test_bytes_are_summed_up() -> None:
     (line,) = body_lines(Response(200, "", (("Content-Type", "image/png"),), Body(b"\xff\x00")))
-    assert line.startswith("2 octets, sha256 ")
+    assert line.startswith("2 bytes, sha256 ")
 
 
 def test_for_a_list_in_another_order_it_has_the_rule_and_no_matchers() -> None:

@@ -245,7 +245,7 @@ def markup_in_string(pairs: Pairs) -> str:
 
 
 def wide(pairs: Pairs) -> str:
-    """Return JSON in UTF-16, each octet as a character that `octets` makes it of again."""
+    """Return JSON in UTF-16, each byte as a character that `octets` makes it of again."""
     return ("\ufeff" + json_text(pairs)).encode("utf-16-le").decode("ascii", "surrogateescape")
 
 
@@ -341,14 +341,14 @@ def test_a_body_has_placeholders_and_is_else_as_it_was(
     assert redacted(once, structure.mime, as_request=as_request) == once
 
 
-@given(structures, pairs_of_both, st.floats(0.2, 1), st.sampled_from(["cut", "octet before", "octet after"]))
+@given(structures, pairs_of_both, st.floats(0.2, 1), st.sampled_from(["cut", "byte before", "byte after"]))
 def test_a_damaged_body_keeps_no_secret(
     name: str, found: list[tuple[str, str, bool]], share: float, damage: str
 ) -> None:
     structure, (before, _) = STRUCTURES[name], drawn(found)
     whole = octets(structure.write(before))
     cut = whole[: int(len(whole) * share)] if damage == "cut" else whole
-    content = {"cut": cut, "octet before": b"\xff" + whole, "octet after": whole + b"\n\xfe"}[damage]
+    content = {"cut": cut, "byte before": b"\xff" + whole, "byte after": whole + b"\n\xfe"}[damage]
     done = redacted(content, structure.mime, as_request=True)
     for _, value, is_secret in found:
         written = [octets(value), octets(json.dumps(value)[1:-1]), octets(quote(value, safe=""))]

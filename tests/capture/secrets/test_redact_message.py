@@ -77,7 +77,7 @@ def test_content_is_looked_through_by_its_type(mime: str, before: str, after: st
     assert redactor().content(before.replace("S", S).encode(), mime) == after.replace("S", S).encode()
 
 
-def test_octets_of_no_charset_stay() -> None:
+def test_bytes_of_no_charset_stay() -> None:
     assert redactor().content(b'\xff{"token": "%s"}' % S.encode(), "application/json") == b'\xff{"token": "~"}'
 
 
@@ -185,7 +185,7 @@ def test_of_websocket_subprotocols_what_is_random_goes(last: str) -> None:
     ("codec", "mark"), [("utf-16-le", True), ("utf-16-be", True), ("utf-16-le", False), ("utf-32-le", False)]
 )
 def test_texts_of_wide_characters_are_searched(codec: str, mark: bool) -> None:
-    """A mark of octet order says what it is, or else the media type."""
+    """A mark of byte order says what it is, or else the media type."""
     mime = "application/json" if mark else f"application/json; charset={codec}"
     text = "\ufeff" * mark + '{"password": "~"}'
     assert redactor().content(text.replace("~", S).encode(codec), mime) == text.encode(codec)
@@ -193,7 +193,7 @@ def test_texts_of_wide_characters_are_searched(codec: str, mark: bool) -> None:
 
 
 @pytest.mark.parametrize("mime", ["application/msgpack", "application/cbor", "application/octet-stream"])
-def test_what_is_in_a_format_of_octets_is_not_searched(mime: str) -> None:
+def test_what_is_in_a_format_of_bytes_is_not_searched(mime: str) -> None:
     assert unsearched_reason(Body(b"\x81\xa8password\xb0Zq7hunter2Q9xZab"), (("Content-Type", mime),)) == "binary"
     assert unsearched_reason(Body(b'{"a": 1}'), (("Content-Type", mime),)) == ""
 

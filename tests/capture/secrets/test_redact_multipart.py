@@ -1,4 +1,4 @@
-"""Secrets in multipart bodies, part by part, octet by octet."""
+"""Secrets in multipart bodies, part by part, byte by byte."""
 
 import pytest
 

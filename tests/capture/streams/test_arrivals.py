@@ -1,4 +1,4 @@
-"""When frames came, whatever codings the octets have."""
+"""When frames came, whatever codings the bytes have."""
 
 import pytest
 

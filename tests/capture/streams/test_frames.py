@@ -1,4 +1,4 @@
-"""Where frames end, however the octets are cut."""
+"""Where frames end, however the bytes are cut."""
 
 import pytest
 from hypothesis import given
@@ -30,7 +30,7 @@ def test_whole_frames_are_found(framing: Framing, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("framing", Framing)
 @given(data=st.data())
-def test_a_counter_does_not_care_how_octets_come(framing: Framing, data: st.DataObject) -> None:
+def test_a_counter_does_not_care_how_bytes_come(framing: Framing, data: st.DataObject) -> None:
     content = b"".join(data.draw(st.lists(st.sampled_from(FRAMES[framing]), max_size=6)))
     whole, by_octet = FrameCounter(framing), FrameCounter(framing)
     whole.feed(content)

@@ -31,7 +31,7 @@ def test_whatever_it_is_nothing_replaced_is_nothing_changed(data: bytes) -> None
     protobuf.to_value(data)
 
 
-def test_what_is_no_message_is_octets() -> None:
+def test_what_is_no_message_is_bytes() -> None:
     assert protobuf.to_value(b"\xff\xff") == protobuf.summary(b"\xff\xff")
     nested = b""
     for _ in range(100):

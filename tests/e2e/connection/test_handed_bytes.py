@@ -1,7 +1,7 @@
 """No byte is lost, and nobody waits for one that came, wherever a connection is handed on and its bytes are split.
 
 A connection is read by mitmproxy's layers, by ours on its socket, and by mitmproxy's again once HTTP was upgraded.
-Every client hello, request and message is sent in pieces, cut at every octet in turn and at random; so are the answers.
+Every client hello, request and message is sent in pieces, cut at every byte in turn and at random; so are the answers.
 Its client ends its half first, by TLS's closing alert or a FIN, and gets the last words.
 """
 
@@ -130,7 +130,7 @@ def turned(data: bytes) -> bytes:
 
 
 class TurningOrigin:
-    """Answers requests, and after an upgrade says the inverse of every octet; with or without TLS."""
+    """Answers requests, and after an upgrade says the inverse of every byte; with or without TLS."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self._tls = tls

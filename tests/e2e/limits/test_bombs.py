@@ -38,7 +38,7 @@ BOMBS = {
 
 
 def peak(proxy: Mitmdump) -> int:
-    """Return the most memory the process ever had, octets (Linux)."""
+    """Return the most memory the process ever had, bytes (Linux)."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{proxy.pid}/status").read_text())
     assert found
     return int(found[1]) * 1024

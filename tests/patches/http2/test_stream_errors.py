@@ -115,7 +115,7 @@ def test_what_all_streams_share_ends_the_connection(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, 13))
-def test_it_does_not_count_how_octets_are_split(cut: int) -> None:
+def test_it_does_not_count_how_bytes_are_split(cut: int) -> None:
     pair, frame = Pair(), OF_ONE_STREAM["a window update of nothing"]
     events = [*pair.pass_on(raw=frame[:cut]), *pair.pass_on(raw=frame[cut:])]
     assert [event.stream_id for event in events if isinstance(event, StreamReset)] == [1]

@@ -238,7 +238,7 @@ def _same_canonical(old: Any, new: Any, secrets: SecretPairs) -> bool:
 
 def _summary(parsed: Parsed) -> str:
     if parsed.kind is BodyKind.BYTES:
-        return f"{parsed.size} octets, sha256 {parsed.sha256[:16]}…"
+        return f"{parsed.size} bytes, sha256 {parsed.sha256[:16]}…"
     if parsed.kind is BodyKind.EMPTY:
         return "empty"
     value = parsed.value if isinstance(parsed.value, str) else json.dumps(parsed.value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Sending a recorded request again, octet for octet, over HTTP/1.1 (RFC 9112) through a proxy.
+"""Sending a recorded request again, byte for byte, over HTTP/1.1 (RFC 9112) through a proxy.
 
 h11 parses responses; requests are written here, so that the order, case and repetition of fields stay as recorded.
 A connection is used for one request after the other until the proxy closes it.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from proxy_policies.capture.check.request_value_index import Position
-from proxy_policies.capture.temporary_database import TemporaryDatabase, as_octets, as_text
+from proxy_policies.capture.temporary_database import TemporaryDatabase, as_bytes, as_text
 
 _TABLE = """
 CREATE TABLE links (
@@ -41,10 +41,8 @@ class LinkTable:
 
     def add(self, position: Position, link: Link) -> None:
         """Add the link to a position, which must not have another. Raise OSError if the disk is full."""
-        texts = (link.source_entry, as_octets(link.source), link.target_entry, as_octets(link.target))
-        self._table.execute(
-            "INSERT INTO links VALUES (?, ?, ?, ?, ?, ?, ?)", (*position, *texts, as_octets(link.value))
-        )
+        texts = (link.source_entry, as_bytes(link.source), link.target_entry, as_bytes(link.target))
+        self._table.execute("INSERT INTO links VALUES (?, ?, ?, ?, ?, ?, ?)", (*position, *texts, as_bytes(link.value)))
 
     def __iter__(self) -> Iterator[Link]:
         """Yield all links."""

@@ -3,7 +3,7 @@
 import hashlib
 
 from proxy_policies.capture.locations import Location
-from proxy_policies.capture.temporary_database import TemporaryDatabase, as_octets, as_text
+from proxy_policies.capture.temporary_database import TemporaryDatabase, as_bytes, as_text
 
 type Position = tuple[int, int]
 """The index of an entry in the order of sending, and of a location in its request."""
@@ -31,7 +31,7 @@ class RequestValueIndex:
         """Add a location under the key of its value. Raise OSError if the disk is full."""
         at, bit = _bit(key)
         self._filter[at] |= bit
-        row = (_hash(key), *position, *map(as_octets, (target.where, target.name, target.value)))
+        row = (_hash(key), *position, *map(as_bytes, (target.where, target.name, target.value)))
         self._table.execute("INSERT INTO request_values VALUES (?, ?, ?, ?, ?, ?)", row)
         self._is_empty = False
 
@@ -59,4 +59,4 @@ def _bit(key: str) -> tuple[int, int]:
 
 
 def _hash(key: str) -> bytes:
-    return hashlib.sha256(as_octets(key)).digest()[:16]
+    return hashlib.sha256(as_bytes(key)).digest()[:16]

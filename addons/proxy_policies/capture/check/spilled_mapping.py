@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from proxy_policies.capture.temporary_database import TemporaryDatabase, as_octets, as_text
+from proxy_policies.capture.temporary_database import TemporaryDatabase, as_bytes, as_text
 
 MAX_IN_MEMORY = 4096
 """Items in memory; the least recently used of more are written to a temporary file."""
@@ -22,7 +22,7 @@ class SpilledMapping:
         if value is not None:
             self._latest.move_to_end(name)
         elif self._others is not None:
-            found = self._others.execute("SELECT value FROM items WHERE name = ?", (as_octets(name),))
+            found = self._others.execute("SELECT value FROM items WHERE name = ?", (as_bytes(name),))
             value = as_text(found[0][0]) if found else None
         return value
 
@@ -36,4 +36,4 @@ class SpilledMapping:
     def _spill(self, name: str, value: str) -> None:
         if self._others is None:
             self._others = TemporaryDatabase(_TABLE)
-        self._others.execute("INSERT OR REPLACE INTO items VALUES (?, ?)", (as_octets(name), as_octets(value)))
+        self._others.execute("INSERT OR REPLACE INTO items VALUES (?, ?)", (as_bytes(name), as_bytes(value)))

@@ -173,7 +173,7 @@ def _full_text(entry: Entry) -> list[str]:
     lines += [f"{response.version} {response.status} {response.reason}", *_fields(response.headers), ""]
     lines += json_report.body_lines(response)
     for message in entry.messages:
-        text = message.data.decode("utf-8", "replace") if message.text else f"{len(message.data)} octets"
+        text = message.data.decode("utf-8", "replace") if message.text else f"{len(message.data)} bytes"
         cut = text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]}…"
         lines.append(f"{'→' if message.from_client else '←'} {cut}")
     lines += [

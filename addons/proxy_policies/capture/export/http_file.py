@@ -20,7 +20,7 @@ def _request(request: Request) -> str:
     lines += [f"{name}: {_one_line(value)}" for name, value in fields_of(request)]
     text = as_text(request.body.content, header(request.headers, "content-type") or "")
     if request.body.content and text is None:
-        return "\n".join([f"# its body, {len(request.body.content)} octets, is no text", *lines, ""])
+        return "\n".join([f"# its body, {len(request.body.content)} bytes, is no text", *lines, ""])
     return "\n".join([*lines, "", _body(text or ""), ""] if text else [*lines, ""])
 
 

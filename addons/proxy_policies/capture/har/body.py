@@ -107,11 +107,11 @@ def _read_content(cursor: JsonCursor, fetch: Fetch | None) -> bytes:
     try:
         return text.encode(charset(cursor["mimeType"].text("")))
     except UnicodeError:
-        return octets(text)
+        return as_bytes(text)
 
 
-def octets(text: str) -> bytes:
-    """Return a text in UTF-8, of JSON, where surrogates may stand alone: for an octet that is none, or by mistake."""
+def as_bytes(text: str) -> bytes:
+    """Return a text in UTF-8, of JSON, where surrogates may stand alone: for a byte that is none, or by mistake."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeError:

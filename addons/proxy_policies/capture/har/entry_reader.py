@@ -173,13 +173,13 @@ def _pairs(cursor: JsonCursor) -> Headers:
 def _fields(cursor: JsonCursor) -> Iterator[tuple[str, str]]:
     """Yield a field; of a foreign entry several where an exporter has joined them with line feeds, as Chrome does.
 
-    A character that no octet stands for is kept as its UTF-8 octets, and none ends a line (RFC 9110 section 5.5). What
+    A character that no byte stands for is kept as its UTF-8 bytes, and none ends a line (RFC 9110 section 5.5). What
     is no name (section 5.1) is left out.
     """
     if cursor.problems is None:
         yield _pair(cursor)
         return
-    name, value = _octets(cursor["name"].text("")), _octets(cursor["value"].text(""))
+    name, value = _as_latin1(cursor["name"].text("")), _as_latin1(cursor["value"].text(""))
     if not _TOKEN.fullmatch(name.removeprefix(":")):
         cursor.mend(cursor["name"].wrong(f"not the name of a field: {name[:40]!r}"), None)
         return
@@ -187,14 +187,14 @@ def _fields(cursor: JsonCursor) -> Iterator[tuple[str, str]]:
 
 
 def _pair(cursor: JsonCursor) -> tuple[str, str]:
-    return _octets(cursor["name"].text()), _octets(cursor["value"].text(""))
+    return _as_latin1(cursor["name"].text()), _as_latin1(cursor["value"].text(""))
 
 
-def _octets(text: str) -> str:
+def _as_latin1(text: str) -> str:
     try:
         text.encode("latin-1")
     except UnicodeError:
-        return har_body.octets(text).decode("latin-1")
+        return har_body.as_bytes(text).decode("latin-1")
     return text
 
 
@@ -287,7 +287,7 @@ def _response(cursor: JsonCursor, fetch: Fetch | None) -> Response:
 
 def _reason(cursor: JsonCursor) -> str:
     text = cursor.text("")
-    return text if cursor.problems is None else _octets(text).translate(_NO_REASON)
+    return text if cursor.problems is None else _as_latin1(text).translate(_NO_REASON)
 
 
 def _origin(cursor: JsonCursor, response: Response, fetch: Fetch | None) -> Response | None:
@@ -313,7 +313,7 @@ def _message(cursor: JsonCursor) -> WebSocketMessage:
     return WebSocketMessage(
         from_client=cursor["type"].text() == "send",
         text=text,
-        data=har_body.octets(data) if text else har_body.from_base64(cursor["data"]),
+        data=har_body.as_bytes(data) if text else har_body.from_base64(cursor["data"]),
         time=cursor["time"].number(0),
     )
 

@@ -16,7 +16,7 @@ from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.streams.arrivals import Arrival, with_frame_times
 
 SYNC_SECONDS = 1.0
-MAX_INLINE = 128 * 1024  # octets: a larger exchange, or one with content codings, is written in a thread
+MAX_INLINE = 128 * 1024  # bytes: a larger exchange, or one with content codings, is written in a thread
 MAX_GATHERED = 16  # small entries that are written together
 GATHERED_SECONDS = 0.05  # how long they wait for more; what a process that is killed may lose
 MAX_QUEUED = 16  # entries that may wait for the thread; beyond them, new requests go at its pace
@@ -38,7 +38,7 @@ class CaptureRecorder:
         self._queued: deque[Future[None]] = deque()
         self._next_sync: asyncio.TimerHandle | None = None
         self._gathered: list[Entry] = []
-        self._room = MAX_INLINE  # octets that may still be gathered
+        self._room = MAX_INLINE  # bytes that may still be gathered
         self._next_write: asyncio.TimerHandle | None = None
         self._is_broken = False
 

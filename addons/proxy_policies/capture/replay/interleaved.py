@@ -88,7 +88,7 @@ class InterleavedCall:
 def _shown(step: Step | None) -> str:
     if step is None:
         return "nothing more"
-    return f"{len(step.data)} octets" if step.kind is Kind.CLIENT else f"that {step.kind.value}"
+    return f"{len(step.data)} bytes" if step.kind is Kind.CLIENT else f"that {step.kind.value}"
 
 
 class ClientSteps:

@@ -76,7 +76,7 @@ def cannot_replay(entry: Entry) -> str:
     if entry.response.status > 999:
         return f"{entry.response.status} is no status"
     if entry.response.body.dropped:
-        return f"not all of its body was recorded ({entry.response.body.dropped} octets are missing)"
+        return f"not all of its body was recorded ({entry.response.body.dropped} bytes are missing)"
     return ""
 
 

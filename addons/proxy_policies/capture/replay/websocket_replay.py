@@ -84,6 +84,6 @@ class WebSocketReplay:
 
 def _short(message: WebSocketMessage) -> str:
     if not message.text:
-        return f"{len(message.data)} octets"
+        return f"{len(message.data)} bytes"
     text = message.data.decode("utf-8", "replace")
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

@@ -116,5 +116,5 @@ def body_lines(response: Response) -> list[str]:
     else:
         mime = header(response.headers, "content-type") or ""
         found = None if parsed.kind is BodyKind.BYTES else as_text(response.body.content, mime)
-        text = f"{parsed.size} octets, sha256 {parsed.sha256}" if found is None else found
+        text = f"{parsed.size} bytes, sha256 {parsed.sha256}" if found is None else found
     return lines_of(text[:MAX_BODY_TEXT], parsed.kind is BodyKind.HTML)

@@ -25,7 +25,7 @@ CHUNK_SIZE = 1 << 16  # characters searched for anchors at once
 MIN_BASE64_LENGTH = 10  # shorter base64 may match by chance
 _CLASSES = bytes.maketrans(
     bytes(range(256)),
-    bytes(b"0"[0] if chr(octet) in digits else b"a"[0] if chr(octet) in ascii_letters else 0 for octet in range(256)),
+    bytes(b"0"[0] if chr(byte) in digits else b"a"[0] if chr(byte) in ascii_letters else 0 for byte in range(256)),
 )
 _BORDER = re.compile(b"0a")
 """A digit before a letter, in a text mapped to classes: frequent in random values, rare in other texts."""

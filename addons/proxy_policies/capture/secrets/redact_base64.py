@@ -12,7 +12,7 @@ MIN_LENGTH = 15
 """Fewer characters encode at most 10 bytes: too few for a name and its secret."""
 _LONG_RUN = b"a" * MIN_LENGTH
 _CLASSES = bytes.maketrans(
-    bytes(range(256)), bytes(b"a"[0] if chr(octet) in f"{ascii_letters}{digits}+/-_" else 0 for octet in range(256))
+    bytes(range(256)), bytes(b"a"[0] if chr(byte) in f"{ascii_letters}{digits}+/-_" else 0 for byte in range(256))
 )
 _FOLD = r"(?:\r?\n|(?:\\r)?\\n)"
 """A line break, also as escaped in a JSON string."""

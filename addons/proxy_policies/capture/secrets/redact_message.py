@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
-from proxy_policies.capture.har.body import as_text, charset, octets
+from proxy_policies.capture.har.body import as_bytes, as_text, charset
 from proxy_policies.capture.model import Body, Headers, Response, header, size_of
 from proxy_policies.capture.multipart import is_form_data
 from proxy_policies.capture.secrets import redact_calls, redact_csv, redact_json, redact_markup, redact_multipart
@@ -226,7 +226,7 @@ class MessageRedactor:
 
     def _embedded(self, text: str) -> str:
         """Return a text that was encoded within another one, as a JSON string or in base64, without secrets."""
-        content = octets(text)
+        content = as_bytes(text)
         replaced = self.content(content, "")
         return text if replaced == content else replaced.decode("utf-8", "surrogateescape")
 

@@ -17,7 +17,7 @@ from proxy_policies.capture.streams.events import rewrite_binary
 
 type Escape = Callable[[str], str]
 
-_OCTETS = re.compile(PLACEHOLDER.pattern.encode())
+_PLACEHOLDER_BYTES = re.compile(PLACEHOLDER.pattern.encode())
 
 
 def parse_secrets(specs: Iterable[str], files: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
@@ -94,12 +94,14 @@ class SecretValues:
         return PLACEHOLDER.sub(value, text)
 
     def _fill_body(self, body: Body, headers: Headers) -> Body:
-        if _OCTETS.search(body.content) is None:
+        if _PLACEHOLDER_BYTES.search(body.content) is None:
             return body
         content = rewrite_binary(body.content, header(headers, "content-type") or "", self._fill)
         if content is None:
             escape = _escape_of(body, headers)
-            content = _OCTETS.sub(lambda found: self._fill(found[0].decode("ascii"), escape).encode(), body.content)
+            content = _PLACEHOLDER_BYTES.sub(
+                lambda found: self._fill(found[0].decode("ascii"), escape).encode(), body.content
+            )
         return body if content == body.content else replace(body, content=content, wire=None)
 
 

@@ -125,7 +125,7 @@ def _rewritten_line(frame: bytes, replace: Replace) -> bytes:
     text = _text(frame)
     line = text.rstrip("\r\n")
     replaced = replace(line)
-    return frame if replaced == line else _octets(_one_line(replaced) + text[len(line) :])
+    return frame if replaced == line else _as_bytes(_one_line(replaced) + text[len(line) :])
 
 
 def _rewritten_event(frame: bytes, replace: Replace) -> bytes:
@@ -142,7 +142,7 @@ def _rewritten_event(frame: bytes, replace: Replace) -> bytes:
         written |= _data_lines([*data], replaced, next((end for end in line_ends if end), "\n"))
     ended = enumerate(zip(lines, line_ends, strict=True))
     out = "".join(written.get(number, line) + end for number, (line, end) in ended)
-    return frame if out == text else _octets(out)
+    return frame if out == text else _as_bytes(out)
 
 
 def _data_lines(numbers: list[int], text: str, end: str) -> dict[int, str]:
@@ -158,7 +158,7 @@ def _one_line(text: str) -> str:
     return _LINE_END.sub(" ", text)
 
 
-def _octets(text: str) -> bytes:
+def _as_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -166,7 +166,7 @@ def _rewritten_message(frame: bytes, replace: Replace) -> bytes:
     """Replace the texts of a message; if it changes, it is no longer compressed, and its flag says so."""
     flag, message = frame[0], _uncompressed(frame[0], frame[PREFIX_SIZE:])
     is_text = flag & (TRAILERS | END_OF_CONNECT) or message[:1] == b"{"
-    replaced = _octets(replace(_text(message))) if is_text else protobuf.rewrite(message, replace)
+    replaced = _as_bytes(replace(_text(message))) if is_text else protobuf.rewrite(message, replace)
     if replaced == message:
         return frame
     return bytes([flag & ~COMPRESSED]) + len(replaced).to_bytes(4) + replaced

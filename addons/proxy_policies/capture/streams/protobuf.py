@@ -60,10 +60,10 @@ def _length(data: bytes, at: int, kind: int) -> tuple[int, int]:
 def _parse_varint(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
-        octet = data[at]
+        byte = data[at]
         at += 1
-        value |= (octet & 0x7F) << shift
-        if octet < 0x80:
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
             return value, at
         shift += 7
         if shift > 63:
@@ -128,4 +128,4 @@ def _value(field: Field, depth: int) -> Any:
 
 def summary(data: bytes) -> str:
     """Return a text that represents bytes in a comparison."""
-    return f"{len(data)} octets, sha256 {hashlib.sha256(data).hexdigest()[:16]}…"
+    return f"{len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()[:16]}…"

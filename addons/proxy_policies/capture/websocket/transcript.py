@@ -68,7 +68,7 @@ def as_request(request: Request, message: WebSocketMessage) -> Request:
 
 def _value(message: WebSocketMessage) -> Any:
     if not message.text:
-        return f"{len(message.data)} octets, sha256 {hashlib.sha256(message.data).hexdigest()[:16]}…"
+        return f"{len(message.data)} bytes, sha256 {hashlib.sha256(message.data).hexdigest()[:16]}…"
     text = message.data.decode("utf-8", "replace")
     try:
         return json.loads(text) if text.lstrip()[:1] in ("{", "[") else text

@@ -32,7 +32,7 @@ from proxy_policies.patch import Section
 from proxy_policies.patches import resets
 from proxy_policies.patches.lingering import LeaveTaking
 from proxy_policies.patches.websocket.fragments import Fragments, Whole
-from proxy_policies.patches.websocket.layer import Turns, octets_of, read, send, show
+from proxy_policies.patches.websocket.layer import Turns, read, send, show, size_of
 
 REASON_LIMIT = 123
 """Bytes of a close frame's reason (RFC 6455, section 5.5)."""
@@ -97,7 +97,7 @@ class PlayedWebSocket(layer.Layer):
             return
         for said in read(self._client, data):
             yield from self._take(said)
-            if self._turns.spend(octets_of(said)):
+            if self._turns.spend(size_of(said)):
                 yield from self._turns.take()
             if not self._is_open():
                 return

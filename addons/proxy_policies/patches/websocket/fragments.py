@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 MODIFIED = 4000
-"""Octets per frame of a message whose length an addon changed: mitmproxy's Fragmentizer.FRAGMENT_SIZE."""
+"""Bytes per frame of a message whose length an addon changed: mitmproxy's Fragmentizer.FRAGMENT_SIZE."""
 
 
 class Whole(NamedTuple):

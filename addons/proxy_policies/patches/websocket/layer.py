@@ -34,12 +34,12 @@ from proxy_policies.patches.websocket.fragments import Fragments, Whole, cut
 
 PER_TURN = 16
 """Messages and pings handled in one turn of the event loop: some milliseconds."""
-OCTETS = 64 << 10
-"""Octets of a message that count as one more."""
+PORTION = 64 << 10
+"""Bytes of a message that count as one more."""
 PACKED = 1 << 10
-"""Octets of possibly compressed data read at once: they unpack to 1 MiB at most, in some 2 ms."""
+"""Bytes of possibly compressed data read at once: they unpack to 1 MiB at most, in some 2 ms."""
 PACKED_ASIDE = 256 << 10
-"""Octets from which a frame is compressed in a thread, not in the event loop: zlib takes some 10 ms for them."""
+"""Bytes from which a frame is compressed in a thread, not in the event loop: zlib takes some 10 ms for them."""
 
 
 class Turns:
@@ -53,9 +53,9 @@ class Turns:
         """Note that data was read."""
         self._done = 0.0
 
-    def spend(self, octets: int) -> bool:
-        """Count work on this many octets; return whether it is the others' turn."""
-        self._done += 1 + octets / OCTETS
+    def spend(self, size: int) -> bool:
+        """Count work on this many bytes; return whether it is the others' turn."""
+        self._done += 1 + size / PORTION
         return self._done >= PER_TURN
 
     def take(self) -> CommandGenerator[None]:
@@ -64,7 +64,7 @@ class Turns:
         yield from take_turn(self._client)
 
 
-def read(side: WebsocketConnection, data: bytes | None, portion: int = OCTETS) -> Iterator[ws.Event]:
+def read(side: WebsocketConnection, data: bytes | None, portion: int = PORTION) -> Iterator[ws.Event]:
     """Yield a peer's events from bytes, read in portions, or from an end of file (None)."""
     if data is None:
         side.receive_data(None)
@@ -77,8 +77,8 @@ def read(side: WebsocketConnection, data: bytes | None, portion: int = OCTETS) -
         yield from side.events()
 
 
-def octets_of(said: ws.Event) -> int:
-    """Return how many octets or characters of a message are in an event."""
+def size_of(said: ws.Event) -> int:
+    """Return how many bytes or characters of a message are in an event."""
     return len(said.data) if isinstance(said, ws.Message) else 0
 
 
@@ -121,7 +121,7 @@ class RelayedWebSocket(WebsocketLayer):
         self._fragments = {True: Fragments(), False: Fragments()}
         self._turns = Turns(context.client)
         extensions = flow.response.headers.get("sec-websocket-extensions", "") if flow.response else ""
-        self._portion = PACKED if "permessage-deflate" in extensions else OCTETS
+        self._portion = PACKED if "permessage-deflate" in extensions else PORTION
 
     def relay_messages(self, event: events.Event) -> CommandGenerator[None]:
         """Handle data from one side, or a message injected for it."""
@@ -134,7 +134,7 @@ class RelayedWebSocket(WebsocketLayer):
             self._turns.begin()
             for said in read(self._side(from_client), data, self._portion):
                 yield from self._take(said, from_client)
-                if self._turns.spend(octets_of(said)):
+                if self._turns.spend(size_of(said)):
                     yield from self._turns.take()
                 if not self.flow.live:
                     return

@@ -15,15 +15,15 @@ from proxy_policies.patch import Companion
 from proxy_policies.patches.generators import in_place_of
 
 LARGEST = 100 << 20
-"""Default limit on a message's octets: that of the widespread library `ws`."""
+"""Default limit on a message's bytes: that of the widespread library `ws`."""
 MIN_PART = 16
-"""Least octets that a part of a message counts as: even an empty frame is kept."""
+"""Least bytes that a part of a message counts as: even an empty frame is kept."""
 
 _most = LARGEST
 
 
 def limit(most: int) -> None:
-    """Limit the octets of messages from now on, compressed or not; 0: no limit."""
+    """Limit the bytes of messages from now on, compressed or not; 0: no limit."""
     global _most
     _most = most or sys.maxsize - 1
 
@@ -32,7 +32,7 @@ class BoundedDeflate(PerMessageDeflate):
     """Compression of messages (RFC 7692) that decompresses no message beyond the bound."""
 
     _made = 0
-    """Octets of the current message so far."""
+    """Bytes of the current message so far."""
 
     def frame_inbound_payload_data(self, proto: Any, data: bytes) -> bytes | CloseReason:
         """Return a part of a message, decompressed."""
@@ -57,13 +57,13 @@ class BoundedMessages(MessageDecoder):
     """Assembles messages from frames (RFC 6455, section 5.4), none of them beyond the bound."""
 
     _taken = 0
-    """Octets of the current message so far."""
+    """Bytes of the current message so far."""
 
     def process_frame(self, frame: Frame) -> Frame:
         """Return a part of a message. Raise ParseFailed."""
         self._taken += max(MIN_PART, len(frame.payload))
         if self._taken > _most:
-            raise ParseFailed(f"over {_most} octets", CloseReason.MESSAGE_TOO_BIG)
+            raise ParseFailed(f"over {_most} bytes", CloseReason.MESSAGE_TOO_BIG)
         part = super().process_frame(frame)
         if part.message_finished:
             self._taken = 0
