@@ -8,7 +8,7 @@ from proxy_policies.finished.tunnels import FinishedFlows
 from proxy_policies.flow_state import FlowStateAddon
 from proxy_policies.outbound.dial import Dialer
 from proxy_policies.patches.addon import Patches
-from proxy_policies.patches.script_reload import is_leaving
+from proxy_policies.patches.script_reload import is_being_replaced
 from proxy_policies.proxy_credentials.addon import ProxyCredentials
 from proxy_policies.settings import Policy, Settings, reject
 from proxy_policies.start_up.start_check import StartCheck
@@ -36,4 +36,4 @@ def build_addons(*policies: Policy) -> list[Policy]:
 def _is_loaded(policy: Policy | type[Policy]) -> bool:
     master = getattr(ctx, "master", None)
     loaded = master.addons.get(policy.name) if master is not None else None
-    return loaded is not None and not is_leaving(loaded)
+    return loaded is not None and not is_being_replaced(loaded)

@@ -141,7 +141,7 @@ def test_an_end_of_a_client(context: Context, error: Exception | None) -> None:
     given: list[bytes | None] = []
     hook.data.feed = given.append
     transport: Any = SimpleNamespace(reader=SimpleNamespace(exception=lambda: error))
-    with resets.noting(context.client, transport):
+    with resets.registered(context.client, transport):
         list(layer.handle_event(events.ConnectionClosed(context.client)))
     assert given == [b"" if error is None else None]
 

@@ -72,7 +72,7 @@ def test_a_gzip_body_cut_short_is_read_as_far_as_it_goes() -> None:
 
 @pytest.mark.parametrize(("coding", "encode"), ENCODERS.values(), ids=ENCODERS)
 def test_a_script_gets_no_bomb(coding: str, encode: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounded_decoding._content, "most", MIB)
+    monkeypatch.setattr(bounded_decoding._content, "limit", MIB)
     flow = answer_of(coding, packed := encode(bytes(64 * MIB)))
     assert flow.response
     tracemalloc.start()

@@ -73,7 +73,7 @@ def test_the_next_session_gets_what_the_last_one_did_not_read() -> None:
         reader.close()
         assert reader.is_closing()
         stream.came.put_nowait(b"next")
-        assert await reader.comes_again()
+        assert await reader.next_arrives()
         reader.reopen()
         assert (reader.is_closing(), await reader.read(1)) == (False, b"next")
 
@@ -83,10 +83,10 @@ def test_the_next_session_gets_what_the_last_one_did_not_read() -> None:
 def test_a_datagram_begins_no_session_after_one_that_did_not_read_it() -> None:
     async def test(stream: Stream, reader: DatagramStream) -> None:
         stream.came.put_nowait(b"unread")
-        assert await reader.comes_again()
+        assert await reader.next_arrives()
         reader.reopen()
         reader.close()
-        waiting = asyncio.ensure_future(reader.comes_again())
+        waiting = asyncio.ensure_future(reader.next_arrives())
         await asyncio.wait({waiting}, timeout=0.01)
         assert not waiting.done()
         stream.came.put_nowait(b"next")
@@ -99,7 +99,7 @@ def test_a_datagram_begins_no_session_after_one_that_did_not_read_it() -> None:
 def test_nothing_comes_after_the_end() -> None:
     async def test(stream: Stream, reader: DatagramStream) -> None:
         reader.close()
-        reader.leave()
-        assert not await reader.comes_again()
+        reader.discard()
+        assert not await reader.next_arrives()
 
     run(test)

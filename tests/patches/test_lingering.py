@@ -18,7 +18,7 @@ class Side(Lingering):
     """Nothing but the end of a connection."""
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        return self.take_leave(event)
+        return self.handle_while_lingering(event)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def side(client: Client) -> Lingering:
 
 
 def kinds(side: Lingering, event: events.Event) -> list[Any]:
-    return [type(command) for command in side.take_leave(event)]
+    return [type(command) for command in side.handle_while_lingering(event)]
 
 
 def wakeup() -> events.Wakeup:

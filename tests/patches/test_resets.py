@@ -37,7 +37,7 @@ async def link() -> AsyncIterator[Link]:
     connection = Server(address=("127.0.0.1", 1))
     transport = ConnectionIO(None, reader, writer)
     async with AsyncExitStack() as stack:
-        stack.enter_context(resets.noting(connection, transport))
+        stack.enter_context(resets.registered(connection, transport))
         stack.enter_context(peer)
         yield Link(connection, Context(client, Options()), transport, peer)
         writer.close()
@@ -114,5 +114,5 @@ async def test_of_a_connection_that_nobody_reads_nothing_is_known() -> None:
     resets.reset(connection, context)
     resets.cut(connection, context)
     assert resets.is_cut(connection)
-    with resets.noting(connection, ConnectionIO(None, None, None)):
+    with resets.registered(connection, ConnectionIO(None, None, None)):
         assert not resets.was_reset(connection, context)

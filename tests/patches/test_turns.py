@@ -13,7 +13,7 @@ from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 from mitmproxy.test import taddons
 
 from proxy_policies.patches.addon import Patches
-from proxy_policies.patches.turns import NextTurnHook, OffLoopHook, next_turn, off_loop, take_turn, worked_off
+from proxy_policies.patches.turns import NextTurnHook, OffLoopHook, next_turn, off_loop, received_is_handled, take_turn
 
 
 class Handler(ConnectionHandler):
@@ -41,7 +41,7 @@ async def test_nothing_is_read_until_every_layer_has_had_its_turn(handler: Handl
         hook = next(layer)
         assert isinstance(hook, NextTurnHook)
         assert hook.client is handler.client
-    reading = asyncio.ensure_future(worked_off(handler))
+    reading = asyncio.ensure_future(received_is_handled(handler))
     for layer in layers:
         await turns()
         assert not reading.done()
@@ -52,7 +52,7 @@ async def test_nothing_is_read_until_every_layer_has_had_its_turn(handler: Handl
 async def test_a_layer_that_is_abandoned_holds_nobody(handler: Handler) -> None:
     layer = take_turn(handler.client)
     next(layer)
-    reading = asyncio.ensure_future(worked_off(handler))
+    reading = asyncio.ensure_future(received_is_handled(handler))
     await turns()
     assert not reading.done()
     layer.close()
@@ -63,7 +63,7 @@ async def test_another_clients_turn_is_not_waited_for(handler: Handler) -> None:
     other = Client(peername=("127.0.0.1", 3), sockname=("127.0.0.1", 2), timestamp_start=0)
     layer = take_turn(other)
     next(layer)
-    await worked_off(handler)
+    await received_is_handled(handler)
     layer.close()
 
 

@@ -24,7 +24,7 @@ from proxy_policies.cache.transactions import CacheEngine, transaction_of
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.log_lines import error_text
-from proxy_policies.patches.http_stream.stored_bodies import Wanted, provide
+from proxy_policies.patches.http_stream.stored_bodies import PieceRequest, fill
 from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, parse_size, parse_switch, reject
 from proxy_policies.worker_number import worker_number
@@ -176,9 +176,9 @@ class Cache:
         if flow.response is not None and state.source is not None and state.origin is not None:
             flow.response.raw_content = b""  # the origin's, replaced by a stored one
 
-    async def stored_body(self, wanted: Wanted) -> None:
+    async def stored_body(self, piece_request: PieceRequest) -> None:
         """Read the next piece of a stored body."""
-        await provide(wanted)
+        await fill(piece_request)
 
     @only_if("engine")
     @fail_open

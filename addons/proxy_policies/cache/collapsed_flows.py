@@ -16,7 +16,7 @@ from proxy_policies.cache.rfc9111.decision import Decision, Hit, Request, decide
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.transactions import CacheEngine, Transaction, put_bytes
-from proxy_policies.patches.client_handlers import let_run_ahead
+from proxy_policies.patches.client_handlers import set_write_limit
 
 
 async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction) -> Decision:
@@ -168,7 +168,7 @@ def _let_run_ahead(leader: Leader) -> None:
     fastlane = ctx.master.addons.get("fastlane")
     if fastlane is not None and (ours := fastlane.find(leader.client)) is not None:
         ours.stream.high_water = MAX_HELD
-    let_run_ahead(leader.client, MAX_HELD)
+    set_write_limit(leader.client, MAX_HELD)
 
 
 async def finish_for_followers(led: Sequence[Leader]) -> None:

@@ -100,7 +100,7 @@ class MitmproxyConnection:
         if wait is Wait.READER and (transport := self._transport()) is not None:
             transport.abort()  # closing would wait for this client
         if wait is Wait.REQUEST:
-            closing_alerts.leave(self._handler)
+            closing_alerts.close_idle(self._handler)
         else:
             self._cancel()
 

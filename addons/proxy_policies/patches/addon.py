@@ -54,12 +54,12 @@ class Patches:
         self._undo += (terminal.print_log_lines(), dialling.LateServerTls().load_into(loader.master.addons))
 
     async def next_turn(self, client: Client) -> None:
-        """Let other connections take their turn first."""
+        """Let other connections run first."""
         await turns.next_turn(client)
 
     async def off_loop(self, work: turns.Work) -> None:
         """Run the work in a thread."""
-        work.made = await asyncio.to_thread(work.run)
+        work.result = await asyncio.to_thread(work.run)
 
     def done(self) -> None:
         """Remove the patches, last first."""

@@ -24,34 +24,34 @@ from proxy_policies import decoding
 from proxy_policies.patch import Companion, Patch
 
 MAX_CONTENT = 256 << 20
-"""Most bytes of a decoded body for a script; a buffered one takes twice that in memory."""
+"""Bytes to which a body is decoded for a script; a buffered one takes twice that in memory."""
 MAX_VIEW = 1 << 20
-"""Most bytes passed to a content view: larger bodies are streamed, and not shown whole either."""
+"""Bytes passed to a content view: larger bodies are streamed, and not shown completely either."""
 BOUNDED = frozenset({"policy"})
 """Views that bound what they show themselves."""
 MAX_PRINT = 32 << 10
 """Bytes of a body that mitmdump prints: highlighting takes a kilobyte of memory for each, in up to 512 lines."""
-EITHER = 32 + zlib.MAX_WBITS
+GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 """Window bits with which zlib accepts both gzip and its own format, as in mitmproxy."""
 UNDECODABLE = "[cannot decode]"
 """mitmproxy's note on a body that it could not decode."""
-INFLATING = frozenset({"zlib", "bz2"})
+DECOMPRESSING = frozenset({"zlib", "bz2"})
 """Python codecs that decompress; mitmproxy accepts any Python codec as a content coding."""
 
 
 @dataclass(slots=True)
 class _Bound:
-    """The most bytes to decode, which a caller may lower temporarily."""
+    """How many bytes to decode at most; a caller may lower it temporarily."""
 
-    most: int
+    limit: int
 
     @contextmanager
-    def lowered(self, most: int) -> Iterator[None]:
-        before, self.most = self.most, most
+    def lowered(self, limit: int) -> Iterator[None]:
+        before, self.limit = self.limit, limit
         try:
             yield
         finally:
-            self.most = before
+            self.limit = before
 
 
 _content = _Bound(MAX_CONTENT)
@@ -59,21 +59,21 @@ _content = _Bound(MAX_CONTENT)
 
 def _ungzip(content: bytes) -> bytes:
     """Decode the first member, truncated or not, as mitmproxy does."""
-    return _within(zlib.decompressobj(EITHER).decompress(content, _content.most + 1)) if content else b""
+    return _within(zlib.decompressobj(GZIP_OR_ZLIB).decompress(content, _content.limit + 1)) if content else b""
 
 
 def _undeflate(content: bytes) -> bytes:
     try:
-        return decoding.decode_all(content, "deflate", _content.most)
+        return decoding.decode_all(content, "deflate", _content.limit)
     except decoding.TooLarge:
         raise
     except ValueError:
-        return _within(zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, _content.most + 1))
+        return _within(zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, _content.limit + 1))
 
 
 def _within(content: bytes) -> bytes:
-    if len(content) > _content.most:
-        raise decoding.TooLarge(f"more than {_content.most} bytes")
+    if len(content) > _content.limit:
+        raise decoding.TooLarge(f"more than {_content.limit} bytes")
     return content
 
 
@@ -81,7 +81,7 @@ class _Decoders(dict[str, Callable[[bytes], bytes]]):
     """mitmproxy's table of decoders, including ours; for missing codings mitmproxy tries Python's codecs."""
 
     def __missing__(self, coding: str) -> Callable[[bytes], bytes]:
-        if codecs.lookup(coding).name in INFLATING:
+        if codecs.lookup(coding).name in DECOMPRESSING:
             raise ValueError(f"unknown coding {coding!r}")
         raise KeyError(coding)
 
@@ -92,13 +92,13 @@ def _decoders(original: dict[str, Callable[[bytes], bytes]]) -> _Decoders:
         gzip=_ungzip,
         deflate=_undeflate,
         deflateraw=_undeflate,
-        br=lambda content: decoding.decode_all(content, "br", _content.most),
-        zstd=lambda content: decoding.decode_all(content, "zstd", _content.most),
+        br=lambda content: decoding.decode_all(content, "br", _content.limit),
+        zstd=lambda content: decoding.decode_all(content, "zstd", _content.limit),
     )
 
 
-def _shown(original: Callable[..., ContentviewResult]) -> Callable[..., ContentviewResult]:
-    """Show only the raw beginning of a body beyond the bound: many views would read the whole message again."""
+def _with_bounded_views(original: Callable[..., ContentviewResult]) -> Callable[..., ContentviewResult]:
+    """Show only the raw beginning of a body beyond the bound: many views would read the whole message."""
 
     @functools.wraps(original)
     def prettify_message(message: Any, flow: Any, view_name: str = "auto", *rest: Any, **named: Any) -> Any:
@@ -131,14 +131,16 @@ def _beginning(data: bytes, bound: int, how: str) -> ContentviewResult:
     return ContentviewResult(text, raw.syntax_highlight, raw.name, how + cut)
 
 
-def _edited(original: Callable[..., bytes]) -> Callable[..., bytes]:
+def _only_if_complete(original: Callable[..., bytes]) -> Callable[..., bytes]:
+    """Refuse to save an edited body of which only the beginning was shown."""
+
     @functools.wraps(original)
     def reencode_message(prettified: str, message: Any, *rest: Any) -> bytes:
         bound = _view_bound()
         with _content.lowered(bound):
             data, how = get_data(message)
             if how == UNDECODABLE or len(data or b"") > bound:
-                raise ValueError(f"not all of it was shown: over {bound} bytes")
+                raise ValueError(f"cannot save it: not all of it was shown, only up to {bound} bytes")
         return original(prettified, message, *rest)
 
     return reencode_message
@@ -159,7 +161,7 @@ PATCH = Patch(
         Companion(
             owner=contentviews,
             attribute="prettify_message",
-            wrap=_shown,
+            wrap=_with_bounded_views,
             seen_on="12.2.1 to 12.3.1",
             why="the same when a body is shown",
             test="tests/patches/test_bounded_decoding.py::test_a_content_view_gets_little",
@@ -168,7 +170,7 @@ PATCH = Patch(
         Companion(
             owner=contentviews,
             attribute="reencode_message",
-            wrap=_edited,
+            wrap=_only_if_complete,
             seen_on="12.2.1 to 12.3.1",
             why="editing a body of which only the beginning is shown would discard the rest",
             test="tests/patches/test_bounded_decoding.py::test_what_was_not_shown_whole_is_not_edited",

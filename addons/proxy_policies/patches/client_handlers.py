@@ -23,8 +23,8 @@ def writer_to(client: Client) -> StreamWriter | None:
     return io.writer if io and isinstance(io.writer, StreamWriter) else None
 
 
-def let_run_ahead(client_id: str, size: int) -> None:
-    """Let up to `size` bytes wait to be sent to a client; waiting writers resume."""
+def set_write_limit(client_id: str, size: int) -> None:
+    """Allow up to `size` bytes to wait to be sent to a client, and resume its waiting writers."""
     handler = handler_of(client_id)
     writer = writer_to(handler.client) if handler else None
     if writer is None:

@@ -1,4 +1,7 @@
-"""Registry of the layers that speak HTTP with a client, and what each of them waits for."""
+"""Registry of the sides that clients are connected to, and what each of them waits for.
+
+A side is a layer of mitmproxy that speaks HTTP with a client or with an origin.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from proxy_policies.waits import Waiting
 
 
 class Side(Protocol):
-    """A layer that speaks HTTP with a client or an origin."""
+    """A layer that speaks HTTP with one peer."""
 
     context: Context
 
@@ -31,7 +34,7 @@ class ClientSide(Side, Protocol):
         """Return what it waits for from its client."""
 
     def is_full(self) -> bool:
-        """Return whether it has received enough from the client for now."""
+        """Return whether to read nothing more from the client for now."""
 
     def unsent(self) -> int:
         """Count the response bytes that it holds until the client accepts them."""
@@ -41,7 +44,7 @@ _sides: WeakValueDictionary[str, ClientSide] = WeakValueDictionary()
 
 
 class TimedOut(commands.RequestWakeup):
-    """Makes a side time its client out: what it waited for did not arrive."""
+    """Makes a side disconnect its client: what it waited for did not arrive in time."""
 
     def __init__(self, why: str) -> None:
         super().__init__(0)
@@ -59,7 +62,7 @@ def side_of(client: Client) -> ClientSide | None:
 
 
 def time_out(side: ClientSide, why: str) -> events.Event:
-    """Return the event that makes a side time its client out; pass it to the connection's topmost layer."""
+    """Return the event that makes a side disconnect its client; pass it to the connection's topmost layer."""
     return wake(side, TimedOut(why))
 
 
@@ -72,5 +75,5 @@ def wake(side: Side, command: commands.RequestWakeup) -> events.Event:
 
 
 def why_timed_out(event: events.Event) -> str:
-    """Return why an event times the client out; "" if it does not."""
+    """Return why an event disconnects the client; "" if it does not."""
     return event.command.why if isinstance(event, events.Wakeup) and isinstance(event.command, TimedOut) else ""

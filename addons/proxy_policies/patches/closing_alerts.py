@@ -19,57 +19,59 @@ from proxy_policies.patches import resets
 
 Close = Callable[[TLSLayer, commands.CloseConnection], CommandGenerator[None]]
 
-_said: WeakSet[TLSLayer] = WeakSet()
+_alerted: WeakSet[TLSLayer] = WeakSet()
 """Layers that have sent their closing alert."""
-_left: WeakSet[Connection] = WeakSet()
+_closed_idle: WeakSet[Connection] = WeakSet()
 """Clients whose idle connections we close."""
 
 
-def leave(handler: ConnectionHandler) -> None:
-    """Close a client's idle connection; its layers announce that first, in TLS and in HTTP/2."""
+def close_idle(handler: ConnectionHandler) -> None:
+    """Close a client's idle connection, after its layers have sent TLS's closing alert and HTTP/2's GOAWAY."""
     io = handler.transports.get(handler.client)
     if io is not None and io.handler is not None:
-        _left.add(handler.client)
+        _closed_idle.add(handler.client)
         io.handler.cancel("idle")
     elif io is not None and io.writer is not None:
         io.writer.close()
 
 
-def is_left(connection: Connection) -> bool:
-    """Return True if a connection is a client's idle one that we are closing."""
-    return connection in _left
+def is_closed_idle(connection: Connection) -> bool:
+    """Return whether a connection is a client's idle one that we are closing."""
+    return connection in _closed_idle
 
 
 def _with_alert(original: Close) -> Close:
     @functools.wraps(original)
     def send_close(layer: TLSLayer, command: commands.CloseConnection) -> CommandGenerator[None]:
-        yield from _say_end(layer)
+        yield from _send_alert(layer)
         yield from original(layer, command)
 
     return send_close
 
 
-def _noticing(original: Callable[[TLSLayer], CommandGenerator[None]]) -> Callable[[TLSLayer], CommandGenerator[None]]:
+def _with_alert_on_receive(
+    original: Callable[[TLSLayer], CommandGenerator[None]],
+) -> Callable[[TLSLayer], CommandGenerator[None]]:
     @functools.wraps(original)
     def receive_close(layer: TLSLayer) -> CommandGenerator[None]:
         # mitmproxy closes connections to origins when their client has left, without a layer's command
         if layer.conn.state is ConnectionState.CLOSED and layer.conn is not layer.context.client:
-            yield from _say_end(layer)
+            yield from _send_alert(layer)
         yield from original(layer)
-        if is_left(layer.conn):
-            yield from _say_end(layer)
+        if is_closed_idle(layer.conn):
+            yield from _send_alert(layer)
 
     return receive_close
 
 
-def _say_end(layer: TLSLayer) -> CommandGenerator[None]:
-    if layer.tls is None or layer in _said or resets.is_cut(layer.conn):
+def _send_alert(layer: TLSLayer) -> CommandGenerator[None]:
+    if layer.tls is None or layer in _alerted or resets.is_cut(layer.conn):
         return
     try:
         layer.tls.shutdown()
     except SSL.Error:  # handshake unfinished, connection failed, or alert sent without the layers
         return
-    _said.add(layer)
+    _alerted.add(layer)
     # Otherwise sending on a connection that a layer has closed would raise, and end the layer.
     layer.tls.set_shutdown(layer.tls.get_shutdown() & ~SSL.SENT_SHUTDOWN)
     yield from layer.tls_interact()
@@ -93,7 +95,7 @@ PATCH = Patch(
         Companion(
             owner=TLSLayer,
             attribute="receive_close",
-            wrap=_noticing,
+            wrap=_with_alert_on_receive,
             seen_on="12.2.1 to 12.3.1",
             why="the same when a connection to an origin is closed because its client has left",
             test="tests/e2e/messages/test_ends.py::test_a_connection_of_no_more_use_has_an_end",

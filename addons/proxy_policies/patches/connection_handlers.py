@@ -70,7 +70,7 @@ class Handler(ConnectionHandler):
             io: Any = self.transports[connection]
             if connection.transport_protocol == "udp" and not isinstance(io.reader, datagrams.DatagramStream):
                 io.reader = datagrams.DatagramStream(io.reader)
-            with resets.noting(connection, self.transports[connection]):
+            with resets.registered(connection, self.transports[connection]):
                 await super().handle_connection(connection)
         finally:
             left = self.transports.pop(connection, None)
@@ -84,8 +84,8 @@ class Handler(ConnectionHandler):
             await back_pressure.drained(self)
         else:
             await super().drain_writers()  # type: ignore[no-untyped-call]
-        await turns.worked_off(self)
-        await back_pressure.taken(self)
+        await turns.received_is_handled(self)
+        await back_pressure.accepted(self)
 
     async def wakeup(self, request: RequestWakeup) -> None:
         """Wait for the time of a wakeup, or until it is brought forward."""

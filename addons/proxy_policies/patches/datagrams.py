@@ -1,8 +1,8 @@
-"""Streams of datagrams, as mitmproxy_rs has one for each client and origin.
+"""Streams of datagrams: mitmproxy_rs has one for each client and origin.
 
-mitmproxy takes an empty datagram for the end of the stream. It closes a client's stream with its session; mitmproxy_rs
-then discards what comes from that address and port, for as long as there is no pause of a minute: a client that was
-silent for 20 s is never answered again. Here its next datagram begins a new session.
+mitmproxy treats an empty datagram as the end of the stream. It closes a client's stream with its session; mitmproxy_rs
+then discards all datagrams from that address and port until there is a pause of a minute: a client that was silent for
+20 s is never answered again. Here its next datagram begins a new session.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from proxy_policies.background import spawn
 STREAM_LIFETIME = 59.0
 """Seconds for which mitmproxy_rs keeps a stream at least from when it was last read or written; it keeps it for 60."""
 MAX_WAITING = 1024
-"""Clients without a session whose next datagram is waited for; the first of more is left to mitmproxy_rs."""
+"""Clients without a session whose next datagram is waited for; beyond that, the oldest is left to mitmproxy_rs."""
 
 _waiting: deque[DatagramStream] = deque()
 
 
 class EmptyDatagram(bytes):
-    """An empty datagram: true, unlike the end of a stream."""
+    """An empty datagram, which is true, unlike the end of a stream."""
 
     def __bool__(self) -> bool:
         """Return True."""
@@ -39,7 +39,7 @@ class DatagramStream:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._next: asyncio.Future[bytes] | None = None
-        """The read under way; mitmproxy_rs has one at a time, also if its reader was cancelled."""
+        """The read in progress: mitmproxy_rs allows one at a time, and continues it if its reader is cancelled."""
         self._read_since = 0.0
         self._is_closing = False
 
@@ -59,8 +59,8 @@ class DatagramStream:
     def _read_ahead(self) -> bytes:
         return self._next.result() if self._next is not None else b""
 
-    async def comes_again(self) -> bool:
-        """Wait for a datagram after the end of a session; return False if none can come any more."""
+    async def next_arrives(self) -> bool:
+        """Wait for a datagram after the end of a session; return False if none can arrive any more."""
         await self.wait()
         return bool(self._read_ahead()) or await self._is_alive()
 
@@ -88,7 +88,7 @@ class DatagramStream:
     def close(self) -> None:
         """End the session; the stream stays open. A datagram that has arrived and was not read is lost.
 
-        Otherwise a session that ends before it reads, as a refused client's does, would begin again without end.
+        Otherwise the session of a refused client, which ends before it reads anything, would begin again and again.
         """
         if self._next is not None and self._next.done():
             self._next = None
@@ -102,8 +102,8 @@ class DatagramStream:
         """Begin another session."""
         self._is_closing = False
 
-    def leave(self) -> None:
-        """Close the stream, so that what still comes is discarded."""
+    def discard(self) -> None:
+        """Close the stream, so that further datagrams are discarded."""
         self._stream.close()
 
     def get_extra_info(self, name: str, *default: Any) -> Any:
@@ -114,16 +114,16 @@ class DatagramStream:
 def serve_again(stream: DatagramStream, mode: ProxyMode) -> None:
     """Serve a client whose session has ended once it sends another datagram."""
     if len(_waiting) >= MAX_WAITING:
-        _waiting.popleft().leave()
+        _waiting.popleft().discard()
     _waiting.append(stream)
     spawn(_serve_again(stream, mode))
 
 
 async def _serve_again(stream: DatagramStream, mode: ProxyMode) -> None:
-    comes_again = await stream.comes_again()
+    is_continued = await stream.next_arrives()
     if stream in _waiting:
         _waiting.remove(stream)
     server = next((it for it in ctx.master.addons.get("proxyserver").servers if it.mode == mode), None)
-    if comes_again and server is not None:
+    if is_continued and server is not None:
         stream.reopen()
         await server.handle_stream(stream, stream)

@@ -1,4 +1,4 @@
-"""Shared by our patched layers: taking over from one of mitmproxy's generators midway."""
+"""Running mitmproxy's generators of commands: up to a command, or with each command changed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,16 +35,16 @@ def with_commands(commands: CommandGenerator[Any], change: Callable[[Command], C
         reply = yield change(command)
 
 
-def in_place_of(mended: type) -> Callable[[Any], Any]:
-    """Return a patch's `wrap` that replaces mitmproxy's class with one that has `mended`'s methods.
+def in_place_of(ours: type) -> Callable[[Any], Any]:
+    """Return a patch's `wrap` that replaces mitmproxy's class with one that has `ours`'s methods.
 
     Replacements by other patches keep working: ours derives from them. It is applied only once, even with two chains in
-    one process, because a class cannot derive from `mended` twice.
+    one process, because a class cannot derive from `ours` twice.
     """
 
     def wrap(original: Any) -> Any:
-        if issubclass(original, mended):
+        if issubclass(original, ours):
             return original
-        return type(mended.__name__, (mended, original), {"__module__": mended.__module__})
+        return type(ours.__name__, (ours, original), {"__module__": ours.__module__})
 
     return wrap

@@ -1,7 +1,7 @@
 """Closes the connection of a client that is still sending so that it can read our response (RFC 9112, section 9.6).
 
-mitmproxy closes at once: anything the client sends then is answered with a reset, which destroys what the client has
-not read yet.
+mitmproxy closes at once: anything the client sends then is answered by a reset, and the client loses what it has not
+read yet.
 """
 
 from mitmproxy.proxy import commands, events
@@ -12,8 +12,8 @@ from mitmproxy.proxy.layers.http._events import ResponseProtocolError
 from proxy_policies.waits import LINGERING_TIME, LINGERING_TIMEOUT
 
 
-class LeaveTaking(ResponseProtocolError):
-    """Ends a protocol that HTTP was upgraded to; its client was sent the reason, and may still be sending."""
+class ClosedByProxy(ResponseProtocolError):
+    """Ends a protocol that HTTP was upgraded to; the client, which may still be sending, was sent the reason."""
 
 
 ROUNDS = int(LINGERING_TIME / LINGERING_TIMEOUT)
@@ -33,7 +33,7 @@ class Lingering(HttpConnection):
         yield commands.CloseTcpConnection(self.conn, half_close=True)
         yield commands.RequestWakeup(LINGERING_TIMEOUT)
 
-    def take_leave(self, event: events.Event) -> CommandGenerator[None]:
+    def handle_while_lingering(self, event: events.Event) -> CommandGenerator[None]:
         """Handle an event while lingering: close once the client has ended, is silent, or sends for too long."""
         if isinstance(event, HttpEvent):
             return

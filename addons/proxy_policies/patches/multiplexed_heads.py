@@ -1,4 +1,4 @@
-"""The heads of requests over HTTP/2 and HTTP/3, which are alike."""
+"""Reads the heads of requests over HTTP/2 and HTTP/3 (RFC 9113, section 8.3; RFC 9114, section 4.3)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PSEUDO = (b":method", b":scheme", b":authority", b":path")
 
 
 def lines_of(event: Any) -> RawFields:
-    """Return the field lines of an event, pseudo-fields first."""
+    """Return the field lines of an event of h2 or aioquic, pseudo-fields first."""
     return tuple((bytes(name), bytes(value)) for name, value in event.headers)
 
 

@@ -1,4 +1,4 @@
-"""Distinguishes a connection that was cut from one that has ended, and cuts one where that is the only way to say so.
+"""Distinguishes connections that were cut from those that have ended, and cuts those whose message is incomplete.
 
 mitmproxy's `handle_connection` treats every OSError while reading as an end of file: to the layers a reset looks like
 an end, and a body that ends with its connection (RFC 9112, section 8) looks complete. The reader still has the error,
@@ -28,7 +28,7 @@ _cut: WeakSet[Connection] = WeakSet()
 
 
 @contextmanager
-def noting(connection: Connection, transport: ConnectionIO) -> Iterator[None]:
+def registered(connection: Connection, transport: ConnectionIO) -> Iterator[None]:
     """Make a connection's reader and writer available to the layers while it is being read."""
     _transports[connection] = transport
     try:
@@ -38,12 +38,12 @@ def noting(connection: Connection, transport: ConnectionIO) -> Iterator[None]:
 
 
 def was_reset(connection: Connection, context: Context) -> bool:
-    """Return True if a connection that has ended was reset."""
+    """Return whether a connection that has ended was reset."""
     return any(map(_is_broken, _carriers(connection, context)))
 
 
 def was_cut(connection: Connection, context: Context) -> bool:
-    """Return True if a connection that has ended was reset, or its TLS had no closing alert (RFC 9112, section 9.8)."""
+    """Return whether a connection that has ended was reset, or its TLS had no closing alert (RFC 9112, section 9.8)."""
     tls = [layer for layer in _below(connection, context) if isinstance(layer, TLSLayer)]  # the last is innermost
     return bool(tls and not _has_close_notify(tls[-1])) or was_reset(connection, context)
 
@@ -71,7 +71,7 @@ def _has_close_notify(layer: TLSLayer) -> bool:
 def reset(connection: Connection, context: Context) -> None:
     """Reset a connection at once: its peer must not take what it received as complete."""
     for transport in map(_transports.get, _carriers(connection, context)):
-        if transport is not None and isinstance(transport.writer, asyncio.StreamWriter):  # others cannot
+        if transport is not None and isinstance(transport.writer, asyncio.StreamWriter):  # no other writer can
             reader: Any = transport.reader
             StreamEnd(reader, transport.writer).reset()
 
@@ -94,5 +94,5 @@ def withhold_alert(connection: Connection) -> None:
 
 
 def is_cut(connection: Connection) -> bool:
-    """Return True if a connection is to end in the middle of a message."""
+    """Return whether a connection is to end in the middle of a message."""
     return connection in _cut

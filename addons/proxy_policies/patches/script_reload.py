@@ -22,17 +22,17 @@ from proxy_policies.patch import Patch
 
 logger = logging.getLogger(__name__)
 
-_leaving: list[object] = []
+_outgoing: list[object] = []
 """The addons of the script whose new version is being executed."""
 
 
-def is_leaving(addon: object) -> bool:
+def is_being_replaced(addon: object) -> bool:
     """Return whether a loaded addon is about to be replaced by those being created."""
-    return any(one is addon for one in _leaving)
+    return any(one is addon for one in _outgoing)
 
 
 class _Version(SourceFileLoader):
-    """A script's source at one point in time. Raises OSError or SyntaxError when it cannot be read."""
+    """A script's source at one point in time. Raises OSError or SyntaxError if it cannot be read."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f"__mitmproxy_script__.{Path(path).stem}", path)
@@ -43,7 +43,7 @@ class _Version(SourceFileLoader):
         return self._code
 
     def executed(self) -> types.ModuleType:
-        """Execute it and return the module, with fresh addons. Raise whatever the script raises."""
+        """Execute it and return the module, with new addons. Raise any exception of the script."""
         module = importlib.util.module_from_spec(ModuleSpec(self.name, self, origin=self.path))
         self.exec_module(module)
         if not getattr(module, "name", None):
@@ -64,7 +64,7 @@ def note_versions() -> None:
                 _loaded[script] = _Version(script.fullpath)
 
 
-def _kept(original: Callable[[Script], None]) -> Callable[[Script], None]:
+def _keeping_the_last_version(original: Callable[[Script], None]) -> Callable[[Script], None]:
     def loadscript(script: Script) -> None:
         if script.ns is None:
             original(script)
@@ -98,21 +98,21 @@ def _load_last(script: Script) -> None:
 
 
 @contextlib.contextmanager
-def _leaves(module: types.ModuleType | None) -> Iterator[None]:
-    _leaving.extend(traverse([module]))
+def _being_replaced(module: types.ModuleType | None) -> Iterator[None]:
+    _outgoing.extend(traverse([module]))
     try:
         yield
     finally:
-        _leaving.clear()
+        _outgoing.clear()
 
 
 def _exchange(script: Script, version: _Version) -> None:
-    """Load a version in place of the loaded one. Raise whatever its code or its hooks raise.
+    """Load a version in place of the loaded one. Raise any exception of its code or its hooks.
 
     If the code fails, the script is unchanged. If a hook fails, the new version is partly loaded.
     """
     before, manager = script.ns, ctx.master.addons
-    with _leaves(before):
+    with _being_replaced(before):
         after = version.executed()
     if before is not None:
         _unload(before)
@@ -143,7 +143,7 @@ def _described(error: BaseException, path: str) -> str:
 PATCH = Patch(
     owner=Script,
     attribute="loadscript",
-    wrap=_kept,
+    wrap=_keeping_the_last_version,
     seen_on="12.2.1 to 12.3.1",
     why="a script that an edit breaks is unloaded, and the proxy continues without its policies",
     upstream="not reported: run `mitmdump -s x.py`, put a syntax error into x.py: its hooks are no longer called",

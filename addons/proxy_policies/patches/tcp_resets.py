@@ -21,7 +21,7 @@ MULTIPLEXED = (b"h2", b"h3")
 Relay = Callable[[TCPLayer, events.Event], CommandGenerator[None]]
 
 
-def _mended(original: Relay) -> Relay:
+def _passing_resets_on(original: Relay) -> Relay:
     @functools.wraps(original)
     def relay_messages(layer: TCPLayer, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, events.ConnectionClosed) and resets.was_cut(event.connection, layer.context):
@@ -60,7 +60,7 @@ def _break_off(layer: TCPLayer, break_connection: Callable[[Connection, Context]
 COMPANION = Companion(
     owner=TCPLayer,
     attribute="relay_messages",
-    wrap=_mended,
+    wrap=_passing_resets_on,
     seen_on="12.2.1 to 12.3.1",
     why="data cut off by a reset, or without TLS's closing alert, looks complete to the other side of a TCP flow",
     test="tests/e2e/passthrough/test_resets.py::test_flows_of_bytes",

@@ -1,7 +1,7 @@
 """Escapes control characters in printed text that peers sent, so that the terminal does not act on them.
 
-mitmproxy prints received text (names, zones, reason phrases, reasons for closing) with C1 and bidi controls, and log
-lines with C0 controls, including ESC.
+mitmproxy prints received text (names, zones, reason phrases, reasons for closing) with C1 and bidirectional controls,
+and log lines with C0 controls, including ESC.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def print_log_lines() -> Callable[[], None]:
     outputs = {handler.file for handler in handlers if isinstance(handler, termlog.TermLogHandler)}
     buffered = [out for out in outputs if isinstance(out, io.TextIOWrapper) and not out.line_buffering]
     for handler in handlers:
-        handler.addFilter(_as_text)
+        handler.addFilter(_escape_record)
     for out in buffered:
         out.reconfigure(line_buffering=True)
 
     def undo() -> None:
         for handler in handlers:
-            handler.removeFilter(_as_text)
+            handler.removeFilter(_escape_record)
         for out in buffered:
             if not out.closed:
                 out.reconfigure(line_buffering=False)
@@ -49,7 +49,7 @@ def print_log_lines() -> Callable[[], None]:
     return undo
 
 
-def _as_text(record: logging.LogRecord) -> logging.LogRecord:
+def _escape_record(record: logging.LogRecord) -> logging.LogRecord:
     message = record.getMessage()
     if (safe := printable(message, lines=True)) != message:
         record = copy.copy(record)
@@ -57,7 +57,7 @@ def _as_text(record: logging.LogRecord) -> logging.LogRecord:
     return record
 
 
-def _in_flows(original: Callable[..., None]) -> Callable[..., None]:
+def _escape_flows(original: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(original)
     def echo(self: dumper.Dumper, text: str, *arguments: Any, **style: Any) -> None:
         parts = _STYLE.split(text) if self.out_has_vt_codes else [text]
@@ -67,7 +67,7 @@ def _in_flows(original: Callable[..., None]) -> Callable[..., None]:
     return echo
 
 
-def _everywhere(original: Callable[..., str]) -> Callable[..., str]:
+def _escape_all_controls(original: Callable[..., str]) -> Callable[..., str]:
     @functools.wraps(original)
     def escape_control_characters(text: str, keep_spacing: bool = True) -> str:
         return printable(original(text, keep_spacing), lines=keep_spacing)
@@ -79,7 +79,7 @@ PATCHES = (
     Patch(
         owner=dumper.Dumper,
         attribute="echo",
-        wrap=_in_flows,
+        wrap=_escape_flows,
         seen_on="12.2.1 to 12.3.1",
         why="a peer can control the terminal, for example through the reason for closing a WebSocket",
         upstream="not reported: have a WebSocket server close with U+009B in its reason",
@@ -90,7 +90,7 @@ PATCHES = (
             Companion(
                 owner=strutils,
                 attribute="escape_control_characters",
-                wrap=_everywhere,
+                wrap=_escape_all_controls,
                 seen_on="12.2.1 to 12.3.1",
                 why="a peer can control the terminal, for example through a reason phrase",
                 test="tests/e2e/explain/test_printed.py::test_nothing_printed_is_obeyed",

@@ -1,8 +1,8 @@
-"""Handles a peer's bytes in portions, giving other connections a turn of the event loop after each.
+"""Handles a peer's bytes in portions, and lets other connections run after each (a turn of the event loop).
 
 mitmproxy handles everything it has read at once, then reads on: a peer that sends many small messages blocks the loop.
-Here a layer with more to do waits for its next turn until others have had theirs and the client has accepted what it
-was sent; and nothing more is read from a connection until everything read before is handled.
+Here a layer with more to do waits until other connections have run and the client has accepted what it was sent; and
+nothing more is read from a connection until everything read before is handled.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Work:
 
     def __init__(self, call: Callable[[], bytes]) -> None:
         self.run = call
-        self.made: bytes | None = None
+        self.result: bytes | None = None
 
 
 @dataclass
@@ -58,7 +58,7 @@ def off_loop(client: Client, call: Callable[[], bytes]) -> CommandGenerator[byte
     """Make a layer wait for the result of a call made in a thread; nothing more is read for it meanwhile."""
     work = Work(call)
     yield from hold(client, OffLoopHook(work))
-    return call() if work.made is None else work.made  # no addon runs it once ours are unloaded
+    return call() if work.result is None else work.result  # no addon runs it once ours are unloaded
 
 
 def hold(client: Client, hook: StartHook) -> CommandGenerator[None]:
@@ -87,7 +87,7 @@ async def _drained(client: Client) -> None:
             await writer.drain()
 
 
-async def worked_off(handler: ConnectionHandler) -> None:
+async def received_is_handled(handler: ConnectionHandler) -> None:
     """Wait until everything received from a connection's peers is handled."""
     while _waiting and (waiting := _waiting.get(handler.client.id)):
         await next(iter(waiting)).wait()

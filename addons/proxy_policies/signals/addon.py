@@ -135,7 +135,7 @@ def is_busy() -> bool:
             continue  # on a fast path, unknown to the layers
         busy = True
         if not flows.is_in_use(handler):
-            closing_alerts.leave(handler)
+            closing_alerts.close_idle(handler)
     return busy
 
 

@@ -63,7 +63,7 @@ def raw_frame(kind: int, stream_id: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3) + bytes([kind, 0]) + stream_id.to_bytes(4) + payload
 
 
-OF_ONE_STREAM = {
+STREAM_FRAMES = {
     "a window update of nothing": raw_frame(WindowUpdateFrame.type, 1, bytes(4)),
     "a window beyond its end": raw_frame(WindowUpdateFrame.type, 1, (2**31 - 1).to_bytes(4)),
     "a short window update": raw_frame(WindowUpdateFrame.type, 1, b"\0\0"),
@@ -72,7 +72,7 @@ OF_ONE_STREAM = {
 }
 
 
-@pytest.mark.parametrize("frame", OF_ONE_STREAM.values(), ids=OF_ONE_STREAM)
+@pytest.mark.parametrize("frame", STREAM_FRAMES.values(), ids=STREAM_FRAMES)
 def test_the_stream_is_reset_and_the_others_go_on(frame: bytes) -> None:
     pair = Pair()
     assert [event.stream_id for event in pair.pass_on(raw=frame) if isinstance(event, StreamReset)] == [1]
@@ -116,7 +116,7 @@ def test_what_all_streams_share_ends_the_connection(data: bytes) -> None:
 
 @pytest.mark.parametrize("cut", range(1, 13))
 def test_it_does_not_count_how_bytes_are_split(cut: int) -> None:
-    pair, frame = Pair(), OF_ONE_STREAM["a window update of nothing"]
+    pair, frame = Pair(), STREAM_FRAMES["a window update of nothing"]
     events = [*pair.pass_on(raw=frame[:cut]), *pair.pass_on(raw=frame[cut:])]
     assert [event.stream_id for event in events if isinstance(event, StreamReset)] == [1]
 

@@ -21,7 +21,7 @@ def patched() -> Iterator[None]:
     assert undo
     yield
     undo()
-    messages.limit(messages.LARGEST)
+    messages.limit(messages.DEFAULT_LIMIT)
 
 
 def websocket(kind: ConnectionType) -> Connection:

@@ -283,7 +283,7 @@ class Replay:
             exact=self.replay_exact,
             speed=self.replay_speed,
         )
-        websockets.play(flow, player)
+        websockets.set_responder(flow, player)
 
     def _add_miss(self, requested: str, reason: str) -> None:
         _log_miss(self._misses, requested, reason)

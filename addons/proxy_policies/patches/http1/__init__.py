@@ -1,1 +1,1 @@
-"""The sides of the proxy that speak HTTP/1 inside mitmproxy's layers, using the codec of `proxy_policies.http1`."""
+"""The sides of the proxy that speak HTTP/1 inside mitmproxy's layers, with the codec of `proxy_policies.http1`."""

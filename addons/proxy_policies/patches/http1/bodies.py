@@ -1,4 +1,4 @@
-"""Reads bodies with a trailer section, on which mitmproxy raises and hangs (RFC 9112, section 7.1)."""
+"""Reads bodies, also with a trailer section, on which mitmproxy raises and hangs (RFC 9112, section 7.1)."""
 
 import h11
 from h11._readers import ContentLengthReader, Http10Reader
@@ -17,14 +17,14 @@ from proxy_policies.validity import Invalid
 
 
 class Bodies(Http1Connection):
-    """A side of the proxy that reads bodies. Attributes optional in mitmproxy are set while a body is read."""
+    """A side of the proxy that reads bodies. While it reads one, the attributes declared here are set."""
 
     stream_id: int
     request: http.Request
 
     def begin_body(self, size: int | None) -> None:
-        """Read a body of `size` bytes next; None: a chunked body, -1: up to the end of the connection."""
-        self.body_reader = _reader(size, isinstance(self, Http1Server))  # type: ignore[assignment]  # a reader of ours
+        """Read a body of `size` bytes next; if None, a chunked body; if -1, up to the end of the connection."""
+        self.body_reader = _reader(size, isinstance(self, Http1Server))  # type: ignore[assignment]  # our own reader
         self.state = self.read_body
 
     def read_body(self, event: events.Event) -> CommandGenerator[None]:
@@ -64,7 +64,7 @@ class Bodies(Http1Connection):
         """End the request or the response; once both have ended, the connection persists or closes."""
         if (request or self.request_done) and (response or self.response_done):
             for message in (self.request, self.response):
-                _say_plainly(message)
+                _normalize_connection(message)
         yield from super().mark_done(request=request, response=response)
 
     def refuse_body(self, why: str) -> CommandGenerator[None]:
@@ -74,14 +74,14 @@ class Bodies(Http1Connection):
         yield ReceiveHttp(self.ReceiveProtocolError(self.stream_id, message, code=self.ReceiveProtocolError.code))
 
 
-def _say_plainly(message: http.Message | None) -> None:
+def _normalize_connection(message: http.Message | None) -> None:
     """Set our copy's Connection field to a value that mitmproxy interprets correctly.
 
     mitmproxy compares connection options case-sensitively, and lets `Keep-Alive` override `close`.
     """
     if message is not None and "connection" in message.headers:
-        goes_on = persists(message.http_version, Fields(message.headers.fields))
-        message.headers["connection"] = "keep-alive" if goes_on else "close"
+        is_kept = persists(message.http_version, Fields(message.headers.fields))
+        message.headers["connection"] = "keep-alive" if is_kept else "close"
 
 
 def _reader(size: int | None, is_request: bool) -> ChunkedReader | ContentLengthReader | Http10Reader:

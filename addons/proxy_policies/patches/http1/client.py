@@ -1,7 +1,7 @@
 """The side of the proxy that speaks HTTP/1 with origins and upstream proxies.
 
-mitmproxy passes on the client's version, and decides framing and persistence from the very objects that addons edit.
-Here the version is ours, and only what was really sent and received counts.
+mitmproxy passes on the client's version, and decides framing and persistence from the objects that addons edit. Here
+the version is ours, and both follow from what was really sent and received.
 """
 
 from mitmproxy import http
@@ -33,7 +33,7 @@ from proxy_policies.http1.response_heads import check_size, read_response
 from proxy_policies.http1.sent_heads import as_http1
 from proxy_policies.patches import resets
 from proxy_policies.patches.http1.bodies import Bodies
-from proxy_policies.patches.http_stream.requests import WentStale
+from proxy_policies.patches.http_stream.requests import StaleConnection
 from proxy_policies.patches.http_stream.tunnels import RequestHalfClose
 from proxy_policies.validity import Invalid
 
@@ -97,7 +97,7 @@ class Client(Bodies, Http1Client):
     def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
         """Read response heads once they are complete: interim ones, and the final one."""
         if isinstance(event, events.ConnectionClosed) or self.request is None or self.stream_id is None:
-            yield from self._read_unasked(event)
+            yield from self._read_without_request(event)
             return
         self._has_answered = True
         try:
@@ -115,13 +115,13 @@ class Client(Bodies, Http1Client):
             message = f"Cannot parse HTTP response: {error}"
             yield ReceiveHttp(ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR))
 
-    def _read_unasked(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
-        """Distinguish a connection that died before it received the request (RFC 9112, 9.3.1) from a refusal."""
+    def _read_without_request(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
+        """Distinguish a connection that died while idle (RFC 9112, section 9.3.1) from one that was refused."""
         is_stale = isinstance(event, events.ConnectionClosed) and self.is_reused and not self._has_answered
         for command in super().read_headers(event):
             if is_stale and isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseProtocolError):
                 error = command.event
-                command.event = WentStale(error.stream_id, error.message, error.code)
+                command.event = StaleConnection(error.stream_id, error.message, error.code)
             yield command
 
     @property

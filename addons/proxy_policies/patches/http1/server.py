@@ -1,6 +1,6 @@
 """The side of the proxy that speaks HTTP/1 with its clients.
 
-mitmproxy decides framing and persistence from the very objects that addons edit, answers with the origin's version,
+mitmproxy decides framing and persistence from the objects that addons edit, answers with the origin's version,
 compares connection options case-sensitively, sends chunked bodies to HTTP/1.0 clients, accepts heads of any size, and
 drops the connection after every error. Here each of these follows RFC 9112.
 """
@@ -47,7 +47,7 @@ from proxy_policies.http1.sent_heads import SPLITS, error_response, head_of, kep
 from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import client_sides, resets
 from proxy_policies.patches.http1.bodies import Bodies
-from proxy_policies.patches.lingering import LeaveTaking, Lingering
+from proxy_policies.patches.lingering import ClosedByProxy, Lingering
 from proxy_policies.patches.turns import take_turn
 from proxy_policies.streaming.decision import is_endless
 from proxy_policies.validity import Invalid
@@ -62,14 +62,14 @@ class Server(Lingering, Bodies, Http1Server):
     """Receives requests and sends responses. `request` is as received, `response` as sent."""
 
     _framing = Framing.NONE
-    _left: int | None = None
-    """Bytes that the response still lacks of its declared length."""
+    _unsent_length: int | None = None
+    """Bytes of the response's declared length that were not sent yet; None if no length was declared."""
     _trailers = Fields()
     _is_last = False
     """The client has ended its half of the connection: no request follows."""
     _was_sent = False
     """Something was sent to the client since the last check."""
-    _invited = False
+    _sent_continue = False
     """We sent 100 (Continue)."""
     _received = 0
     """Bytes received from the client."""
@@ -82,12 +82,12 @@ class Server(Lingering, Bodies, Http1Server):
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if self._lingering:
-            return self.take_leave(event)
+            return self.handle_while_lingering(event)
         if isinstance(event, events.DataReceived):
             self._received += len(event.data)
         if why := client_sides.why_timed_out(event):
             return self._time_out(why)
-        return self._woken() if isinstance(event, events.Wakeup) else super()._handle_event(event)
+        return self._check_half_closed() if isinstance(event, events.Wakeup) else super()._handle_event(event)
 
     def linger(self) -> CommandGenerator[None]:
         """Close in two steps; discard what was received."""
@@ -97,18 +97,18 @@ class Server(Lingering, Bodies, Http1Server):
     # Waiting
 
     def waiting(self) -> Waiting:
-        """Return what the side waits for: the rest of a head or a body, or the next request."""
+        """Return what the side waits for: the rest of a head or of a body, or the next request."""
         if self._lingering or self._paused:
             return NOT_WAITING
         if self.state == self.read_headers:
             return Waiting(Wait.HEAD if self.buf else Wait.REQUEST, self.stream_id)
-        if self.state == self.read_body and self.response is None and not self._is_invitation_due:
+        if self.state == self.read_body and self.response is None and not self._is_continue_due:
             return Waiting(Wait.BODY, self.stream_id, self._received)
         return NOT_WAITING
 
     @property
-    def _is_invitation_due(self) -> bool:
-        return "expect" in self.request.headers and not self._invited
+    def _is_continue_due(self) -> bool:
+        return "expect" in self.request.headers and not self._sent_continue
 
     def is_full(self) -> bool:
         """Return whether further requests have arrived while one is being answered: more of them wait in the kernel."""
@@ -168,16 +168,16 @@ class Server(Lingering, Bodies, Http1Server):
         self, request: http.Request, size: int | None, event: events.ConnectionEvent
     ) -> CommandGenerator[None]:
         self.request = kept_request(request)
-        self._invited = False
+        self._sent_continue = False
         host = host_of_target(request)
         if host is not None:
-            self._take_host(request, host)
+            self._set_host(request, host)
         yield ReceiveHttp(RequestHeaders(self.stream_id, request, size == 0))
         if not self._lingering:
             self.begin_body(size)
             yield from self.state(event)
 
-    def _take_host(self, request: http.Request, host: bytes) -> None:
+    def _set_host(self, request: http.Request, host: bytes) -> None:
         """Set Host to the target's host; the target keeps its absolute form only towards another proxy."""
         if [value for name, value in request.headers.fields if name.lower() == b"host"] != [host]:
             request.headers["Host"] = host
@@ -216,7 +216,7 @@ class Server(Lingering, Bodies, Http1Server):
             yield from super().wait(event)
 
     def make_pipe(self) -> CommandGenerator[None]:
-        """Begin a tunnel; its client may have ended its half already."""
+        """Begin a tunnel, whose client may have ended its half already."""
         yield from super().make_pipe()
         if self._is_last:
             yield from self.passthrough(events.ConnectionClosed(self.conn))
@@ -232,7 +232,7 @@ class Server(Lingering, Bodies, Http1Server):
             return False
         return self.response is None or not is_endless(self.response)
 
-    def _woken(self) -> CommandGenerator[None]:
+    def _check_half_closed(self) -> CommandGenerator[None]:
         """Drop a client that has ended its half and was sent nothing since the last check."""
         if self.state != self.wait:
             return
@@ -265,7 +265,7 @@ class Server(Lingering, Bodies, Http1Server):
     def _send_head(self, response: http.Response, is_empty: bool) -> CommandGenerator[None]:
         status, version = response.status_code, self.request.http_version
         if 100 <= status < 200 and status != 101:
-            self._invited = self._invited or status == 100
+            self._sent_continue = self._sent_continue or status == 100
             if is_modern(version):  # RFC 9110, section 15.2: none to HTTP/1.0
                 yield commands.SendData(self.conn, head_of(response))
             return
@@ -283,7 +283,7 @@ class Server(Lingering, Bodies, Http1Server):
         self.response = kept_response(response, fields)
         self._framing, self._trailers = head.framing, Fields()
         declared = fields.get("content-length") or ""
-        self._left = int(declared) if head.framing is Framing.LENGTH and declared.isdecimal() else None
+        self._unsent_length = int(declared) if head.framing is Framing.LENGTH and declared.isdecimal() else None
         if head.framing is Framing.CLOSE:
             # undone at its end: if this process dies before, the client must not see a normal end
             resets.cut(self.conn, self.context)
@@ -302,7 +302,7 @@ class Server(Lingering, Bodies, Http1Server):
         )
 
     def _upload_ends_soon(self, received: Fields) -> bool:
-        if "expect" in received and not self._invited:
+        if "expect" in received and not self._sent_continue:
             return False  # unknown whether the body will be sent
         size = received.get("content-length") or "0"
         return "transfer-encoding" not in received and size.isdecimal() and int(size) <= DRAIN_LIMIT
@@ -314,9 +314,9 @@ class Server(Lingering, Bodies, Http1Server):
             return chunk(data)
         if self._framing is Framing.NONE:
             return b""
-        if self._left is not None:
-            data = data[: self._left]
-            self._left -= len(data)
+        if self._unsent_length is not None:
+            data = data[: self._unsent_length]
+            self._unsent_length -= len(data)
         return data
 
     @property
@@ -329,7 +329,8 @@ class Server(Lingering, Bodies, Http1Server):
             yield commands.SendData(self.conn, last_chunk(self._trailers))
         if self._framing is Framing.CLOSE:
             resets.cut(self.conn, self.context, is_on=False)
-        if self._left and self.response:  # the body was shorter than its Content-Length: only a close can show that
+        if self._unsent_length and self.response:
+            # the body was shorter than its Content-Length: only a close can show that
             self.response.headers["connection"] = "close"
         closes = self.response is not None and not persists(VERSION, fields_of(self.response.headers))
         if closes and (not self.request_done or self.buf):
@@ -343,7 +344,7 @@ class Server(Lingering, Bodies, Http1Server):
         if not self.conn.state & ConnectionState.CAN_WRITE:
             return
         status = event.code.http_status_code()
-        if isinstance(event, LeaveTaking) and self.conn.state & ConnectionState.CAN_READ:
+        if isinstance(event, ClosedByProxy) and self.conn.state & ConnectionState.CAN_READ:
             yield from self.linger()
             return
         if self.response or status is None:

@@ -1,4 +1,4 @@
-"""Reads no more from a peer than the other side accepts, where at least one of them speaks HTTP/2.
+"""Reads no more from a peer than the other side accepts, if at least one of them speaks HTTP/2.
 
 mitmproxy waits for sockets only, and for all sockets of a client at once. It keeps data that a flow-control window
 holds back (RFC 9113, section 5.2) without limit; and a stream whose origin does not read an upload stops all others.
@@ -29,9 +29,9 @@ from proxy_policies.patches.client_handlers import handler_of
 from proxy_policies.patches.http2.stream_errors import PerStreamConnection
 from proxy_policies.patches.http_stream.stored_bodies import UNSENT_LIMIT
 
-LOOK_EVERY = 1.0
+WINDOW_CHECK_INTERVAL = 1.0
 """Seconds between checks of the windows of silent peers: their streams may have ended without a frame from them."""
-LOOK_OFTEN = 0.1
+HOOK_CHECK_INTERVAL = 0.1
 """Seconds between checks of streams that wait for a hook: there is no event for a hook's end."""
 
 
@@ -90,26 +90,29 @@ class Windows:
         buffered = (_buffered(it, it.our_stream_id.get(stream_id, 0)) for it in self._sides if it.conn is origin)
         return _unsent_to(side.context.client, _carrier_of(side, origin)) + sum(buffered)
 
-    def open_as_taken(self, handler: ConnectionHandler) -> None:
+    def reopen_as_accepted(self, handler: ConnectionHandler) -> None:
         """Reopen the windows of waiting streams as the other side accepts their data."""
-        if any(side.h2_conn.owed for side in self._sides) and (self._release is None or self._release.done()):
-            self._release = spawn(self._open(handler))
+        if self._with_waiting_streams() and (self._release is None or self._release.done()):
+            self._release = spawn(self._reopen(handler))
 
-    async def _open(self, handler: ConnectionHandler) -> None:
-        while handler.client in handler.transports and (owing := [it for it in self._sides if it.h2_conn.owed]):
-            for side in owing:
-                if not all(self.holds_back(side, stream_id) for stream_id in side.h2_conn.owed):
+    def _with_waiting_streams(self) -> list[Side]:
+        return [side for side in self._sides if side.h2_conn.unacknowledged]
+
+    async def _reopen(self, handler: ConnectionHandler) -> None:
+        while handler.client in handler.transports and (waiting := self._with_waiting_streams()):
+            for side in waiting:
+                if not all(self.holds_back(side, stream_id) for stream_id in side.h2_conn.unacknowledged):
                     await handler.server_event(client_sides.wake(side, Acknowledge()))
-            await self._something_taken(handler)
+            await self._something_accepted(handler)
 
-    async def _something_taken(self, handler: ConnectionHandler) -> None:
+    async def _something_accepted(self, handler: ConnectionHandler) -> None:
         """Wait until a peer has sent something, a socket accepts data again, or a hook may have ended."""
         self.received.clear()
         full = [it for it in handler.transports if _unsent_to(handler.client, it) > UNSENT_LIMIT]
         waits: list[Coroutine[Any, Any, Any]] = [self.received.wait(), *(_drained(handler, it) for it in full)]
         tasks = [asyncio.ensure_future(wait) for wait in waits]
         try:
-            await asyncio.wait(tasks, timeout=LOOK_OFTEN, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, timeout=HOOK_CHECK_INTERVAL, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
@@ -121,7 +124,7 @@ def _http_layer(side: Side) -> HttpLayer | None:
 
 
 def _stream_of(side: Side, stream_id: int) -> HttpStream | None:
-    """Return the layer that handles a client's stream."""
+    """Return the layer that handles a client's stream, if there is one."""
     http = _http_layer(side)
     return http.streams.get(stream_id) if http else None
 
@@ -202,14 +205,14 @@ def _read_by_this_task(handler: ConnectionHandler) -> Connection | None:
     return next((one for one, io in handler.transports.items() if io.handler is reading), None)
 
 
-async def taken(handler: ConnectionHandler) -> None:
+async def accepted(handler: ConnectionHandler) -> None:
     """Wait, in the task that reads a connection, until the other side has accepted enough of its data."""
     windows = _windows.get(handler.client.id)
     if windows is None:
         return
-    windows.open_as_taken(handler)
+    windows.reopen_as_accepted(handler)
     source = _read_by_this_task(handler)
     while source is not None and source in handler.transports and windows.is_full(source):
         windows.received.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(windows.received.wait(), LOOK_EVERY)
+            await asyncio.wait_for(windows.received.wait(), WINDOW_CHECK_INTERVAL)

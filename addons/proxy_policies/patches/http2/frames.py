@@ -16,8 +16,8 @@ RESETS, RESET_RATE = 200, 200 / 30
 """Resets allowed in a burst, and per second: Netty's and gRPC's 200 in 30 s, after CVE-2023-44487 and CVE-2025-8671."""
 IDLE_FRAMES, IDLE_RATE = 1000, 33.0
 """Frames that carry nothing, in a burst and per second: nghttp2's limit on "glitches"."""
-CREDIT = 1024  # message bytes, in either direction, that earn one such frame: a quarter of Go's window updates
-FOR_HEADERS = 2  # frames that a new stream earns: browsers used to send PRIORITY and WINDOW_UPDATE with each
+CREDIT = 1024  # message bytes, in either direction, per such frame: Go sends a quarter as many window updates
+FOR_HEADERS = 2  # such frames per new stream: browsers used to send PRIORITY and WINDOW_UPDATE with each
 PER_PORTION = 16  # frames handled in one turn of the event loop: that many requests take some 10 ms
 
 

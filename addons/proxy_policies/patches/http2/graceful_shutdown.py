@@ -22,33 +22,33 @@ from mitmproxy.proxy.layers.http._events import RequestHeaders
 from mitmproxy.proxy.layers.http._http2 import Http2Client, StreamState
 
 from proxy_policies.patches.http2.limits import Limited
-from proxy_policies.patches.http2.stream_errors import PeerLeaves
+from proxy_policies.patches.http2.stream_errors import PeerShutsDown
 from proxy_policies.patches.http_stream.requests import NotProcessed, begin_no_more
 
 NOT_PROCESSED = "the origin has not processed the request"
 
 
 class GracefulShutdown(Limited):
-    """One side of the proxy whose peer may shut down gracefully."""
+    """A side of the proxy whose peer may shut down gracefully."""
 
-    _is_leaving = False
+    _peer_shuts_down = False
     _why = ""
-    """The error with which the peer is leaving, for messages."""
+    """The error in the peer's GOAWAY, for messages."""
     _refused: Iterable[int] = ()
     """Requests that waited for the peer to accept more streams."""
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
         """Continue streams that the peer still finishes, and have those it will not process sent again elsewhere."""
-        if isinstance(event, PeerLeaves):
-            yield from self._let_go(event)
+        if isinstance(event, PeerShutsDown):
+            yield from self._on_goaway(event)
             return False
         if self._is_refusal(event):
-            yield self._give_back(event.stream_id)
+            yield self._remove_unprocessed(event.stream_id)
             return False
         return (yield from super().handle_h2_event(event))
 
-    def _let_go(self, event: PeerLeaves) -> CommandGenerator[None]:
-        self._is_leaving = True
+    def _on_goaway(self, event: PeerShutsDown) -> CommandGenerator[None]:
+        self._peer_shuts_down = True
         self._why = f" after GOAWAY ({_name_of(event.error_code)})" if event.error_code else ""
         begin_no_more(self.conn)
         waiting = getattr(self, "stream_queue", {})
@@ -56,7 +56,7 @@ class GracefulShutdown(Limited):
         waiting.clear()
         last = event.last_stream_id if isinstance(self, Http2Client) else None
         for stream_id in [it for it in self.streams if last is not None and it > last]:
-            yield self._give_back(stream_id)
+            yield self._remove_unprocessed(stream_id)
 
     def _is_refusal(self, event: h2.events.Event) -> TypeGuard[h2.events.StreamReset]:
         """Return whether an origin resets a stream without having processed it."""
@@ -68,7 +68,7 @@ class GracefulShutdown(Limited):
             and self.streams.get(event.stream_id) is StreamState.EXPECTING_HEADERS
         )
 
-    def _give_back(self, stream_id: int) -> ReceiveHttp:
+    def _remove_unprocessed(self, stream_id: int) -> ReceiveHttp:
         del self.streams[stream_id]
         return self._not_processed(stream_id)
 
@@ -77,23 +77,23 @@ class GracefulShutdown(Limited):
 
     def close_connection(self, msg: str) -> CommandGenerator[None]:
         """Close, adding the error of the peer's GOAWAY to the message."""
-        self.h2_conn.owed.clear()
+        self.h2_conn.unacknowledged.clear()
         yield from super().close_connection(msg + self._why)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         """Start no new streams after a GOAWAY, and close the connection once all others are complete."""
         if isinstance(event, RequestHeaders):
-            if self._is_leaving:
+            if self._peer_shuts_down:
                 yield self._not_processed(event.stream_id)
                 return
             self.our_stream_id.pop(event.stream_id, None)  # a repeated request gets a new stream
         yield from super()._handle_event(event)
         refused, self._refused = self._refused, ()
         yield from map(self._not_processed, refused)
-        if self._is_leaving and not self._has_ended:
+        if self._peer_shuts_down and not self._has_ended:
             self._forget_closed()
             if not self.streams:
-                yield from self.close_connection("the peer has taken its leave")
+                yield from self.close_connection("all streams have ended")
 
 
 def _name_of(code: int) -> str:

@@ -1,7 +1,7 @@
-"""Limits HTTP/2 peers that cause work without requesting anything, closing with ENHANCE_YOUR_CALM.
+"""Disconnects HTTP/2 peers that cause work without requesting anything (ENHANCE_YOUR_CALM).
 
 mitmproxy accepts resets without limit (CVE-2023-44487, and CVE-2025-8671 where we are made to reset), and frames that
-carry nothing; and it handles everything it has read in one go.
+carry nothing; and it handles everything it has read in one turn of the event loop.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _throttle = Throttle()
 
 
 class Limited(Lingering, Http2Connection):
-    """One side of the proxy that speaks HTTP/2 with a peer whose frames are counted."""
+    """A side of the proxy that speaks HTTP/2 with a peer whose frames are counted."""
 
     h2_conn: PerStreamConnection
     our_stream_id: dict[int, int]
@@ -48,7 +48,7 @@ class Limited(Lingering, Http2Connection):
         self._bytes = 0
         self._requests = 0
         self._untimed: set[int] = set()
-        """Streams whose bodies may take any time, as those of gRPC."""
+        """Streams whose bodies may take any time: those of gRPC."""
         self._windows = back_pressure.windows_of(context.client)
         self._windows.add(self)
         if isinstance(self, Http2Server):
@@ -56,16 +56,16 @@ class Limited(Lingering, Http2Connection):
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if self._lingering:
-            yield from self.take_leave(event)
+            yield from self.handle_while_lingering(event)
         elif why := client_sides.why_timed_out(event):
             yield from self.close(why, f"closing connection, {why}", h2.errors.ErrorCodes.NO_ERROR)
         elif isinstance(event, events.Wakeup) and isinstance(event.command, back_pressure.Acknowledge):
-            self.h2_conn.acknowledge_owed()
+            self.h2_conn.acknowledge_accepted()
             yield commands.SendData(self.conn, self.h2_conn.data_to_send())
         elif isinstance(event, events.DataReceived):
             self._bytes += len(event.data)
             yield from self._receive(event)
-        elif isinstance(event, events.ConnectionClosed) and closing_alerts.is_left(self.conn):
+        elif isinstance(event, events.ConnectionClosed) and closing_alerts.is_closed_idle(self.conn):
             self.h2_conn.close_connection()  # GOAWAY (section 6.8)
             yield commands.SendData(self.conn, self.h2_conn.data_to_send())
             yield from super()._handle_event(event)
@@ -76,14 +76,14 @@ class Limited(Lingering, Http2Connection):
         at = 0
         for end, excess in self._portions(event.data):
             if excess:
-                yield from self._calm(excess)
+                yield from self._close_for(excess)
                 return
             if at:
                 yield from take_turn(self.context.client)
             portion = events.DataReceived(event.connection, event.data[at:end])
             yield from self._counting(super()._handle_event(portion))
             if self._excess:
-                yield from self._calm(self._excess)
+                yield from self._close_for(self._excess)
             if self._has_ended:
                 return
             at = end
@@ -165,7 +165,7 @@ class Limited(Lingering, Http2Connection):
             return False
         return (yield from super().handle_h2_event(event))
 
-    def _calm(self, excess: str) -> CommandGenerator[None]:
+    def _close_for(self, excess: str) -> CommandGenerator[None]:
         line = _throttle.admit(f"closing connection, {excess} (HTTP/2)", time.monotonic())
         yield from self.close(f"HTTP/2: {excess}", line, h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
 
@@ -174,7 +174,7 @@ class Limited(Lingering, Http2Connection):
         if line:
             yield commands.Log(f"{human.format_address(self.conn.peername)}: {line}")
         self.h2_conn.close_connection(code, message.encode())
-        self.h2_conn.owed.clear()
+        self.h2_conn.unacknowledged.clear()
         yield commands.SendData(self.conn, self.h2_conn.data_to_send())
         yield from self.linger()
         outside = getattr(self, "their_stream_id", {})

@@ -83,7 +83,7 @@ class Server(Streams, Http2Server):
     """Receives requests and sends responses."""
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
-        """Refuse an invalid request."""
+        """Receive a request, and refuse it if it is invalid."""
         if not isinstance(event, h2.events.RequestReceived) or not self._strict:
             return (yield from super().handle_h2_event(event))
         try:
@@ -99,11 +99,11 @@ class Server(Streams, Http2Server):
     def protocol_error(
         self, message: str, error_code: int = h2.errors.ErrorCodes.PROTOCOL_ERROR
     ) -> CommandGenerator[None]:
-        """Close on a client that sent invalid frames, so that it can read why even if it is still sending."""
+        """Disconnect a client that sent invalid frames; it can read why even if it is still sending."""
         yield from self.close(message, message, error_code)
 
     def _refuse(self, event: Any, error: Invalid) -> CommandGenerator[None]:
-        """Answer a refused request, and tell the client to stop sending it."""
+        """Answer a refused request, and ask the client to stop sending it (RFC 9113, section 8.1)."""
         yield from log_refusal(self.conn, error)
         response, stream_id = error_response(error.status, str(error)), event.stream_id
         fields = [(name.lower(), value) for name, value in response.headers.fields]
@@ -128,7 +128,7 @@ class Client(Streams, Http2Client):
         """By stream; entries of streams without a final response remain until their connection ends."""
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
-        """Refuse an invalid response; pass interim ones on."""
+        """Receive a response: refuse an invalid one, and pass interim ones on."""
         if not isinstance(event, h2.events.InformationalResponseReceived | h2.events.ResponseReceived):
             return (yield from super().handle_h2_event(event))
         try:

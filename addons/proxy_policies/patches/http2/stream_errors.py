@@ -29,14 +29,14 @@ from hyperframe.frame import Frame, GoAwayFrame, HeadersFrame, PriorityFrame, Rs
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
 HEAD = 9  # bytes before a frame's payload
-OF_ONE_STREAM = (WindowUpdateFrame.type, PriorityFrame.type)
+STREAM_FRAMES = (WindowUpdateFrame.type, PriorityFrame.type)
 """Frames whose invalid payload is an error of the stream that they name."""
 WITHOUT_CONTENT = (b"204", b"304")
 """Statuses whose Content-Length, if any, does not describe the response's own content (RFC 9110, section 8.6)."""
 
 
 @dataclass(frozen=True)
-class PeerLeaves(Event):
+class PeerShutsDown(Event):
     """The peer is shutting down (GOAWAY): it processes no stream after the last one named."""
 
     last_stream_id: int
@@ -44,7 +44,7 @@ class PeerLeaves(Event):
 
 
 class InvalidFrame(Frame):
-    """Stands for a frame of one stream with an invalid payload."""
+    """A frame of one stream with an invalid payload."""
 
     type = None
 
@@ -57,19 +57,19 @@ class Frames(FrameBuffer):
     """hyper-h2's frame reader, which also returns some frames with invalid payloads."""
 
     def __next__(self) -> Frame:
-        """Return the next frame. Raise StopIteration or ProtocolError."""
+        """Return the next frame. Raise StopIteration after the last, or ProtocolError."""
         try:
             return super().__next__()
         except ProtocolError as error:
             head = bytes(self._data[:HEAD])
             stream_id = int.from_bytes(head[5:]) & 0x7FFFFFFF
-            if self._headers_buffer or head[3] not in OF_ONE_STREAM or not stream_id or not _is_payload(error):
+            if self._headers_buffer or head[3] not in STREAM_FRAMES or not stream_id or not _is_about_payload(error):
                 raise
             self._data = self._data[HEAD + int.from_bytes(head[:3]) :]
             return InvalidFrame(stream_id, error)
 
 
-def _is_payload(error: ProtocolError) -> bool:
+def _is_about_payload(error: ProtocolError) -> bool:
     """Return whether an error is about the payload, and not about a frame too large to be read."""
     return isinstance(error, FrameDataMissingError) or error.__cause__ is not None
 
@@ -84,24 +84,24 @@ class PerStreamConnection(BufferedH2Connection):
     def __init__(self, config: H2Configuration, holds_back: Callable[[int], bool]) -> None:
         super().__init__(config)
         self._holds_back = holds_back
-        self.owed: dict[int, int] = {}
+        self.unacknowledged: dict[int, int] = {}
         """By stream: bytes received for which its window has not been reopened yet."""
 
     def acknowledge_received_data(self, acknowledged_size: int, stream_id: int) -> None:
         """Reopen the windows; that of a stream held back by the other side only later."""
-        if stream_id not in self.owed and not self._holds_back(stream_id):
+        if stream_id not in self.unacknowledged and not self._holds_back(stream_id):
             super().acknowledge_received_data(acknowledged_size, stream_id)
             return
-        self.owed[stream_id] = self.owed.get(stream_id, 0) + acknowledged_size
+        self.unacknowledged[stream_id] = self.unacknowledged.get(stream_id, 0) + acknowledged_size
         if more := self._inbound_flow_control_window_manager.process_bytes(acknowledged_size):
             self._prepare_for_sending([WindowUpdateFrame(0, window_increment=more)])
 
-    def acknowledge_owed(self) -> None:
+    def acknowledge_accepted(self) -> None:
         """Reopen the windows of streams that the other side no longer holds back."""
-        for stream_id in [it for it in self.owed if not self._holds_back(it)]:
-            owed, stream = self.owed.pop(stream_id), self.streams.get(stream_id)
+        for stream_id in [it for it in self.unacknowledged if not self._holds_back(it)]:
+            unacknowledged, stream = self.unacknowledged.pop(stream_id), self.streams.get(stream_id)
             if stream is not None and not stream.closed:
-                self._prepare_for_sending(stream.acknowledge_received_data(owed))
+                self._prepare_for_sending(stream.acknowledge_received_data(unacknowledged))
 
     def initiate_connection(self) -> None:
         """Start the connection with our frame reader."""
@@ -120,7 +120,7 @@ class PerStreamConnection(BufferedH2Connection):
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
         """Continue: hyper-h2 accepts nothing more from such a peer; mitmproxy drops data that waits for its windows."""
-        return [], [PeerLeaves(frame.last_stream_id, frame.error_code)]
+        return [], [PeerShutsDown(frame.last_stream_id, frame.error_code)]
 
     def _is_of_one_stream(self, frame: Frame, error: ProtocolError) -> bool:
         if isinstance(error, NoSuchStreamError | StreamIDTooLowError | DenialOfServiceError):
@@ -149,11 +149,11 @@ class PerStreamConnection(BufferedH2Connection):
     def _receive_fields(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
         """Receive a head or trailers. Raise InvalidBodyLengthError if content ends short of its declared length."""
         before = self.streams.get(frame.stream_id)
-        said = None if before is None else before._expected_content_length
+        declared = None if before is None else before._expected_content_length
         frames, events = super()._receive_headers_frame(frame)
         stream = self.streams.get(frame.stream_id)
         if stream is not None:
-            _note_length(stream, events, said)
+            _set_expected_length(stream, events, declared)
             if any(isinstance(event, StreamEnded) for event in events):
                 stream._track_content_length(0, end_stream=True)
         return frames, events
@@ -164,11 +164,11 @@ class PerStreamConnection(BufferedH2Connection):
         return self.open_inbound_streams >= self.local_settings.max_concurrent_streams
 
 
-def _note_length(stream: H2Stream, events: list[Event], said: int | None) -> None:
-    """Set the expected content length: trailers do not change what the head `said`."""
+def _set_expected_length(stream: H2Stream, events: list[Event], declared: int | None) -> None:
+    """Set the expected content length: trailers do not change the length that the head `declared`."""
     for event in events:
         if isinstance(event, TrailersReceived):
-            stream._expected_content_length = said
+            stream._expected_content_length = declared
         elif isinstance(event, ResponseReceived) and _has_no_content(event):
             stream._expected_content_length = 0
 

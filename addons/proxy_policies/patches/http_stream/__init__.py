@@ -1,1 +1,1 @@
-"""One request and its response inside mitmproxy's layers, with one section for each change."""
+"""Changes to `HttpStream`, mitmproxy's layer for one request and its response: a mixin for each."""

@@ -25,7 +25,7 @@ from proxy_policies.request_summary import RequestSummary
 
 
 class Reporting(layers.HttpStream):
-    """A request and its response."""
+    """Reports a request once it has ended."""
 
     _summary: RequestSummary | None = None
     """None if there are no subscribers, or once it was reported."""
@@ -100,17 +100,17 @@ class Reporting(layers.HttpStream):
         reporting.report(made)
 
 
-class Outliving(layers.HttpStream):
-    """An exchange that continues without its client while others wait for its response (`FlowState.wanted`).
+class ContinuesWithoutClient(layers.HttpStream):
+    """Continues an exchange without its client while others wait for its response (`FlowState.wanted`).
 
-    mitmproxy ends an exchange, and the connection to its origin, when the client that asked leaves.
+    mitmproxy ends an exchange, and the connection to its origin, when the exchange's client disconnects.
     """
 
     _has_left = False
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
-        """Ignore that a client leaves while its response is still wanted."""
-        if isinstance(event, RequestProtocolError) and self._goes_on:
+        """Ignore that a client disconnects while its response is still wanted."""
+        if isinstance(event, RequestProtocolError) and self._continues:
             if not self._has_left:
                 trace.note(self.flow, "cache", "goes on", "the client left, and others wait for the response")
             self._has_left = True
@@ -118,11 +118,11 @@ class Outliving(layers.HttpStream):
         yield from super().handle_protocol_error(event)
 
     def check_killed(self, emit_error_hook: bool) -> CommandGenerator[bool]:
-        """Do the same if it left while a hook was running."""
-        return _not_killed() if self._goes_on and not self.flow.error else super().check_killed(emit_error_hook)
+        """Do the same if it disconnected while a hook was running."""
+        return _not_killed() if self._continues and not self.flow.error else super().check_killed(emit_error_hook)
 
     @property
-    def _goes_on(self) -> bool:
+    def _continues(self) -> bool:
         wanted = flow_state.state_of(self.flow).wanted
         return wanted is not None and self.client_state == self.state_done and wanted()
 
@@ -141,7 +141,7 @@ SECTIONS = (
         test="tests/e2e/access_log/test_layers.py::test_a_response_that_breaks_off_has_the_bytes_that_were_sent",
     ),
     Section(
-        mixin=Outliving,
+        mixin=ContinuesWithoutClient,
         why="when a client leaves, others that wait for the same response lose it",
         upstream=(
             "not reported, a feature: without it an exchange ends with its first client, even if others wait for it"

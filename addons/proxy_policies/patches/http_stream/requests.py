@@ -23,11 +23,11 @@ from proxy_policies.patches.generators import with_commands
 from proxy_policies.requested_host import note
 
 
-class Noting(HttpStream):
-    """A request whose host is noted before any hook sees it."""
+class RequestedHost(HttpStream):
+    """Notes the host of a request before any hook sees it."""
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> CommandGenerator[None]:
-        """Receive the request's head."""
+        """Note the host, and receive the request's head."""
         note(event.request)
         yield from super().state_wait_for_request_headers(event)
 
@@ -40,7 +40,7 @@ def begin_no_more(connection: Connection) -> None:
     _ending.add(connection)
 
 
-class UsableConnection(GetHttpConnection):
+class GetUsableConnection(GetHttpConnection):
     """Asks for a connection, and for a new one if the last attempt failed: mitmproxy would repeat that result."""
 
     def connection_spec_matches(self, connection: Connection) -> bool:
@@ -50,34 +50,34 @@ class UsableConnection(GetHttpConnection):
 
 
 class Redialling(HttpStream):
-    """A request and its response."""
+    """Dials again for each request if the last attempt failed."""
 
     def make_server_connection(self) -> CommandGenerator[bool]:
         """Get a connection to the origin."""
-        is_there: bool = yield from with_commands(super().make_server_connection(), _a_usable_one)
+        is_there: bool = yield from with_commands(super().make_server_connection(), _ask_for_usable_one)
         return is_there
 
 
-def _a_usable_one(command: Command) -> Command:
+def _ask_for_usable_one(command: Command) -> Command:
     if not isinstance(command, GetHttpConnection):
         return command
-    return UsableConnection(command.address, command.tls, command.via, command.transport_protocol)
+    return GetUsableConnection(command.address, command.tls, command.via, command.transport_protocol)
 
 
-class WentStale(ResponseProtocolError):
+class StaleConnection(ResponseProtocolError):
     """A connection ended, or was about to, before its peer processed the request sent on it."""
 
     reason = "the kept-alive connection to the origin had died"
 
 
-class NotProcessed(WentStale):
+class NotProcessed(StaleConnection):
     """An origin says that it has not processed a request; it may be sent again whatever its method."""
 
     reason = "the origin had not processed it"
 
 
 class Retrying(layers.HttpStream):
-    """A request that is sent again if its kept-alive connection turns out to be dead (RFC 9112, section 9.3.1).
+    """Sends a request again if its kept-alive connection turns out to be dead (RFC 9112, section 9.3.1).
 
     An origin may close an idle connection at the moment we use it; mitmproxy answers 502 then.
     """
@@ -86,14 +86,14 @@ class Retrying(layers.HttpStream):
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
         """Try a new connection once, if that is safe."""
-        if isinstance(event, WentStale) and self._may_be_retried(event):
+        if isinstance(event, StaleConnection) and self._may_be_retried(event):
             self._was_retried = True
             trace.note(self.flow, "retry", "sent again", event.reason)
             yield from self._send_again()
         else:
             yield from super().handle_protocol_error(event)
 
-    def _may_be_retried(self, event: WentStale) -> bool:
+    def _may_be_retried(self, event: StaleConnection) -> bool:
         request = self.flow.request
         is_untouched = (
             self.client_state == self.state_done and self.server_state == self.state_wait_for_response_headers
@@ -117,7 +117,7 @@ class Retrying(layers.HttpStream):
 
 SECTIONS = (
     Section(
-        mixin=Noting,
+        mixin=RequestedHost,
         why="X-Forwarded-Host and Forwarded name the origin instead of the host the client asked for",
         upstream=(
             "not reported, a feature: in reverse mode, `host_header` is already the origin's in the first hook that "

@@ -1,4 +1,4 @@
-"""Responses that mitmproxy cannot send: to an upload in progress, after an error, and interim ones.
+"""Sends responses that mitmproxy cannot: to an upload in progress, after an error, and interim ones.
 
 In mitmproxy, a response set in `requestheaders` waits until the whole upload is in memory, or raises if the upload is
 streamed; one set in `error` is ignored. Here the first is sent at once, and the second is sent if nothing was sent
@@ -31,8 +31,8 @@ from proxy_policies.patch import Section
 from proxy_policies.patches.generators import run_until
 
 
-class Answers(layers.HttpStream):
-    """A request and its response."""
+class PolicyResponses(layers.HttpStream):
+    """Sends the response that a policy sets early, or after an error."""
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> CommandGenerator[None]:
         """Answer at once if a policy refused the request because of its head."""
@@ -90,13 +90,13 @@ class Answers(layers.HttpStream):
                 command = handling.send(reply)
             except StopIteration as end:
                 return end.value
-            if response := self._made_of(command):
+            if response := self._response_to(command):
                 yield from self._send(response)
                 reply = None
             else:
                 reply = yield command
 
-    def _made_of(self, command: Command) -> http.Response | None:
+    def _response_to(self, command: Command) -> http.Response | None:
         """Return the response to send for an error; None if there is nothing to add to mitmproxy's."""
         fields = flow_state.state_of(self.flow).error_fields
         if not fields.raw or not isinstance(command, layers.SendHttp):
@@ -143,8 +143,8 @@ class Answers(layers.HttpStream):
         self.client_state = self.state_errored
 
 
-class PassingOn(HttpStream):
-    """A request whose interim responses are passed on to the client: 102 (Processing) and 103 (Early Hints).
+class InterimResponses(HttpStream):
+    """Passes interim responses on to the client: 102 (Processing) and 103 (Early Hints).
 
     mitmproxy treats any head as the final one (mitmproxy#2229): the client gets a 103 without an end, and hangs.
     `http1/client.py` and `http2/sides.py` read on after one; they drop a 100, since mitmproxy has already asked the
@@ -163,14 +163,14 @@ class PassingOn(HttpStream):
 
 SECTIONS = (
     Section(
-        mixin=Answers,
+        mixin=PolicyResponses,
         why="refused uploads are buffered completely or hang; a response set in the error hook is ignored",
         upstream="https://github.com/mitmproxy/mitmproxy/pull/7999",
         remove_when="a response set in `requestheaders` is sent at once, and one set in `error` is sent at all",
         test="tests/e2e/forward/test_refusals.py::test_a_response_set_on_error_is_what_the_client_gets",
     ),
     Section(
-        mixin=PassingOn,
+        mixin=InterimResponses,
         why="an interim response is treated as the final one, and the client hangs",
         upstream="https://github.com/mitmproxy/mitmproxy/issues/2229",
         remove_when="mitmproxy passes 1xx responses on, in every HTTP version (RFC 9110, section 15.2)",

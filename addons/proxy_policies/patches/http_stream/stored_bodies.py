@@ -1,4 +1,4 @@
-"""Responses too large for memory: their bodies are read from the store at the client's pace.
+"""Sends responses too large for memory: their bodies are read from the store at the client's speed.
 
 mitmproxy sends an addon's response in one go. Here a response whose `FlowState.source` is set is sent piece by piece:
 before each, the hook `stored_body` waits until the client has accepted the previous one, and reads the next.
@@ -38,7 +38,7 @@ POLL = 0.02
 
 
 @dataclass
-class Wanted:
+class PieceRequest:
     """A request for the next piece of a stored body; `stored_body` fills it in."""
 
     flow: http.HTTPFlow
@@ -52,50 +52,50 @@ class Wanted:
     reading: asyncio.Future[bytes] | None = None
     error: str = ""
     over: bool = field(default=False)
-    """The body has ended, or is no longer wanted: close the source."""
+    """The body has ended, or is no longer needed: close the source."""
 
 
 @dataclass
 class StoredBodyHook(StartHook):
-    """A piece of a stored body is wanted."""
+    """A piece of a stored body is to be read."""
 
-    wanted: Wanted
+    piece_request: PieceRequest
 
 
-async def provide(wanted: Wanted) -> None:
+async def fill(piece_request: PieceRequest) -> None:
     """Wait until the client has accepted what it was sent, and read the next piece."""
-    if wanted.over:
-        if wanted.reading is not None:
-            wanted.reading.cancel()
-            await asyncio.wait({wanted.reading})
-        await wanted.source.close()
+    if piece_request.over:
+        if piece_request.reading is not None:
+            piece_request.reading.cancel()
+            await asyncio.wait({piece_request.reading})
+        await piece_request.source.close()
         return
     try:
-        await _taken(wanted)
-        wanted.piece = await _next_piece(wanted)
+        await _wait_for_client(piece_request)
+        piece_request.piece = await _next_piece(piece_request)
     except OSError as error:
-        wanted.error = str(error) or type(error).__name__
+        piece_request.error = str(error) or type(error).__name__
 
 
-async def _next_piece(wanted: Wanted) -> bytes | None:
-    if wanted.reading is None and not wanted.holds_back():
-        return await wanted.source.read()
-    reading = wanted.reading or asyncio.ensure_future(wanted.source.read())
-    await asyncio.wait({reading}, timeout=PAUSE if wanted.holds_back() else None)
-    wanted.reading = None if reading.done() else reading
+async def _next_piece(piece_request: PieceRequest) -> bytes | None:
+    if piece_request.reading is None and not piece_request.holds_back():
+        return await piece_request.source.read()
+    reading = piece_request.reading or asyncio.ensure_future(piece_request.source.read())
+    await asyncio.wait({reading}, timeout=PAUSE if piece_request.holds_back() else None)
+    piece_request.reading = None if reading.done() else reading
     return reading.result() if reading.done() else None
 
 
-async def _taken(wanted: Wanted) -> None:
-    client = wanted.flow.client_conn
+async def _wait_for_client(piece_request: PieceRequest) -> None:
+    client = piece_request.flow.client_conn
     if (writer := writer_to(client)) is not None:
         await writer.drain()
-    while wanted.unsent() > UNSENT_LIMIT and client.connected:  # noqa: ASYNC110 -- h2 has no event for it
+    while piece_request.unsent() > UNSENT_LIMIT and client.connected:  # noqa: ASYNC110 -- h2 has no event for it
         await asyncio.sleep(POLL)
 
 
 class StoredBodies(HttpStream):
-    """A request and its response, whose body may be stored."""
+    """Sends a response from its source, if it has one."""
 
     def handle_event(self, event: events.Event) -> CommandGenerator[None]:
         """Note what the client does while a piece is awaited: until it arrives, no event is handled."""
@@ -117,7 +117,7 @@ _CLIENT_EVENTS = (RequestData, RequestEndOfMessage, RequestProtocolError)
 
 
 def _note(event: events.Event, state: flow_state.FlowState) -> None:
-    """Pass request data on to a tap that answers the request before it is complete, and note if its client leaves."""
+    """Pass request data to a tap that answers the request before it is complete, and note if the client disconnects."""
     tap = state.early_request
     if isinstance(event, RequestProtocolError):
         state.client_left = state.client_left or state.source is not None
@@ -133,39 +133,39 @@ def _send_stored(stream: HttpStream, response: http.Response, source: flow_state
     yield HttpResponseHook(stream.flow)
     stream.server_state = stream.state_done
     response.raw_content = None
-    yield from _send(stream, response, _wanted(stream, source))
+    yield from _send(stream, response, _piece_request(stream, source))
 
 
-def _wanted(stream: HttpStream, source: flow_state.Source) -> Wanted:
+def _piece_request(stream: HttpStream, source: flow_state.Source) -> PieceRequest:
     pipeline = flow_state.state_of(stream.flow).response_body
-    return Wanted(stream.flow, source, functools.partial(_unsent, stream), lambda: pipeline.holds_back)
+    return PieceRequest(stream.flow, source, functools.partial(_unsent, stream), lambda: pipeline.holds_back)
 
 
-def _send(stream: HttpStream, response: http.Response, wanted: Wanted) -> CommandGenerator[None]:
+def _send(stream: HttpStream, response: http.Response, piece_request: PieceRequest) -> CommandGenerator[None]:
     pipeline, client = flow_state.state_of(stream.flow).response_body, stream.context.client
     killed = yield from stream.check_killed(False)
     if not killed:
         yield SendHttp(ResponseHeaders(stream.stream_id, response, end_stream=False), client)
-    while not (killed or wanted.over):
-        yield StoredBodyHook(wanted)
+    while not (killed or piece_request.over):
+        yield StoredBodyHook(piece_request)
         killed = yield from stream.check_killed(False)
         if killed:
             break
-        if wanted.error:  # send what was read before the error
+        if piece_request.error:  # send what was read before the error
             yield from (SendHttp(ResponseData(stream.stream_id, part), client) for part in pipeline.flush())
             break
-        for piece in pipeline.flush() if wanted.piece is None else pipeline.stream(wanted.piece):
+        for piece in pipeline.flush() if piece_request.piece is None else pipeline.stream(piece_request.piece):
             yield SendHttp(ResponseData(stream.stream_id, piece), client)
-        wanted.over = wanted.piece == b""
-    yield from _finish(stream, wanted, killed)
+        piece_request.over = piece_request.piece == b""
+    yield from _finish(stream, piece_request, killed)
 
 
-def _finish(stream: HttpStream, wanted: Wanted, killed: bool) -> CommandGenerator[None]:
+def _finish(stream: HttpStream, piece_request: PieceRequest, killed: bool) -> CommandGenerator[None]:
     flow_state.state_of(stream.flow).response_body.abort()  # no effect if the body is complete
-    wanted.over = True
-    yield StoredBodyHook(wanted)
-    if wanted.error and not killed:
-        message = f"the stored body could not be read: {wanted.error}"
+    piece_request.over = True
+    yield StoredBodyHook(piece_request)
+    if piece_request.error and not killed:
+        message = f"the stored body could not be read: {piece_request.error}"
         error = ResponseProtocolError(stream.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR)
         yield SendHttp(error, stream.context.client)
         stream.flow.live = False

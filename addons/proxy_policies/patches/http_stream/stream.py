@@ -1,4 +1,4 @@
-"""A request and its response, replacing mitmproxy's `HttpStream`: each of its sections changes one thing."""
+"""Replaces mitmproxy's `HttpStream`, a request and its response, with one composed of all mixins in this folder."""
 
 from mitmproxy.proxy.layers import http as layers
 
@@ -17,21 +17,21 @@ from proxy_policies.patches.http_stream import (
 
 class HttpExchange(
     clients.Reporting,
-    clients.Outliving,
-    streaming.BreakingOff,
+    clients.ContinuesWithoutClient,
+    streaming.ExchangeErrors,
     streaming.Flushing,
     requests.Retrying,
     tunnels.ConnectsFirst,
-    tunnels.HalfClosing,
-    responses.Answers,
+    tunnels.HalfCloses,
+    responses.PolicyResponses,
     stored_bodies.StoredBodies,
-    streaming.StreamedLater,
-    streaming.HeldToLimit,
-    responses.PassingOn,
-    requests.Noting,
+    streaming.LateStreaming,
+    streaming.SizeLimit,
+    responses.InterimResponses,
+    requests.RequestedHost,
     requests.Redialling,
-    websockets.PlayedWebSockets,
-    websockets.Ending,
+    websockets.ServerlessWebSockets,
+    websockets.WebSocketEnds,
     layers.HttpStream,
 ):
     """A request and its response. The first base is outermost."""

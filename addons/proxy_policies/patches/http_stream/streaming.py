@@ -50,7 +50,7 @@ class Timer(RequestWakeup):
 
 
 class Flushing(layers.HttpStream):
-    """A request and its response."""
+    """Flushes streamed bodies that pause, and streams buffered ones that do not end."""
 
     _timer: Timer | None = None
 
@@ -69,7 +69,7 @@ class Flushing(layers.HttpStream):
             yield from self._wait(self._seconds_to_flush())
 
     def state_consume_response_body(self, event: ResponsePart) -> CommandGenerator[None]:
-        """Buffer a part of a body, and make sure that it is not buffered for ever."""
+        """Buffer a part of a body, and make sure that it is not buffered forever."""
         self._end_timer(event)
         taken = super().state_consume_response_body(event)
         return self._and_wait(taken) if isinstance(event, ResponseData) and self._may_never_end else taken
@@ -134,8 +134,8 @@ class Flushing(layers.HttpStream):
         yield from self.state_stream_response_body(ResponseData(self.stream_id, data))
 
 
-class StreamedLater(HttpStream):
-    """A request and its response, which pass through their pipelines even if streaming is decided late.
+class LateStreaming(HttpStream):
+    """Passes bodies through their pipelines even if streaming is decided late.
 
     `stream_large_bodies` decides once too much of a body has arrived, and addons after all scripts may decide, too.
     """
@@ -151,8 +151,8 @@ class StreamedLater(HttpStream):
         yield from super().start_response_stream()
 
 
-class HeldToLimit(HttpStream):
-    """A request and its response, whose bodies obey `body_size_limit` even if streamed because of their media type."""
+class SizeLimit(HttpStream):
+    """Applies `body_size_limit` also to bodies that are streamed because of their media type."""
 
     def state_stream_request_body(self, event: RequestPart) -> CommandGenerator[None]:
         """Pass a part of the request on, unless it exceeds the limit."""
@@ -179,8 +179,8 @@ class HeldToLimit(HttpStream):
         self.flow.live = False
 
 
-class BreakingOff(HttpStream):
-    """A request and its response, which are broken off if handling them fails, as when a script's own stream raises."""
+class ExchangeErrors(HttpStream):
+    """Ends an exchange with an error if handling it raises an exception, as a script's own stream may."""
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         try:
@@ -208,14 +208,14 @@ def _is_too_large(message: http.Message | None, data: bytes) -> bool:
 
 SECTIONS = (
     Section(
-        mixin=BreakingOff,
-        why="a script's stream that raises leaves all clients that wait for the response waiting for ever",
+        mixin=ExchangeErrors,
+        why="a script's stream that raises leaves all clients that wait for the response waiting forever",
         upstream="not reported: set a callable that raises as `response.stream`: the client gets a head and no end",
         remove_when="`HttpStream` ends an exchange whose handling raises",
         test="tests/e2e/start_up/test_other_scripts.py::test_a_stream_that_raises_breaks_the_exchange_off",
     ),
     Section(
-        mixin=HeldToLimit,
+        mixin=SizeLimit,
         why="a body that is streamed because of its media type may exceed `body_size_limit`",
         upstream="not reported: mitmproxy does not apply the limit to bodies that an addon streams",
         remove_when="`check_body_size` counts streamed data",
@@ -223,13 +223,13 @@ SECTIONS = (
     ),
     Section(
         mixin=Flushing,
-        why=("held-back data of a body that pauses waits for more of it; endless bodies are buffered for ever"),
+        why=("held-back data of a body that pauses waits for more of it; endless bodies are buffered forever"),
         upstream="https://github.com/mitmproxy/mitmproxy/issues/4469",
         remove_when="mitmproxy streams bodies that do not end, and wakes a stream when its source pauses",
         test="tests/e2e/messages/test_flushing.py::test_lines_come_one_by_one",
     ),
     Section(
-        mixin=StreamedLater,
+        mixin=LateStreaming,
         why="a late decision to stream makes a body bypass its pipeline: it is neither stored nor recorded",
         upstream=(
             "not reported, a feature: `stream_large_bodies` overwrites a callable that an addon has set as `stream`"

@@ -1,4 +1,4 @@
-"""Answers CONNECT in upstream mode only once the next proxy has connected, and keeps half-closes of tunnels.
+"""PolicyResponses CONNECT in upstream mode only once the next proxy has connected, and keeps half-closes of tunnels.
 
 mitmproxy answers 200 at once, so an unreachable target looks like one that closes the connection. It also uses the next
 proxy if an addon has removed that from the flow (`flow.server_conn.via`), which it respects for other requests.
@@ -31,7 +31,7 @@ from proxy_policies.addresses import format_target
 from proxy_policies.log_lines import printable
 from proxy_policies.patch import Section
 
-TELLING = frozenset((403, 503, 504, 508))
+PASSED_ON_STATUSES = frozenset((403, 503, 504, 508))
 """Forbidden, unavailable, timed out, a loop. Not 407: the next proxy's credentials are ours, not the client's."""
 _REFUSED = re.compile(r"refused HTTP CONNECT request: (\d{3})\b")
 
@@ -64,11 +64,11 @@ class Opener(layer.Layer):
 def status_for(error: str) -> int:
     """Return the status to answer: the next proxy's own if that says more than 502 (Bad Gateway)."""
     refused = _REFUSED.search(error)
-    return int(refused[1]) if refused and int(refused[1]) in TELLING else 502
+    return int(refused[1]) if refused and int(refused[1]) in PASSED_ON_STATUSES else 502
 
 
 class ConnectsFirst(layers.HttpStream):
-    """A request, which may become a tunnel through the next proxy."""
+    """Answers CONNECT in upstream mode once the next proxy has connected."""
 
     _opener: Opener | None = None
 
@@ -116,8 +116,8 @@ class ConnectsFirst(layers.HttpStream):
         yield layers.SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
 
-class HalfClosing(layers.HttpStream):
-    """A request that may become a tunnel, in which one side may end its half and still receive.
+class HalfCloses(layers.HttpStream):
+    """Keeps half-closes of tunnels: one side may end its half and still receive.
 
     mitmproxy turns that into a full close inside CONNECT and after an upgrade, and the other side's data is lost.
     """
@@ -186,7 +186,7 @@ SECTIONS = (
         test="tests/e2e/passthrough/test_connect.py::test_an_upstream_proxy_is_asked_before_the_answer",
     ),
     Section(
-        mixin=HalfClosing,
+        mixin=HalfCloses,
         why="a half-closed tunnel loses data that the other side still sends",
         upstream=(
             'not reported, but known to `HttpStream.passthrough` ("just always full close for now"): shut down '

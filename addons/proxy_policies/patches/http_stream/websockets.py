@@ -1,7 +1,7 @@
-"""WebSocket connections (RFC 6455): those without a server, and how they end.
+"""WebSocket connections without a server, and how WebSocket connections end (RFC 6455).
 
-mitmproxy can only connect a client with a server. If an addon answered the handshake itself and named a player for the
-server, the client talks to that player; messages are shown and hooks triggered as usual.
+mitmproxy can only connect a client with a server. If an addon answered the handshake itself and set a responder, the
+client communicates with that; messages are shown and hooks triggered as usual.
 """
 
 import math
@@ -30,7 +30,7 @@ from wsproto.frame_protocol import CloseReason
 
 from proxy_policies.patch import Section
 from proxy_policies.patches import resets
-from proxy_policies.patches.lingering import LeaveTaking
+from proxy_policies.patches.lingering import ClosedByProxy
 from proxy_policies.patches.websocket.fragments import Fragments, Whole
 from proxy_policies.patches.websocket.layer import Turns, read, send, show, size_of
 
@@ -44,7 +44,7 @@ PendingMessage = tuple[float, bool, bytes]
 
 
 class WebSocketResponder(Protocol):
-    """Plays the part of a server."""
+    """Responds to a client's messages in place of a server."""
 
     def pending(self) -> PendingMessage | None:
         """Return the server's next message before the client continues; None if there is none."""
@@ -62,42 +62,42 @@ class WebSocketResponder(Protocol):
         """Note that the connection has ended."""
 
 
-_players: WeakKeyDictionary[http.HTTPFlow, WebSocketResponder] = WeakKeyDictionary()
+_responders: WeakKeyDictionary[http.HTTPFlow, WebSocketResponder] = WeakKeyDictionary()
 
 
-def play(flow: http.HTTPFlow, player: WebSocketResponder) -> None:
-    """Let a player be the server of a connection whose handshake was answered here."""
-    _players[flow] = player
+def set_responder(flow: http.HTTPFlow, responder: WebSocketResponder) -> None:
+    """Set what responds on a connection whose handshake was answered here."""
+    _responders[flow] = responder
 
 
-class PlayedWebSocket(layer.Layer):
-    """A WebSocket connection of a client, with a player in place of the server."""
+class ServerlessWebSocket(layer.Layer):
+    """A WebSocket connection of a client, with a responder in place of the server."""
 
-    def __init__(self, context: Context, flow: http.HTTPFlow, player: WebSocketResponder) -> None:
+    def __init__(self, context: Context, flow: http.HTTPFlow, responder: WebSocketResponder) -> None:
         super().__init__(context)
-        self.flow, self._player = flow, player
+        self.flow, self._responder = flow, responder
         self._client = layers.WebsocketConnection(ConnectionType.SERVER, [], conn=context.client)
         self._fragments, self._turns = Fragments(), Turns(context.client)
         self._wake: commands.RequestWakeup | None = None
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        """Let the player begin, then receive from the client; messages injected for the server are ignored."""
+        """Send the responder's first messages, then receive from the client; ignore messages injected for a server."""
         if isinstance(event, events.Start):
             yield WebsocketStartHook(self.flow)
-            yield from self._speak()
+            yield from self._send_due()
         elif isinstance(event, events.Wakeup):
             if event.command is self._wake and self._is_open():
-                yield from self._speak(due=1)
+                yield from self._send_due(due=1)
         elif isinstance(event, events.ConnectionEvent) and event.connection is self.context.client:
-            yield from self._converse(event.data if isinstance(event, events.DataReceived) else None)
+            yield from self._receive(event.data if isinstance(event, events.DataReceived) else None)
 
-    def _converse(self, data: bytes | None) -> layer.CommandGenerator[None]:
+    def _receive(self, data: bytes | None) -> layer.CommandGenerator[None]:
         """Handle bytes from the client, or its end of file."""
         if not self._is_open():
             return
-        for said in read(self._client, data):
-            yield from self._take(said)
-            if self._turns.spend(size_of(said)):
+        for received in read(self._client, data):
+            yield from self._take(received)
+            if self._turns.spend(size_of(received)):
                 yield from self._turns.take()
             if not self._is_open():
                 return
@@ -105,45 +105,45 @@ class PlayedWebSocket(layer.Layer):
     def _is_open(self) -> bool:
         return self.flow.live
 
-    def _take(self, said: ws.Event) -> layer.CommandGenerator[None]:
-        if isinstance(said, ws.Message):
-            whole = self._fragments.add(said.data, said.frame_finished, said.message_finished)
+    def _take(self, event: ws.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, ws.Message):
+            whole = self._fragments.add(event.data, event.frame_finished, event.message_finished)
             if whole is not None:
                 yield from self._on_message(whole)
-        elif isinstance(said, ws.Ping):
-            yield self._client.send2(said.response())
-        elif isinstance(said, ws.CloseConnection):
-            yield from self._end((said.code, said.reason or ""), by_client=True)
+        elif isinstance(event, ws.Ping):
+            yield self._client.send2(event.response())
+        elif isinstance(event, ws.CloseConnection):
+            yield from self._end((event.code, event.reason or ""), by_client=True)
 
     def _on_message(self, whole: Whole) -> layer.CommandGenerator[None]:
-        yield from self._speak(due=math.inf)  # these were recorded before this message
+        yield from self._send_due(due=math.inf)  # these were recorded before this message
         if not self._is_open():
             return
         left = yield from show(self.flow, whole, from_client=True)
-        close_frame = self._player.on_message(left.is_text, left.content) if left else None
+        close_frame = self._responder.on_message(left.is_text, left.content) if left else None
         if close_frame:
             yield from self._end(close_frame, by_client=False)
         else:
-            yield from self._speak()
+            yield from self._send_due()
 
-    def _speak(self, due: float = 0) -> layer.CommandGenerator[None]:
+    def _send_due(self, due: float = 0) -> layer.CommandGenerator[None]:
         """Send up to `due` messages, and those that need not wait."""
         self._wake = None
-        while (pending := self._player.pending()) is not None:
+        while (pending := self._responder.pending()) is not None:
             seconds, text, data = pending
             if seconds and due < 1:
                 self._wake = commands.RequestWakeup(seconds)
                 yield self._wake
                 return
             due -= 1
-            self._player.sent()
-            yield from self._say(Whole(data, text, (len(data),)))
+            self._responder.sent()
+            yield from self._send_message(Whole(data, text, (len(data),)))
             if self._turns.spend(len(data)):
                 yield from self._turns.take()
-        if close_frame := self._player.close_frame():
+        if close_frame := self._responder.close_frame():
             yield from self._end(close_frame, by_client=False)
 
-    def _say(self, whole: Whole) -> layer.CommandGenerator[None]:
+    def _send_message(self, whole: Whole) -> layer.CommandGenerator[None]:
         left = yield from show(self.flow, whole, from_client=False)
         if left is not None:
             yield from send(self._client, left, self._turns, self.context.client)
@@ -157,7 +157,7 @@ class PlayedWebSocket(layer.Layer):
             cut = reason.encode()[:REASON_LIMIT].decode(errors="ignore")
             yield self._client.send2(ws.CloseConnection(code, cut or None))
         yield commands.CloseConnection(self.context.client)
-        self._player.on_close()
+        self._responder.on_close()
         yield WebsocketEndHook(self.flow)
         self.flow.live = False
 
@@ -167,23 +167,23 @@ class PlayedWebSocket(layer.Layer):
         return self.flow.websocket
 
 
-class PlayedWebSockets(HttpStream):
-    """A request that may become a WebSocket connection with a played server."""
+class ServerlessWebSockets(HttpStream):
+    """Connects the client with a responder after a WebSocket handshake."""
 
     def flow_done(self) -> CommandGenerator[None]:
-        """End the exchange; start the player, if there is one."""
-        player = _players.get(self.flow)
-        if player is None or self.flow.websocket is None:
+        """End the exchange; start the responder, if there is one."""
+        responder = _responders.get(self.flow)
+        if responder is None or self.flow.websocket is None:
             yield from super().flow_done()
             return
-        self.child_layer = PlayedWebSocket(self.context, self.flow, player)
+        self.child_layer = ServerlessWebSocket(self.context, self.flow, responder)
         self._handle_event = self.passthrough
         yield from self.child_layer.handle_event(events.Start())
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
 
-class Ending(HttpStream):
-    """A request that may become a WebSocket connection, which ends as RFC 6455, section 7, requires.
+class WebSocketEnds(HttpStream):
+    """Ends WebSocket connections as RFC 6455, section 7, requires.
 
     If a connection breaks without a close frame, mitmproxy sends the other side a normal closure (1000). If it closes
     one itself, for a fault or a message too big, it closes the socket at once, even if the client is still sending.
@@ -193,10 +193,10 @@ class Ending(HttpStream):
         """Pass events in and commands out; once the connection has broken, send nothing more."""
         for command in super().passthrough(event):
             if _is_end(command) and self._is_closed_by_us:
-                yield SendHttp(LeaveTaking(self.stream_id, "EOF", ErrorCode.PASSTHROUGH_CLOSE), self.context.client)
+                yield SendHttp(ClosedByProxy(self.stream_id, "EOF", ErrorCode.PASSTHROUGH_CLOSE), self.context.client)
             elif not self._is_broken:
                 yield command
-            elif not _is_said(command):
+            elif not _is_data(command):
                 if isinstance(command, SendHttp):
                     resets.withhold_alert(command.connection)
                 yield command
@@ -219,20 +219,20 @@ def _is_end(command: commands.Command) -> bool:
     return isinstance(command, SendHttp) and isinstance(command.event, ResponseProtocolError)
 
 
-def _is_said(command: commands.Command) -> bool:
+def _is_data(command: commands.Command) -> bool:
     return isinstance(command, SendHttp) and isinstance(command.event, RequestData | ResponseData)
 
 
 SECTIONS = (
     Section(
-        mixin=PlayedWebSockets,
+        mixin=ServerlessWebSockets,
         why="a WebSocket handshake that an addon answers has no server to talk to",
         upstream="not reported, a feature: set a 101 in `request`: the client's first message crashes the layer",
         remove_when="mitmproxy lets an addon act as the server of a WebSocket connection",
         test="tests/e2e/capture/test_websocket.py::test_a_conversation_is_replayed_with_nobody_there",
     ),
     Section(
-        mixin=Ending,
+        mixin=WebSocketEnds,
         why="a broken WebSocket connection looks normally closed to the other side; reasons for closing get lost",
         upstream="not reported: kill a WebSocket server: its client is sent 1000 (normal closure)",
         remove_when="mitmproxy sends no close frame if it received none",

@@ -36,9 +36,9 @@ PER_TURN = 16
 """Messages and pings handled in one turn of the event loop: some milliseconds."""
 PORTION = 64 << 10
 """Bytes of a message that count as one more."""
-PACKED = 1 << 10
+COMPRESSED_PORTION = 1 << 10
 """Bytes of possibly compressed data read at once: they unpack to 1 MiB at most, in some 2 ms."""
-PACKED_ASIDE = 256 << 10
+COMPRESS_IN_THREAD = 256 << 10
 """Bytes from which a frame is compressed in a thread, not in the event loop: zlib takes some 10 ms for them."""
 
 
@@ -77,9 +77,9 @@ def read(side: WebsocketConnection, data: bytes | None, portion: int = PORTION) 
         yield from side.events()
 
 
-def size_of(said: ws.Event) -> int:
+def size_of(event: ws.Event) -> int:
     """Return how many bytes or characters of a message are in an event."""
-    return len(said.data) if isinstance(said, ws.Message) else 0
+    return len(event.data) if isinstance(event, ws.Message) else 0
 
 
 def show(
@@ -99,15 +99,15 @@ def show(
 def send(side: WebsocketConnection, whole: Whole, turns: Turns, client: Client) -> CommandGenerator[None]:
     """Send a message in its frames."""
     for data, is_last in cut(whole):
-        said: ws.Event = (
+        event: ws.Event = (
             ws.TextMessage(data, message_finished=is_last)
             if isinstance(data, str)
             else ws.BytesMessage(data, message_finished=is_last)
         )
-        if len(data) < PACKED_ASIDE:
-            yield side.send2(said)
+        if len(data) < COMPRESS_IN_THREAD:
+            yield side.send2(event)
         else:
-            packed = yield from off_loop(client, lambda said=said: side.send(said))  # type: ignore[misc]
+            packed = yield from off_loop(client, lambda event=event: side.send(event))  # type: ignore[misc]
             yield commands.SendData(side.conn, packed)
         if turns.spend(len(data)):
             yield from turns.take()
@@ -121,7 +121,7 @@ class RelayedWebSocket(WebsocketLayer):
         self._fragments = {True: Fragments(), False: Fragments()}
         self._turns = Turns(context.client)
         extensions = flow.response.headers.get("sec-websocket-extensions", "") if flow.response else ""
-        self._portion = PACKED if "permessage-deflate" in extensions else PORTION
+        self._portion = COMPRESSED_PORTION if "permessage-deflate" in extensions else PORTION
 
     def relay_messages(self, event: events.Event) -> CommandGenerator[None]:
         """Handle data from one side, or a message injected for it."""
@@ -132,9 +132,9 @@ class RelayedWebSocket(WebsocketLayer):
             from_client = event.connection == self.context.client
             data = event.data if isinstance(event, events.DataReceived) else None
             self._turns.begin()
-            for said in read(self._side(from_client), data, self._portion):
-                yield from self._take(said, from_client)
-                if self._turns.spend(size_of(said)):
+            for received in read(self._side(from_client), data, self._portion):
+                yield from self._take(received, from_client)
+                if self._turns.spend(size_of(received)):
                     yield from self._turns.take()
                 if not self.flow.live:
                     return
@@ -142,32 +142,32 @@ class RelayedWebSocket(WebsocketLayer):
     def _side(self, is_client: bool) -> WebsocketConnection:
         return self.client_ws if is_client else self.server_ws
 
-    def _take(self, said: ws.Event, from_client: bool) -> CommandGenerator[None]:
-        if isinstance(said, ws.Message):
-            whole = self._fragments[from_client].add(said.data, said.frame_finished, said.message_finished)
+    def _take(self, event: ws.Event, from_client: bool) -> CommandGenerator[None]:
+        if isinstance(event, ws.Message):
+            whole = self._fragments[from_client].add(event.data, event.frame_finished, event.message_finished)
             if whole is not None:
                 yield from self._pass_on(whole, from_client)
-        elif isinstance(said, ws.CloseConnection):
-            yield from self._close(said, from_client)
-        elif isinstance(said, (ws.Ping, ws.Pong)):
-            kind, side = type(said).__name__.lower(), "client" if from_client else "server"
-            yield commands.Log(f"Received WebSocket {kind} from {side} (payload: {bytes(said.payload)!r})")
-            yield self._side(not from_client).send2(said)
+        elif isinstance(event, ws.CloseConnection):
+            yield from self._close(event, from_client)
+        elif isinstance(event, (ws.Ping, ws.Pong)):
+            kind, side = type(event).__name__.lower(), "client" if from_client else "server"
+            yield commands.Log(f"Received WebSocket {kind} from {side} (payload: {bytes(event.payload)!r})")
+            yield self._side(not from_client).send2(event)
 
     def _pass_on(self, whole: Whole, from_client: bool, injected: bool = False) -> CommandGenerator[None]:
         left = yield from show(self.flow, whole, from_client, injected)
         if left is not None:
             yield from send(self._side(not from_client), left, self._turns, self.context.client)
 
-    def _close(self, said: ws.CloseConnection, from_client: bool) -> CommandGenerator[None]:
+    def _close(self, event: ws.CloseConnection, from_client: bool) -> CommandGenerator[None]:
         """Close both sides, passing on the close frame received."""
         shown = self.flow.websocket
         assert shown is not None  # noqa: S101 -- as above
         shown.timestamp_end, shown.closed_by_client = time.time(), from_client
-        shown.close_code, shown.close_reason = said.code, said.reason
+        shown.close_code, shown.close_reason = event.code, event.reason
         for side in (self.server_ws, self.client_ws):
             if side.state in (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING):
-                yield side.send2(said)
+                yield side.send2(event)
             yield commands.CloseConnection(side.conn)
         yield WebsocketEndHook(self.flow)
         self.flow.live = False

@@ -14,12 +14,12 @@ from wsproto.frame_protocol import CloseReason, Frame, MessageDecoder, ParseFail
 from proxy_policies.patch import Companion
 from proxy_policies.patches.generators import in_place_of
 
-LARGEST = 100 << 20
+DEFAULT_LIMIT = 100 << 20
 """Default limit on a message's bytes: that of the widespread library `ws`."""
 MIN_PART = 16
 """Least bytes that a part of a message counts as: even an empty frame is kept."""
 
-_most = LARGEST
+_most = DEFAULT_LIMIT
 
 
 def limit(most: int) -> None:
