@@ -15,7 +15,7 @@ from mitmproxy.test import taddons, tflow
 from proxy_policies.connection.responders import Responders
 from proxy_policies.dispatch.table import Table
 from proxy_policies.exchange.exchange import Exchange
-from proxy_policies.exchange.origin_connections import Destination, Origins
+from proxy_policies.exchange.origin_connections import Destination, OriginPool, Origins
 
 GET = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
 ABSOLUTE = b"GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n"
@@ -48,7 +48,7 @@ def connection(destination: Destination | None = None, mode: str = "regular") ->
     return SimpleNamespace(
         client=client,
         stream=SimpleNamespace(received=bytearray()),
-        origins=Origins(client, nothing, destination),
+        origins=Origins(client, nothing, destination, OriginPool()),
         destination=destination,
     )
 

@@ -5,13 +5,23 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
+from mitmproxy import http
 from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.connection import Client, ConnectionState
 from mitmproxy.proxy.commands import StartHook
+from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons
 from tests.support.waiting import free_port
 
-from proxy_policies.exchange.origin_connections import Destination, Origin, OriginError, Origins
+from proxy_policies.exchange import origin_connections
+from proxy_policies.exchange.origin_connections import (
+    Destination,
+    Origin,
+    OriginError,
+    OriginPool,
+    Origins,
+    may_share,
+)
 from proxy_policies.outbound.dial import Dialer
 
 
@@ -63,15 +73,15 @@ async def connected(origins: Origins) -> tuple[Origin, socket.socket, int]:
 
 
 async def test_a_connection_is_kept_and_used_again(seen: Seen, client: Client) -> None:
-    origins = Origins(client, seen.trigger, None)
+    origins = Origins(client, seen.trigger, None, OriginPool())
     origin, peer, port = await connected(origins)
     assert seen.names == ["server_connect", "server_connected"]
     assert (origin.server.state, origin.server.peername) == (ConnectionState.OPEN, ("127.0.0.1", port))
     origins.keep(origin, Destination("http", "127.0.0.1", port))
-    assert origins.idle(Destination("http", "127.0.0.1", port + 1)) is None
-    assert origins.idle(Destination("http", "127.0.0.1", port)) is origin
+    assert origins.idle(Destination("http", "127.0.0.1", port + 1), may_share=True) is None
+    assert origins.idle(Destination("http", "127.0.0.1", port), may_share=False) is origin
     assert origin.is_reused
-    assert origins.idle(Destination("http", "127.0.0.1", port)) is None
+    assert origins.idle(Destination("http", "127.0.0.1", port), may_share=False) is None
     origin.close()
     peer.close()
     await until(lambda: seen.names[-1] == "server_disconnected")
@@ -79,7 +89,7 @@ async def test_a_connection_is_kept_and_used_again(seen: Seen, client: Client) -
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 408 Too late\r\n\r\n"], ids=["ends", "says what nobody asked for"])
 async def test_an_idle_connection_that(seen: Seen, client: Client, said: bytes) -> None:
-    origins = Origins(client, seen.trigger, None)
+    origins = Origins(client, seen.trigger, None, OriginPool())
     origin, peer, port = await connected(origins)
     origins.keep(origin, Destination("http", "127.0.0.1", port))
     if said:
@@ -87,14 +97,15 @@ async def test_an_idle_connection_that(seen: Seen, client: Client, said: bytes) 
     else:
         peer.close()
     await until(lambda: seen.names[-1] == "server_disconnected")
-    assert origins.idle(Destination("http", "127.0.0.1", port)) is None
+    assert origins.idle(Destination("http", "127.0.0.1", port), may_share=False) is None
     assert origin.server.state is ConnectionState.CLOSED
     peer.close()
 
 
-async def test_all_are_closed_with_their_client(seen: Seen, client: Client) -> None:
-    origins = Origins(client, seen.trigger, Destination("http", "a.test", 80))
+async def test_what_is_not_shared_is_closed_with_its_client(seen: Seen, client: Client) -> None:
+    origins = Origins(client, seen.trigger, Destination("http", "a.test", 80), OriginPool())
     origin, peer, port = await connected(origins)
+    origin.is_shareable = False
     origins.keep(origin, Destination("http", "127.0.0.1", port))
     origins.close()
     assert await asyncio.to_thread(peer.recv, 1) == b""
@@ -102,8 +113,92 @@ async def test_all_are_closed_with_their_client(seen: Seen, client: Client) -> N
     peer.close()
 
 
+async def left(pool: OriginPool, seen: Seen, client: Client) -> tuple[Origin, socket.socket, Destination]:
+    """A connection that a client has left."""
+    origins = Origins(client, seen.trigger, None, pool)
+    origin, peer, port = await connected(origins)
+    destination = Destination("http", "127.0.0.1", port)
+    origins.keep(origin, destination)
+    origins.close()
+    return origin, peer, destination
+
+
+def another(mode: str = "regular") -> Client:
+    """Another client."""
+    peer, own = ("127.0.0.1", 3), ("127.0.0.1", 2)
+    return Client(peername=peer, sockname=own, state=ConnectionState.OPEN, proxy_mode=ProxyMode.parse(mode))
+
+
+async def test_the_next_client_uses_it(seen: Seen, client: Client) -> None:
+    pool, last = OriginPool(), another()
+    origin, peer, destination = await left(pool, seen, client)
+    of_last = Origins(last, seen.trigger, None, pool)
+    assert of_last.idle(destination, may_share=False) is None
+    assert Origins(another("reverse:http://a.test"), seen.trigger, None, pool).idle(destination, may_share=True) is None
+    assert of_last.idle(destination, may_share=True) is origin
+    assert of_last.idle(destination, may_share=True) is None
+    assert origin.is_reused
+    assert origin._data.client is last
+    origin.close()
+    peer.close()
+
+
+async def test_one_on_which_something_came_is_not_used(seen: Seen, client: Client) -> None:
+    """Even if the event loop has not seen it yet."""
+    pool = OriginPool()
+    origin, peer, destination = await left(pool, seen, client)
+    peer.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    assert Origins(client, seen.trigger, None, pool).idle(destination, may_share=True) is None
+    assert origin.server.state is ConnectionState.CLOSED
+    peer.close()
+
+
+@pytest.mark.parametrize("why", ["time", "their number", "the end"])
+async def test_pooled_connections_are_closed(
+    seen: Seen, client: Client, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    pool = OriginPool()
+    monkeypatch.setattr(origin_connections, "MAX_POOLED", 1)
+    monkeypatch.setattr(origin_connections, "POOLED_FOR", 0.1 if why == "time" else 1000)
+    origin, peer, _ = await left(pool, seen, client)
+    others = [] if why != "their number" else [await left(pool, seen, client)]
+    if why == "the end":
+        pool.close()
+    assert await asyncio.to_thread(peer.recv, 1) == b""
+    assert all(other.is_usable for other, _, _ in others)
+    assert origin.server.state is ConnectionState.CLOSED
+    pool.close()
+    for _, sock, _ in others:
+        sock.close()
+    peer.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "content", "fields", "may"),
+    [
+        ("GET", b"", {}, True),
+        ("GET", b"", {"Cookie": "a=1"}, True),
+        ("GET", b"x", {}, False),
+        ("GET", b"", {"Authorization": "NTLM TlRM"}, False),
+        ("GET", b"", {"proxy-authorization": "Basic eA=="}, False),
+        ("HEAD", b"", {}, False),
+        ("get", b"", {}, False),
+        ("POST", b"", {}, False),
+    ],
+)
+def test_requests_that_may_share(method: str, content: bytes, fields: dict[str, str], may: bool) -> None:
+    assert (
+        may_share(
+            http.Request.make(
+                method, "http://a.test/", content, http.Headers([(k.encode(), v.encode()) for k, v in fields.items()])
+            )
+        )
+        is may
+    )
+
+
 async def test_nobody_listens(seen: Seen, client: Client) -> None:
-    origin = Origins(client, seen.trigger, None).new(Destination("http", "127.0.0.1", free_port()))
+    origin = Origins(client, seen.trigger, None, OriginPool()).new(Destination("http", "127.0.0.1", free_port()))
     with pytest.raises(OriginError, match="connection refused"):
         await origin.connect()
     assert seen.names == ["server_connect", "server_connect_error"]
@@ -111,7 +206,7 @@ async def test_nobody_listens(seen: Seen, client: Client) -> None:
 
 async def test_an_addon_refuses(seen: Seen, client: Client) -> None:
     seen.refuses = True
-    origin = Origins(client, seen.trigger, None).new(Destination("http", "127.0.0.1", free_port()))
+    origin = Origins(client, seen.trigger, None, OriginPool()).new(Destination("http", "127.0.0.1", free_port()))
     with pytest.raises(OriginError, match="Connection killed: not this one"):
         await origin.connect()
     assert seen.names == ["server_connect", "server_connect_error"]
@@ -124,7 +219,7 @@ async def test_one_that_says_nothing_of_tls(
     """Its connection is closed."""
     monkeypatch.setattr(Dialer, "connect_timeout", 0.3 if end == "time" else 60)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        origin = Origins(client, seen.trigger, None).new(Destination("https", *listening.getsockname()))
+        origin = Origins(client, seen.trigger, None, OriginPool()).new(Destination("https", *listening.getsockname()))
         connecting = asyncio.create_task(origin.connect())
         peer, _ = await asyncio.to_thread(listening.accept)
     hello = await asyncio.to_thread(peer.recv, 65536)

@@ -25,6 +25,7 @@ from proxy_policies.connection.responders import Responders
 from proxy_policies.connection.tunnel_takeover import TunnelTakeover
 from proxy_policies.dispatch.around_scripts import Hooks
 from proxy_policies.dispatch.dispatcher import Dispatch, Inline
+from proxy_policies.exchange.origin_connections import OriginPool
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.limits.addon import Limits
 from proxy_policies.patches.client_handlers import handler_of
@@ -51,6 +52,7 @@ class Fastlane:
         self._responders = Responders()
         self._takeover = TunnelTakeover()
         self._acceptor = Acceptor(speaks_http, self._accepted)
+        self.origin_pool = OriginPool()
         self._connections: dict[str, ClientConnection] = {}
         """By client id."""
         self._close_ways: list[Callable[[], None]] = []
@@ -61,6 +63,7 @@ class Fastlane:
     def configure(self, updated: set[str]) -> None:
         """Open or close the paths, and forget what was learned under other options."""
         is_on = self.fast_lane
+        self.origin_pool.close()
         self._responders.reconsider(learns=is_on and getattr(ctx.options, "cache", "off") != "off")
         if not self._undo_dispatch:
             self._dispatch = Dispatch(ctx.master.addons, getattr(ctx.master, "_legacy_log_events", None))
@@ -92,6 +95,7 @@ class Fastlane:
     def done(self) -> None:
         """Restore mitmproxy."""
         self._close()
+        self.origin_pool.close()
         while self._undo_dispatch:
             self._undo_dispatch.pop()()
 

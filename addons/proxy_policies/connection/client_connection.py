@@ -22,7 +22,7 @@ from proxy_policies.background import spawn
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.connection.responders import Responders
 from proxy_policies.exchange.exchange import Exchange
-from proxy_policies.exchange.origin_connections import Destination, Origins
+from proxy_policies.exchange.origin_connections import Destination, OriginPool, Origins
 from proxy_policies.exchange.response_writer import JOINED
 from proxy_policies.finished import flow_records, reporting
 from proxy_policies.http1.plain_fields import CRLF_HEAD_END
@@ -45,6 +45,9 @@ BYTES_PER_TURN = 65536
 
 class ConnectionOwner(Protocol):
     """The policy that owns the connections and triggers hooks."""
+
+    origin_pool: OriginPool
+    """Connections to origins that clients have left."""
 
     def trigger_now(self, hook: StartHook) -> bool:
         """Trigger a hook; return False if the rest must be awaited."""
@@ -83,7 +86,7 @@ class ClientConnection(ABC):
         self.stream = stream
         stream.on_readable = self._readable
         self.destination = destination
-        self.origins = Origins(client, self.trigger, destination)
+        self.origins = Origins(client, self.trigger, destination, owner.origin_pool)
         self.exchange: Exchange | None = None
         self._is_busy = self._is_over = False
         self._requests = 0

@@ -32,6 +32,7 @@ class ConnectedOrigin(Origin):
     def __init__(self, client: Client, server: Server, borrowed: BorrowedSocket, close: Callable[[], None]) -> None:
         self.server, self.stream = server, borrowed.stream
         self.is_reused, self.is_idle = True, False  # it may have died meanwhile, like a reused one
+        self.is_shareable = False
         self._data = ServerConnectionHookData(server, client)
         self._borrowed, self._close = borrowed, close
         self.stream.on_readable = self._on_readable

@@ -1,4 +1,7 @@
-"""Connections to origins: dialled with mitmproxy's hooks, and kept while their client's connection lasts."""
+"""Connections to origins: dialled with mitmproxy's hooks, and kept while their client's connection lasts.
+
+When a client leaves, those that other clients may share (`may_share`) are pooled for the clients that follow.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import asyncio
 import logging
 import socket
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
-from mitmproxy import ctx
+from mitmproxy import ctx, http
 from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.proxy.commands import StartHook
+from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server_hooks import (
     ServerConnectedHook,
     ServerConnectErrorHook,
@@ -25,10 +30,16 @@ from proxy_policies.background import spawn
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.byte_streams.socket_stream import SocketStream
 from proxy_policies.exchange.tls_handshake import Handshake, HandshakeError
+from proxy_policies.fields import fields_of
 from proxy_policies.outbound import dial
 
 logger = logging.getLogger("mitmproxy.proxy.server")
 """Its lines look like mitmproxy's own, prefixed with the client."""
+MAX_POOLED = 64
+"""Idle connections in the pool; the one that has been idle longest is closed first."""
+POOLED_FOR = 4.0
+"""Seconds that a connection stays in the pool: less than the 5 after which Apache and Node close it."""
+CREDENTIALS = frozenset({"authorization", "proxy-authorization"})
 
 Trigger = Callable[[StartHook], Coroutine[Any, Any, None]]
 """Triggers a hook, and waits until every addon has handled it."""
@@ -55,6 +66,8 @@ class Origin:
         self.is_reused = False
         """It has carried a request before this one."""
         self.is_idle = False
+        self.is_shareable = not server.tls
+        """Another client may use it after this one, as far as the requests up to now are concerned."""
         self.stream: ByteStream
         self._data = ServerConnectionHookData(server, client)
         self._trigger = trigger
@@ -130,6 +143,20 @@ class Origin:
         """Return whether a request can be sent on it."""
         return self.is_idle and not self.stream.is_closed and not self.stream.is_at_end
 
+    def is_silent(self) -> bool:
+        """Return whether the origin has sent nothing unasked, not even what is still in the kernel."""
+        try:
+            self.stream.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
+    def use_for(self, client: Client, trigger: Trigger) -> None:
+        """Use the connection for another client."""
+        self._data, self._trigger = ServerConnectionHookData(self.server, client), trigger
+
     def keep(self) -> None:
         """Keep the connection for the next request."""
         self.is_idle = True
@@ -152,20 +179,92 @@ class Origin:
         spawn(self._trigger(ServerDisconnectedHook(self._data)))
 
 
+PoolKey = tuple[ProxyMode, Destination]
+"""Addons may treat the clients of different modes differently."""
+
+
+class OriginPool:
+    """Idle connections that clients have left."""
+
+    def __init__(self) -> None:
+        self._idle: OrderedDict[Origin, tuple[PoolKey, float]] = OrderedDict()
+        """In the order in which they became idle, and when, in seconds."""
+        self._by_key: dict[PoolKey, list[Origin]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, key: PoolKey, origin: Origin) -> None:
+        """Keep a connection for a while."""
+        loop = asyncio.get_running_loop()
+        self._idle[origin] = key, loop.time()
+        self._by_key.setdefault(key, []).append(origin)
+        if len(self._idle) > MAX_POOLED:
+            self._close(next(iter(self._idle)))
+        if self._timer is None:
+            self._timer = loop.call_later(POOLED_FOR, self._expire)
+
+    def take(self, key: PoolKey) -> Origin | None:
+        """Return the connection that became idle last; None if there is none."""
+        while found := self._by_key.get(key):
+            origin = found[-1]
+            self._remove(origin)
+            if origin.is_usable and origin.is_silent():
+                return origin
+            origin.close()
+        return None
+
+    def close(self) -> None:
+        """Close all connections."""
+        while self._idle:
+            self._close(next(iter(self._idle)))
+
+    def _expire(self) -> None:
+        loop, self._timer = asyncio.get_running_loop(), None
+        while self._idle:
+            origin, (_, since) = next(iter(self._idle.items()))
+            if since + POOLED_FOR > loop.time():
+                self._timer = loop.call_at(since + POOLED_FOR, self._expire)
+                return
+            self._close(origin)
+
+    def _close(self, origin: Origin) -> None:
+        self._remove(origin)
+        origin.close()
+
+    def _remove(self, origin: Origin) -> None:
+        key, _ = self._idle.pop(origin)
+        self._by_key[key].remove(origin)
+        if not self._by_key[key]:
+            del self._by_key[key]
+
+
+def may_share(request: http.Request) -> bool:
+    """Return whether a request may be sent on a connection that other clients have used, or will use.
+
+    Only a GET without content: an origin that frames a content differently would take a part of it for the next
+    client's request. And none with credentials, because some schemes authenticate the connection (NTLM, Negotiate).
+    """
+    data = request.data
+    is_bare = data.method == b"GET" and not (data.content or data.trailers)
+    return is_bare and not fields_of(request.headers).has_any(CREDENTIALS)
+
+
 class Origins:
     """One client's connections to origins."""
 
-    def __init__(self, client: Client, trigger: Trigger, destination: Destination | None) -> None:
-        self._client, self._trigger, self._destination = client, trigger, destination
+    def __init__(self, client: Client, trigger: Trigger, destination: Destination | None, pool: OriginPool) -> None:
+        self._client, self._trigger, self._destination, self._pool = client, trigger, destination, pool
         self.first = _server(destination) if destination else Server(address=None)
         """The server that flows show before one is connected, as in mitmproxy; never connected itself."""
         self._kept: dict[Destination, Origin] = {}
 
-    def idle(self, destination: Destination) -> Origin | None:
-        """Return a kept connection."""
+    def idle(self, destination: Destination, *, may_share: bool) -> Origin | None:
+        """Return a kept connection, with `may_share` also one from the pool."""
         origin = self._kept.pop(destination, None)
         if origin is None or not origin.is_usable:
-            return None
+            origin = self._pool.take((self._client.proxy_mode, destination)) if may_share else None
+            if origin is None:
+                return None
+            origin.use_for(self._client, self._trigger)
         origin.is_idle, origin.is_reused = False, True
         return origin
 
@@ -192,9 +291,12 @@ class Origins:
         return bool(kept)
 
     def close(self) -> None:
-        """Close all idle connections."""
-        for origin in list(self._kept.values()):
-            origin.close()
+        """Move idle connections to the pool, and close those that are not to be shared."""
+        for destination, origin in list(self._kept.items()):
+            if origin.is_shareable and origin.is_usable:
+                self._pool.put((self._client.proxy_mode, destination), origin)
+            else:
+                origin.close()
         self._kept.clear()
 
 

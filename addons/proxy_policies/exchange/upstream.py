@@ -11,7 +11,7 @@ from mitmproxy.net.http.validate import validate_headers
 from proxy_policies import trace
 from proxy_policies.addresses import is_tunnel_name
 from proxy_policies.exchange.client_presence import ClientPresence
-from proxy_policies.exchange.origin_connections import Destination, Origin, OriginError, Origins
+from proxy_policies.exchange.origin_connections import Destination, Origin, OriginError, Origins, may_share
 from proxy_policies.exchange.response_writer import ResponseWriter, has_persistent_origin
 from proxy_policies.fields import Fields, fields_of
 from proxy_policies.hops.connection_fields import interim_for_next_hop
@@ -87,10 +87,12 @@ class Upstream:
         if request.scheme not in SCHEMES or self._flow.server_conn.via or is_tunnel_name(request.host):
             raise OriginError("an addon wants another proxy or a tunnel here; it must not declare `exchanges`")
         self._destination = destination = Destination(request.scheme, request.host, request.port)
-        origin = None if is_fresh else self._origins.idle(destination)
+        is_shareable = may_share(request)
+        origin = None if is_fresh else self._origins.idle(destination, may_share=is_shareable)
         if origin is None:
             origin = self._origins.new(destination)
             await self._presence.wait(asyncio.ensure_future(origin.connect()))
+        origin.is_shareable = origin.is_shareable and is_shareable
         self._origin, self._flow.server_conn = origin, origin.server
         return origin
 

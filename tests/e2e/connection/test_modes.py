@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
     asked: str
     """The first request that reached the origin the proxy is for, or knows of."""
     dialled: bool
-    """Whether another origin was connected to."""
+    """Whether another origin was connected to, or asked on a connection that there was."""
 
 
 class Proxies:
@@ -96,12 +96,12 @@ class Proxies:
             (f"{one.method} {one.target}" for one in own.requests[asked:] if not one.target.endswith("/kept")), ""
         )
         named = request.replace(address(own), "OWN").replace(address(other), "OTHER")
-        return Outcome(answer, named, self._count_dialled() > dialled + 1)
+        return Outcome(answer, named, self._count_dialled() > dialled + 2)
 
     def _count_dialled(self) -> int:
-        """Count the connections to the other origin, of which this makes one: those before it have been accepted."""
+        """Count the other origin's connections and requests, this one's included: those before it have arrived."""
         exchange_raw(self._other.port, http("GET / HTTP/1.1", "Host: h", "Connection: close"))
-        return self._other.accepted
+        return self._other.accepted + len(self._other.requests)
 
     def say_everything(self) -> dict[Said, Outcome]:
         """Send everything in every mode."""
