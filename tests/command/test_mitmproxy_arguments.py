@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.command.mitmproxy_arguments import value_of
+from proxy_policies.command.mitmproxy_arguments import require_patterns, value_of
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,12 @@ from proxy_policies.command.mitmproxy_arguments import value_of
 )
 def test_what_an_option_is_set_to(arguments: list[str], value: str) -> None:
     assert value_of(arguments, "confdir") == value
+
+
+@pytest.mark.parametrize("option", ["ignore_hosts", "allow_hosts", "tcp_hosts", "udp_hosts"])
+def test_an_invalid_pattern_is_quoted(option: str) -> None:
+    flag = f"--{option.replace('_', '-')}"
+    for arguments in ([flag, "("], [f"{flag}=("], ["--set", f"{option}=("], [flag, "a", f"--set={option}=("]):
+        with pytest.raises(ValueError, match=rf"^option {option}='\(': missing \)"):
+            require_patterns(["-n", *arguments, "-q"])
+    require_patterns([flag, r"^a\.example:443$", "--set", f"{option}=b", "--set", "header_rules=(", "("])

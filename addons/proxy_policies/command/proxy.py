@@ -119,6 +119,7 @@ def run(program: str, script: str, given: argparse.Namespace) -> int:
     if program == "mitmproxy":
         require_terminal(given.mitmproxy_arguments)
     arguments = arguments_of(script, given.settings, given.mitmproxy_arguments)
+    mitmproxy_arguments.require_patterns(arguments)
     folders.require_confdir(
         expand_home(mitmproxy_arguments.value_of(arguments, "confdir") or folders.mitmproxy_confdir())
     )

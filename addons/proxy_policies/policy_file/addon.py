@@ -22,7 +22,7 @@ from proxy_policies.option_files import parse_path
 from proxy_policies.settings import Setting, settings_of
 
 with lazy_imports():
-    from proxy_policies.policy_file import coercion, document, overlay, watch
+    from proxy_policies.policy_file import addon_errors, coercion, document, overlay, watch
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,8 @@ class PolicyFile:
 
     def _set(self, planned: overlay.Plan, entries: Sequence[document.Entry]) -> None:
         try:
-            ctx.options.update(**planned.updates)
+            with ctx.options.rollback(set(planned.updates), reraise=True), addon_errors.raised_as_options_error():
+                ctx.options.update(**planned.updates)
         except exceptions.OptionsError as error:
             raise ValueError(_locate(str(error), entries, planned.updates)) from error
 

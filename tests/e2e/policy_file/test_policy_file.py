@@ -116,6 +116,7 @@ REFUSED_LIVE = {
         "line 2, option probe_sice: no such option; did you mean probe_size?",
     ),
     "at odds": ("probe_mode: wild\nprobe_size: 9\n", "option probe_mode=wild needs probe_size of 10 or more"),
+    "an addon that fails": ("showhost: true\nignore_hosts: ['(']\n", "lines 1, 2: missing ), unterminated subpattern"),
     "not allowed": ("probe_size: 1m\nmode: [socks5]\n", "line 2, option mode: belongs on the command line"),
 }
 
