@@ -12,8 +12,8 @@ import time
 from typing import Any
 
 from mitmproxy.addons import clientplayback
-from mitmproxy.connection import Connection
-from mitmproxy.proxy import mode_servers
+from mitmproxy.connection import Connection, ConnectionState
+from mitmproxy.proxy import events, mode_servers
 from mitmproxy.proxy.commands import RequestWakeup
 from mitmproxy.proxy.server import ConnectionHandler
 
@@ -77,6 +77,17 @@ class Handler(ConnectionHandler):
             if left is not None and left.writer is not None:
                 with contextlib.suppress(OSError):
                     left.writer.close()
+
+    async def server_event(self, event: events.Event) -> None:
+        """Handle an event; a client that ends its half before its TLS handshake is complete has left.
+
+        mitmproxy keeps its connection open to send more: here for as long as an origin delays its own handshake.
+        """
+        client = self.client
+        is_client_end = isinstance(event, events.ConnectionClosed) and event.connection is client
+        if is_client_end and client.tls and not client.tls_established:
+            client.state = ConnectionState.CLOSED
+        await super().server_event(event)
 
     async def drain_writers(self) -> None:
         """Wait until peers have accepted what was sent, including HTTP/2 windows, and all received data is handled."""

@@ -20,7 +20,7 @@ SPARE = 4
 
 
 class Origin(SocketServer):
-    """Answers CONNECT and GET, ends at TLS, and reads everything else until its end."""
+    """Answers CONNECT and GET, and reads everything else, such as TLS, in silence until its end."""
 
     def serve(self, sock: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -29,8 +29,6 @@ class Origin(SocketServer):
                     sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
                 elif data.startswith(b"GET "):
                     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-                elif data.startswith(b"\x16"):
-                    return
 
 
 def client_hello() -> bytes:
