@@ -1,4 +1,4 @@
-"""Measures in interleaved rounds and writes what came out. Run by scripts/bench."""
+"""Measures in interleaved rounds and writes the results. Run by scripts/bench."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from scripts.benchmark.report import Measured, Results
 from scripts.benchmark.scenarios import SCENARIOS, Occasion, Scenario
 from scripts.benchmark.targets import Target
 
-CORE = {0}  # the target's; origins and load have the others
+CORE = {0}  # for the target; origins and load have the others
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how often."""
+    """How long, how often, and with what share of the usual sizes to measure."""
 
     seconds: float
     rounds: int
@@ -47,22 +47,24 @@ def arguments() -> argparse.Namespace:
         "--peers", action="store_true", help="also nginx, Squid, HAProxy, Varnish, tinyproxy, … if installed"
     )
     parser.add_argument(
-        "--tuning", action="store_true", help="what each part of the tuning saves, instead (needs valgrind)"
+        "--tuning", action="store_true", help="instead, measure what each part of the tuning saves (needs valgrind)"
     )
     parser.add_argument(
-        "--watching", action="store_true", help="what the access log and its like cost, instead (needs valgrind)"
+        "--watching",
+        action="store_true",
+        help="instead, measure what the access log, metrics and the dashboard cost (needs valgrind)",
     )
     parser.add_argument("--only", default="*", metavar="GLOB", help="scenarios, e.g. 'tunnel*'")
-    parser.add_argument("--targets", default="*", metavar="GLOB", help="targets, e.g. 'ours*'; stock is always there")
+    parser.add_argument("--targets", default="*", metavar="GLOB", help="targets, e.g. 'ours*', and always stock")
     parser.add_argument("--rounds", type=int, help="interleaved rounds (5, quick 2)")
     parser.add_argument("--seconds", type=float, help="seconds of each measurement (4, quick 1)")
-    parser.add_argument("--write", type=Path, metavar="FOLDER", help="where bench.json, bench.md and bench.svg go")
+    parser.add_argument("--write", type=Path, metavar="FOLDER", help="write bench.json, bench.md and bench.svg here")
     return parser.parse_args()
 
 
 @contextlib.contextmanager
 def origins() -> Iterator[dict[str, int]]:
-    """Run the origins; gives their ports."""
+    """Run the origins; yield their ports."""
     with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         ports = {}
         for kind in ("http", "https", "tunnel"):
@@ -74,13 +76,13 @@ def origins() -> Iterator[dict[str, int]]:
 
 
 def other_cores() -> set[int] | None:
-    """Everything but the target's core."""
+    """Return all cores except the target's."""
     return (os.sched_getaffinity(0) - CORE) or None
 
 
 @dataclass
 class Started:
-    """A target that runs."""
+    """A running target."""
 
     target: Target
     processes: Processes
@@ -89,7 +91,7 @@ class Started:
 
 @contextlib.contextmanager
 def started(target: Target, scenario: Scenario, ports: dict[str, int], plan: Plan) -> Iterator[Started]:
-    """Run a target in the first of the scenario's roles that it has."""
+    """Run a target in the first of the scenario's roles that it supports."""
     role = next(role for role in scenario.roles if role in target.commands)
     origin = ports[scenario.origin]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
@@ -103,7 +105,7 @@ def started(target: Target, scenario: Scenario, ports: dict[str, int], plan: Pla
 
 
 def measure(scenario: Scenario, one: Started) -> tuple[Done, float]:
-    """Run the load once; also gives CPU seconds per unit."""
+    """Run the load once; return the work done, and the CPU seconds per unit."""
     before = one.processes.cpu()
     done = scenario.run(one.occasion)
     return done, (one.processes.cpu() - before) / done.units

@@ -1,4 +1,4 @@
-"""Many bytes through a socket for next to nothing, so that a load costs less than what it measures."""
+"""Sends and receives many bytes at little cost, so that the load takes less CPU time than what it measures."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ ZEROS = tempfile.TemporaryFile()  # noqa: SIM115 -- as long as the process
 ZEROS_SIZE = 64 * MIB
 ZEROS.truncate(ZEROS_SIZE)
 DISCARD = getattr(socket, "MSG_TRUNC", 0) if os.uname().sysname == "Linux" else 0
-"""Linux drops what was received instead of copying it."""
+"""With this flag, Linux drops received data instead of copying it."""
 
 
 def send(sock: socket.socket, size: int) -> None:
-    """Send zeros out of the page cache."""
+    """Send zeros from the page cache."""
     while size > 0:
         size -= sock.sendfile(ZEROS, 0, min(size, ZEROS_SIZE))
 
 
-def swallow(sock: socket.socket, size: int) -> None:
-    """Receive and forget. RuntimeError when the bytes end too soon."""
+def discard(sock: socket.socket, size: int) -> None:
+    """Receive and discard. Raise RuntimeError if the connection ends before `size` bytes."""
     buffer = bytearray(MIB)
     while size > 0:
         got = sock.recv_into(buffer, min(size, MIB), DISCARD)

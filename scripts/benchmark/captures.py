@@ -1,7 +1,7 @@
-"""Large captures: `.venv/bin/python -m scripts.benchmark.captures` makes one and measures what the commands take.
+"""Measures commands on a large capture: `.venv/bin/python -m scripts.benchmark.captures`.
 
-59 MiB and 8 700 entries by default, drawn with a fixed seed: pages with scripts in them, JSON, forms, pictures. Each
-command runs alone; printed are its seconds, those of CPU, and its largest resident size, with the load at the time.
+The capture has 59 MiB and 8 700 entries by default, generated with a fixed seed: pages with scripts, JSON, forms,
+pictures. Each command runs alone; its time, CPU time and largest resident size are printed, with the machine's load.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def bodies(draw: random.Random) -> tuple[str, bytes]:
 
 def entries(count: int) -> Iterator[Entry]:
     """Draw the entries of a capture."""
-    draw = random.Random(1)  # noqa: S311 -- the same for everybody
+    draw = random.Random(1)  # noqa: S311 -- the same in every run
     for number in range(count):
         mime, body = bodies(draw)
         fields: Headers = (("Host", "shop.test"), ("Cookie", f"sid={token(draw)}; theme=dark"), ("Accept", "*/*"))

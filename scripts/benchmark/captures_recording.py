@@ -1,7 +1,7 @@
-"""What recording costs: `.venv/bin/python -m scripts.benchmark.captures_recording`.
+"""Measures what recording costs: `.venv/bin/python -m scripts.benchmark.captures_recording`.
 
-The same requests go through a proxy that records and through one that does not, by turns; printed are the CPU seconds
-of both proxies for each round, of all their processes, and the ratio of their smallest.
+The same requests are sent in turn through a proxy that records and through one that does not. For each round, the CPU
+seconds of both proxies with their children are printed, and at the end the ratio of the smallest ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FIELDS = {"Cookie": "sid=Wz-zbpjD-jMLZkbxrVhyYQ; theme=dark", "Accept": "*/*"}
 
 
 def start(folder: Path, name: str, *arguments: str) -> Processes:
-    """Start a program of ours that listens on a free port."""
+    """Start a Python program that listens on a free port."""
     (folder / name).mkdir()
     port = free_port()
     filled = [argument.format(port=port) for argument in arguments]
@@ -59,8 +59,8 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=1500, metavar="N", help="requests of a round (1500)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds (5)")
     parser.add_argument("--kind", default="html", choices=["html", "miss"], help="pages, or bytes (html)")
-    parser.add_argument("--size", type=int, default=6000, metavar="N", help="bytes of an answer (6000)")
-    parser.add_argument("--distinct", action="store_true", help="let no answer come twice: each is a byte longer")
+    parser.add_argument("--size", type=int, default=6000, metavar="N", help="bytes of a response (6000)")
+    parser.add_argument("--distinct", action="store_true", help="send no response twice: each is a byte longer")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option of both proxies")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:

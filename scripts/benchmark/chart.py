@@ -1,4 +1,4 @@
-"""The chart: how many times as fast as stock mitmdump, on a logarithmic scale on which that is one line.
+"""Draws the chart: how many times as fast as stock mitmdump, on a logarithmic scale.
 
 `python -m scripts.benchmark.chart FOLDER` draws bench.svg again from the bench.json of a folder.
 """
@@ -16,7 +16,7 @@ from scripts.benchmark.report import Measured, Results
 SHOWN = ["miss, 1 KiB, keep-alive", "hit, 1 KiB, keep-alive", "tunnel, down", "tunnel, set-up"]
 OURS = "ours"
 NAMES = {OURS: "proxy-policies", "stock": "mitmdump alone", "home/work, TLS": "reverse tunnel, TLS"}
-"""What a target is called in the chart; others by their own names."""
+"""Names of targets in the chart; others have their own."""
 LEFT_OUT = ("ours, ", "home/work, plain")
 KINDS = {"ours": "proxy-policies", "stock": "mitmdump alone", "peer": "other programs"}
 """The legend, by the class that gives the colour."""
@@ -90,7 +90,7 @@ def _axis(top: int, bottom: int) -> str:
 
 
 def _position(ratio: float) -> float:
-    """Place a ratio on the scale; what is beyond it stands at its end."""
+    """Return a ratio's place on the scale, within its ends."""
     low, high = map(math.log, SCALE)
     return LEFT + (min(max(math.log(ratio), low), high) - low) / (high - low) * (RIGHT - LEFT)
 

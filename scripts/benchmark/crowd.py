@@ -1,8 +1,8 @@
-"""Crowds: `.venv/bin/python -m scripts.benchmark.crowd` has 50 clients ask for one URL at once, in several cases.
+"""Measures simultaneous requests: in each case, 50 clients request one URL at once.
 
-For each case and target: requests that reached the origin, and seconds until the fastest, the median and the slowest
-client had its answer. Targets are ourselves, ourselves without the cache, and Squid with collapsed forwarding where it
-is installed.
+`.venv/bin/python -m scripts.benchmark.crowd` prints for each case and target the requests that reached the origin, and
+the seconds until the fastest, the median and the slowest client had its response. Targets are this proxy with and
+without its cache, and Squid with collapsed forwarding if it is installed.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ shutdown_lifetime 1 seconds
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of answer: its fields, the seconds before its head, and those over which its body comes."""
+    """One kind of response: its fields, the seconds before its head, and those that its body takes."""
 
     name: str
     fields: Sequence[str] = ()
     head: float = 1.0
     body: float = 0.0
     cookies: bool = False
-    """Each client sends another."""
+    """Each client sends a different one."""
     leader_leaves: bool = False
     method: Callable[[int], str] = lambda number: "GET"
     sends: Sequence[str] = ()
@@ -70,7 +70,7 @@ CASES = (
 
 
 class Origin:
-    """Answers every request as the case says, and counts them."""
+    """Answers every request with the case's response, and counts them."""
 
     def __init__(self) -> None:
         self.case, self.requests = CASES[0], 0
@@ -102,7 +102,7 @@ class Origin:
 
 
 async def ask(port: int, url: str, case: Case, number: int) -> float:
-    """Ask for a URL and give the seconds until its answer was there; the first one leaves where it is to."""
+    """Request a URL and return the seconds until its response was complete; the first client may leave before."""
     begin = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     lines = [f"{case.method(number)} {url} HTTP/1.1", f"Host: {url.split('/')[2]}", "Connection: close", *case.sends]
@@ -118,7 +118,7 @@ async def ask(port: int, url: str, case: Case, number: int) -> float:
 
 
 async def crowd(port: int, url: str, case: Case, count: int) -> list[float]:
-    """Let them all ask at once, right after the first."""
+    """Send all requests at once, right after the first; return the seconds of each, sorted."""
     first = asyncio.create_task(ask(port, url, case, 0))
     await asyncio.sleep(0.05)
     others = [asyncio.create_task(ask(port, url, case, number)) for number in range(1, count)]
@@ -127,9 +127,9 @@ async def crowd(port: int, url: str, case: Case, count: int) -> list[float]:
 
 
 def targets(folder: Path) -> dict[str, Processes]:
-    """Start everybody."""
+    """Start all targets."""
     started: dict[str, Processes] = {}
-    folder.chmod(0o755)  # Squid runs as a user of its own
+    folder.chmod(0o755)  # Squid runs as its own user
     for name, options in {"ours": (), "ours, cache=off": ("--set", "cache=off")}.items():
         port, place = free_port(), folder / f"{len(started)}"
         place.mkdir()

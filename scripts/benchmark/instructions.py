@@ -1,6 +1,6 @@
-"""Counts the instructions that a request takes: unlike time they are the same again on a loaded machine.
+"""Counts the instructions that a request takes: unlike time, they do not depend on the machine's load.
 
-Valgrind's callgrind counts them, those of other threads than the event loop's, too.
+Valgrind's callgrind counts them, including those of other threads than the event loop's.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from scripts.benchmark.processes import Processes, free_port
 from scripts.benchmark.targets import BIN, ROOT
 
 CLIENTS = 16
-"""Whose requests come together, as they do where there is load."""
+"""Clients that send their requests at once, as under load."""
 WARM_UP = 4
-"""Requests of each client before any is counted: the first ones import modules and fill tables."""
+"""Requests of each client before counting begins: the first ones import modules and fill caches."""
 PATIENCE = 600
-"""Seconds: it counts at a fiftieth of the speed."""
+"""Seconds until a timeout: the proxy runs at a fiftieth of its speed."""
 MORE = 3
-"""Times as many requests the second time: what a proxy does by itself meanwhile is the same, and is subtracted."""
+"""Times as many requests in the second run: periodic work is the same in both, and is subtracted."""
 COUNTS = "callgrind"
 _TOTAL = re.compile(r"^(?:summary|totals): (\d+)", re.MULTILINE)
 _numbers = itertools.count()
@@ -39,7 +39,7 @@ class Kind:
 
     name: str
     path: Callable[[], str]
-    """Makes the path of the next."""
+    """Returns the path of the next request."""
     rounds: int
     """Requests of each client that are counted."""
 
@@ -60,7 +60,7 @@ def per_request(
         command = _command(folder, port, origin, [*scripts, ROOT / "addons" / "policy.py"], options)
         running = Processes.start(command, port, folder, patience=PATIENCE)
         try:
-            with _connect(port) as early:  # while it starts, mitmproxy's layers have who connects
+            with _connect(port) as early:  # connections made during the start are left to mitmproxy's layers
                 _ask([early], kind, 1)
             with contextlib.ExitStack() as stack:
                 clients = [stack.enter_context(_connect(port)) for _ in range(CLIENTS)]

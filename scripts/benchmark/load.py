@@ -1,4 +1,4 @@
-"""The load: wrk for requests, sockets for tunnels. Everything here runs outside of the target's process."""
+"""Generates the load: wrk for requests, sockets for tunnels, all of it outside the target's process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from scripts.benchmark import bulk
 
 @dataclass(frozen=True)
 class Done:
-    """What a load achieved: units of work, in seconds."""
+    """The work that a load achieved: its units, and the seconds that they took."""
 
     units: float
     seconds: float
@@ -30,14 +30,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Route:
-    """How a client reaches the origin: straight at the target (reverse), or by naming the origin (forward)."""
+    """How a client reaches the origin: by the target's own address (reverse), or by naming the origin (forward)."""
 
     port: int
     origin: int
     is_forward: bool
 
     def target(self, path: str) -> str:
-        """Write a request's target."""
+        """Return a request's target (RFC 9112, section 3.2)."""
         return f"http://127.0.0.1:{self.origin}{path}" if self.is_forward else path
 
 
@@ -86,17 +86,17 @@ def _connect(port: int) -> socket.socket:
 
 
 def first_answer(route: Route, path: str) -> float:
-    """Request one path once; gives the seconds that took, those in which the target was not yet ready among them."""
+    """Request one path once; return the seconds, including those in which the target was not yet ready."""
     start = time.monotonic()
     with _connect(route.port) as sock:
         sock.sendall(f"GET {route.target(path)} HTTP/1.1\r\nHost: 127.0.0.1:{route.origin}\r\n\r\n".encode())
         if b" 200 " not in sock.recv(1 << 16):
-            raise RuntimeError("no answer")
+            raise RuntimeError("no response")
     return time.monotonic() - start
 
 
 def tunnel(route: Route) -> socket.socket:
-    """Open a tunnel to the tunnel origin (straight to the target's port when that forwards TCP)."""
+    """Open a tunnel to the tunnel origin (a plain connection to the target if it forwards TCP)."""
     sock = _connect(route.port)
     if route.is_forward:
         sock.sendall(f"CONNECT 127.0.0.1:{route.origin} HTTP/1.1\r\nHost: 127.0.0.1:{route.origin}\r\n\r\n".encode())
@@ -116,7 +116,7 @@ def download(route: Route, size: int) -> None:
     """Receive `size` bytes through a tunnel."""
     with tunnel(route) as sock:
         sock.sendall(b"down %d\n" % size)
-        bulk.swallow(sock, size)
+        bulk.discard(sock, size)
 
 
 def upload(route: Route, size: int) -> None:
@@ -124,11 +124,11 @@ def upload(route: Route, size: int) -> None:
     with tunnel(route) as sock:
         sock.sendall(b"up %d\n" % size)
         bulk.send(sock, size)
-        bulk.swallow(sock, 1)
+        bulk.discard(sock, 1)
 
 
 def transfer(route: Route, size: int, *, up: bool = False, parallel: int = 1) -> Done:
-    """Move `size` bytes in all; units are GiB."""
+    """Transfer `size` bytes in total; units are GiB."""
     one = functools.partial(upload if up else download, route, size // parallel)
     start = time.monotonic()
     with concurrent.futures.ProcessPoolExecutor(parallel) as pool:
@@ -161,7 +161,7 @@ def _set_ups(route: Route, until: float) -> int:
 
 
 def set_ups(route: Route, seconds: float, parallel: int = 8) -> Done:
-    """Open tunnels, one byte each, by several clients at once."""
+    """Open tunnels with several clients at once, and send one byte through each; units are tunnels."""
     start = time.monotonic()
     with concurrent.futures.ProcessPoolExecutor(parallel) as pool:
         counts = [pool.submit(_set_ups, route, start + seconds) for _ in range(parallel)]
@@ -195,7 +195,7 @@ def _inspected_requests(route: Route, authority: Path, path: str, until: float) 
 
 
 def inspected(route: Route, authority: Path, path: str, seconds: float, parallel: int = 8) -> Done:
-    """Request a path over TLS that the target opens."""
+    """Request a path over TLS that the target decrypts; units are requests."""
     start = time.monotonic()
     with concurrent.futures.ProcessPoolExecutor(parallel) as pool:
         counts = [pool.submit(_inspected_requests, route, authority, path, start + seconds) for _ in range(parallel)]

@@ -1,7 +1,7 @@
-"""What the proxies stand in front of: `python origin.py http|https|tunnel PORT`, until killed.
+"""The origin behind the proxies: `python origin.py http|https|tunnel PORT`, until killed.
 
-http, https: `/hit/SIZE/…` answers that many bytes, cacheable for an hour; `/miss/…` what may not be stored;
-`/html/…` text that can be compressed. tunnel: the first line says what comes: `down BYTES`, `up BYTES` or `echo`.
+http, https: the response to `/hit/SIZE/…` has that many bytes, cacheable for an hour; `/miss/…` may not be stored;
+`/html/…` is text that can be compressed. tunnel: the first line is the command: `down BYTES`, `up BYTES` or `echo`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ WORDS = [
 
 @functools.cache
 def body(size: int, html: bool) -> bytes:
-    """Make a body: zeros, or words in a random order, which compress about as well as pages do."""
+    """Return a body: zeros, or words in random order, which compress about as well as pages."""
     if not html:
         return bytes(size)
     rng = random.Random(1)  # noqa: S311 - a body's words are no secret
@@ -55,7 +55,7 @@ def body(size: int, html: bool) -> bytes:
 
 @functools.lru_cache(1000)
 def answer(kind: str, size: int) -> bytes:
-    """Make a whole answer."""
+    """Return a whole response."""
     media = "text/html; charset=utf-8" if kind == "html" else "application/octet-stream"
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nContent-Length: {size}\r\n"
     cache = "no-store" if kind == "miss" else "public, max-age=3600"
@@ -71,7 +71,7 @@ class Http(asyncio.Protocol):
         self.buffer = b""
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is complete: /KIND/SIZE/…, whatever comes before it in the target."""
+        """Answer every complete request for /KIND/SIZE/…, in origin or absolute form."""
         *heads, self.buffer = (self.buffer + data).split(b"\r\n\r\n")
         for head in heads:
             target = head.split(b" ", 2)[1].decode()
@@ -80,12 +80,12 @@ class Http(asyncio.Protocol):
 
 
 class Tunnel(socketserver.StreamRequestHandler):
-    """Sends, swallows or echoes, at the kernel's cost: the other end must not be what a tunnel is measured by."""
+    """Sends, discards or echoes, mostly in the kernel: a tunnel's speed must not depend on its other end."""
 
     disable_nagle_algorithm = True
 
     def handle(self) -> None:
-        """Do what the first line says."""
+        """Carry out the command in the first line."""
         verb, _, count = self.rfile.readline().decode().strip().partition(" ")
         with contextlib.suppress(OSError):
             match verb:
@@ -93,7 +93,7 @@ class Tunnel(socketserver.StreamRequestHandler):
                     bulk.send(self.request, int(count))
                 case "up":
                     already = self.rfile.peek() if int(count) else b""  # type: ignore[attr-defined]
-                    bulk.swallow(self.request, int(count) - len(already))
+                    bulk.discard(self.request, int(count) - len(already))
                     self.request.sendall(b"!")
                 case "echo":
                     while data := self.rfile.read1(1 << 16):
@@ -109,7 +109,7 @@ class Tunnels(socketserver.ThreadingTCPServer):
 
 
 def tls() -> ssl.SSLContext:
-    """Make a server's context with a certificate that nobody needs to trust."""
+    """Return a server's context with a new certificate, which clients do not verify."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:
         certificates.make_leaf("home", "origin").save(Path(folder))

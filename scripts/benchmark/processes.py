@@ -1,4 +1,4 @@
-"""A target's processes: started on one core, watched for CPU time and memory, ended."""
+"""Starts a target's processes on one core, measures their CPU time and memory, and ends them."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ class Processes:
     cores: set[int] | None
     process: subprocess.Popen[bytes]
     gone: float = 0.0
-    """CPU seconds of those that were started before."""
+    """CPU seconds of processes before the last restart."""
 
     @classmethod
     def start(
         cls, command: Sequence[str], port: int, folder: Path, cores: set[int] | None = None, patience: float = 20
     ) -> Processes:
-        """Start a command and wait until its port takes connections, up to `patience` seconds."""
+        """Start a command and wait until its port accepts connections, up to `patience` seconds."""
         running = cls(command, port, folder, cores, _spawn(command, folder, cores))
         running.await_port(patience)
         return running
 
     def restart(self) -> float:
-        """End them and start anew; gives the seconds that took until the port takes connections."""
+        """End them and start them again; return the seconds until the port accepts connections."""
         self.gone = self.cpu()
         self.stop()
         begin = time.monotonic()
@@ -54,7 +54,7 @@ class Processes:
         return time.monotonic() - begin
 
     def await_port(self, patience: float = 20) -> None:
-        """Wait until the port takes connections."""
+        """Wait until the port accepts connections. Raise RuntimeError with the log."""
         deadline = time.monotonic() + patience
         while not _listens(self.port):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -64,7 +64,7 @@ class Processes:
             time.sleep(0.002)
 
     def pids(self) -> list[int]:
-        """Find the process and its descendants."""
+        """Return the ids of the process and its descendants."""
         parents = {}
         for status in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
@@ -75,7 +75,7 @@ class Processes:
         return found
 
     def cpu(self) -> float:
-        """Add up CPU seconds, those of children already gone included."""
+        """Return the CPU seconds of all, including children that have ended."""
         total = 0.0
         for pid in self.pids():
             with contextlib.suppress(OSError):
@@ -84,7 +84,7 @@ class Processes:
         return self.gone + total / TICK
 
     def peak(self) -> int:
-        """Add up peak resident memory, bytes."""
+        """Return the sum of their peak resident memory, in bytes."""
         total = 0
         for pid in self.pids():
             with contextlib.suppress(OSError):

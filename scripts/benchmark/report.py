@@ -1,4 +1,4 @@
-"""What came out: JSON for machines, Markdown for people."""
+"""Writes the results, as JSON and as Markdown."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def machine() -> dict[str, Any]:
 
 
 def as_json(results: Results, scenarios: list[Scenario], about: dict[str, Any]) -> dict[str, Any]:
-    """Return everything, rounds included."""
+    """Return all results, including those of each round."""
     units = {scenario.name: scenario.unit for scenario in scenarios}
     return {
         "about": about,

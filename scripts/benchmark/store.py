@@ -1,7 +1,7 @@
-"""The memory store by itself: `.venv/bin/python -m scripts.benchmark.store` prints what it costs and what it keeps.
+"""Measures the memory store by itself: `.venv/bin/python -m scripts.benchmark.store`.
 
-Time of a hit, memory per stored object beside what the store counts, and the share of hits on a Zipf trace with
-a scan in it for TinyLFU and for a plain LRU of the same size.
+It prints the time of a hit, the memory per stored object and what the store counts for it, and the share of hits on a
+Zipf trace with a scan in it for TinyLFU and for a plain LRU of the same size.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REQUEST = (
 
 
 def entry(number: int, size: int) -> StoredResponse:
-    """Make a stored head as large as they usually are."""
+    """Return a stored head of a usual size."""
     fields = Fields.of(*((name, value) for name, value in RESPONSE))
     selecting = (("accept-encoding", "=br;1,deflate;1,gzip;1"),)
     key = f"http://example.test/some/path/to/a/page/{number}?id={number}"
@@ -41,7 +41,7 @@ def entry(number: int, size: int) -> StoredResponse:
 
 
 def hit_time(count: int = 20_000) -> float:
-    """Measure microseconds per whole answer from memory, the request's fields parsed anew each time."""
+    """Return microseconds per complete response from memory, with the request's fields parsed each time."""
     store, made = MemoryStore(1 << 30), entry(1, 1024)
     store.put(made, bytes(1024), store.checkpoint)
     raw = Fields.of(*REQUEST).raw
@@ -54,7 +54,7 @@ def hit_time(count: int = 20_000) -> float:
 
 
 def memory(count: int = 20_000, size: int = 1024) -> tuple[float, float]:
-    """Measure bytes per object as Python allots them, and as the store counts them."""
+    """Return bytes per object as Python allocates them, and as the store counts them."""
     gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
@@ -68,7 +68,7 @@ def memory(count: int = 20_000, size: int = 1024) -> tuple[float, float]:
 
 
 def trace(length: int = 200_000, names: int = 20_000, scanned: int = 40_000) -> list[int]:
-    """Make a Zipf trace (s = 0.9) in the middle of which somebody asks once for many things nobody else wants."""
+    """Return a Zipf trace (s = 0.9) with a scan in its middle: many names that are requested only once."""
     chance = random.Random(1)  # noqa: S311
     weights = [1 / (rank + 1) ** 0.9 for rank in range(names)]
     asked = chance.choices(range(names), weights, k=length)
@@ -76,7 +76,7 @@ def trace(length: int = 200_000, names: int = 20_000, scanned: int = 40_000) -> 
 
 
 def hit_rate(keeper: EvictionPolicy, asked: list[int], cost: int) -> float:
-    """Play a trace; gives the share of hits."""
+    """Return the share of hits in a trace."""
     held: set[str] = set()
     hits = 0
     for number in asked:
@@ -101,7 +101,7 @@ def main() -> None:
     for share in (0.01, 0.05, 0.2):
         limit = int(20_000 * share) * cost
         rates = [hit_rate(make(limit), asked, cost) for make in (TinyLfu, Lru)]
-        print(f"room for {share:.0%} of what is asked for: TinyLFU {rates[0]:.1%} hits, LRU {rates[1]:.1%}")
+        print(f"room for {share:.0%} of what is requested: TinyLFU {rates[0]:.1%} hits, LRU {rates[1]:.1%}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is measured: stock mitmdump, ourselves in several dresses, and the peers that are installed."""
+"""The targets: stock mitmdump, this proxy with several options, and other programs if installed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ BIN = Path(sys.executable).parent
 PEERS = ROOT / ".venv" / "peers" / "bin"
 
 Command = Callable[[Path, int, int], list[str]]
-"""Makes a command from a folder of its own, the port to listen on and the origin's port."""
+"""Returns a command line, for its own folder, the port to listen on and the origin's port."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Something that relays. Each role it has (`reverse`, `forward`, `tunnel`) has a command."""
+    """A program that relays, with a command for each role it supports (`reverse`, `forward`, `tunnel` …)."""
 
     name: str
     commands: dict[str, Command]
@@ -61,7 +61,7 @@ def _configured(program: str, template: str, *arguments: str) -> Command:
         text = string.Template((HERE / "peers" / template).read_text())
         config = folder / template
         config.write_text(text.substitute(port=port, origin=origin, folder=folder))
-        folder.chmod(0o777)  # several of them drop to a user of their own
+        folder.chmod(0o777)  # several of them switch to their own user
         return [
             program,
             *(argument.format(config=config, folder=folder, port=port, origin=origin) for argument in arguments),
@@ -78,8 +78,8 @@ def _python(module: str, *arguments: str) -> Command:
 
 
 def ours() -> list[Target]:
-    """List stock and our own dresses; `ours` is the bundle as it comes."""
-    dresses = {
+    """Return stock mitmdump and this proxy with several options; `ours` has the defaults."""
+    variants = {
         "ours": (),
         "ours, fast_lane=off": ("--set", "fast_lane=off"),
         "ours, cache=off": ("--set", "cache=off"),
@@ -87,12 +87,12 @@ def ours() -> list[Target]:
     }
     stock = Target("stock", _mitmdump(script=False), does_inspect=True)
     return [stock] + [
-        Target(name, _mitmdump(*arguments), does_cache=True, does_inspect=True) for name, arguments in dresses.items()
+        Target(name, _mitmdump(*arguments), does_cache=True, does_inspect=True) for name, arguments in variants.items()
     ]
 
 
 def reverse_tunnels() -> list[Target]:
-    """List our reverse tunnel, `ssh -R`, and socat as the plain relay that neither can beat by much."""
+    """Return our reverse tunnel, `ssh -R`, and socat as a plain relay, whose speed is about the limit."""
 
     def ends(kind: str) -> dict[str, Command]:
         script = str(HERE / "peers" / "reverse_tunnel.py")
@@ -107,7 +107,7 @@ def reverse_tunnels() -> list[Target]:
 
 
 def peers() -> list[Target]:
-    """List the peers that are installed."""
+    """Return the other programs that are installed."""
     found: list[Target] = []
 
     def add(name: str, program: str | Path, *, does_cache: bool = False, **commands: Command) -> None:

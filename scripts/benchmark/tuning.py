@@ -1,4 +1,4 @@
-"""What each part of the tuning saves of a plain request: its instructions with all of it, and without each part."""
+"""Measures what each part of the tuning saves: the instructions of a request with all parts, and without each."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from scripts.benchmark.targets import HERE
 from proxy_policies.tuning.all import TUNINGS
 
 ALL = "nothing"
-"""What is left out of the one that has all."""
+"""The part that is left out of the run that has all."""
 
 
 def measure(origin: int, report: Callable[[str], None]) -> dict[str, float]:
-    """Return the instructions per request of each, and report each when it is counted."""
+    """Return the instructions per request without each part, and report each when it is measured."""
     counted: dict[str, float] = {}
     for name in (ALL, *TUNINGS):
         os.environ["WITHOUT"] = name
@@ -25,7 +25,7 @@ def measure(origin: int, report: Callable[[str], None]) -> dict[str, float]:
 
 
 def as_markdown(per_request: Mapping[str, float]) -> str:
-    """Return a table of what each saves."""
+    """Return a table of what each part saves."""
     whole = per_request[ALL]
     saved = [(per_request[name] / whole - 1, name) for name in TUNINGS]
     lines = [f"| `{name}` | {share:.1%} |" for share, name in sorted(saved, reverse=True)]

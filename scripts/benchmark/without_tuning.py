@@ -1,4 +1,4 @@
-"""A script for mitmdump, loaded before the policies: leaves one part of their tuning out, named by WITHOUT."""
+"""A script for mitmdump, loaded before the policies, that omits the part of their tuning named by WITHOUT."""
 
 import os
 

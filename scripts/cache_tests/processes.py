@@ -1,4 +1,4 @@
-"""The suite's origin and our mitmdump in front of it, on free ports of 127.0.0.1."""
+"""Runs the suite's origin, and our mitmdump in front of it, on free ports of 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(command: Sequence[str], port: int, log: Path, **environment: str) -> Iterator[None]:
-    """Run a command for as long as its port is needed."""
+    """Run a command while the context is open, once its port accepts connections."""
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=sink, env={**os.environ, **environment})
         try:

@@ -1,1 +1,1 @@
-"""What the tests run against: real processes and real servers on loopback."""
+"""Processes, servers, clients and test data that several test modules use; servers listen on 127.0.0.1."""

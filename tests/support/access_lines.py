@@ -1,4 +1,4 @@
-"""Lines of an access log, read; and a proxy that writes one."""
+"""Reads the lines of an access log, and describes a proxy that writes one."""
 
 import json
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class AccessLines:
         self._taken = 0
 
     def take(self, count: int) -> list[dict[str, Any]]:
-        """Wait for so many new lines, and give them; AssertionError when there are more."""
+        """Wait for that many new lines, and return them. Raise AssertionError if there are more."""
         found = wait_until(lambda: len(new := self._read()) >= count and new, what=f"{count} lines in {self.path}")
         assert isinstance(found, list)
         self._taken += len(found)
@@ -26,7 +26,7 @@ class AccessLines:
         return [json.loads(line) for line in found]
 
     def one(self) -> dict[str, Any]:
-        """Wait for one new line, and give it."""
+        """Wait for one new line, and return it."""
         (line,) = self.take(1)
         return line
 

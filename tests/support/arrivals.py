@@ -1,4 +1,4 @@
-"""Requests that a proxy has read: what its clients sent waits in sockets until it turns to them."""
+"""Waits until a proxy has read what its clients sent, which waits in sockets until then."""
 
 import itertools
 
@@ -9,10 +9,10 @@ _numbers = itertools.count()
 
 
 def wait_until_read(proxy: Mitmdump) -> None:
-    """Return once a forward proxy has read, and looked up in its cache, what clients have sent it by now.
+    """Wait until a forward proxy has read all requests sent so far, and looked them up in its cache.
 
-    An event loop turns to its connections in the order in which they came: when whoever came last has an origin's
-    answer, all those before have gone as far as the origin, or wait for another's answer.
+    An event loop handles its connections in the order in which they became readable: once the last one has been
+    answered by an origin, all before it have reached the origin, or wait for the response to another request.
     """
     last = Origin()
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""A real browser: Debian's Chromium, kept from calling out."""
+"""A real browser: Debian's Chromium, which cannot reach other hosts."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
 ]
 TIMEOUT = 15_000 * PATIENCE
-"""Milliseconds to wait for whatever a page is expected to show."""
+"""Milliseconds to wait for what a page is expected to show."""
 
 
 @contextlib.contextmanager
 def browser() -> Iterator[Browser]:
-    """Start a browser, which ends with it; without one the test is skipped."""
+    """Run a browser while the context is open; skip the test if there is none."""
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=need("chromium"), args=FLAGS, timeout=2 * TIMEOUT)
         try:
@@ -35,10 +35,9 @@ def browser() -> Iterator[Browser]:
 
 @contextlib.contextmanager
 def chromium(url: str) -> Iterator[Page]:
-    """Open a page in a browser of its own, which ends with it.
+    """Open a page in a new browser while the context is open.
 
-    What a test does to a page may be shown, or have come to the proxy, a while later: it expects (`expect`), and does
-    not look at once.
+    The effect of an action may be shown, or reach the proxy, a while later: tests wait for it (`expect`).
     """
     with browser() as running:
         page = running.new_page(viewport={"width": 1400, "height": 900})
@@ -48,7 +47,7 @@ def chromium(url: str) -> Iterator[Page]:
 
 
 def serious_faults(page: Page, within: str = "body") -> list[str]:
-    """Return what axe-core finds to be serious or critical for people who cannot see, or not well, and where."""
+    """Return the accessibility faults that axe-core rates serious or critical, each with its element."""
     found: dict[str, Any] = Axe().run(page, context=within).response
     return [
         f"{fault['id']}: {node['html']}"

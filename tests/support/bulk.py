@@ -1,4 +1,4 @@
-"""Bodies too large to hold: an origin that makes and counts them, and what they cost a process."""
+"""Bodies too large for memory: an origin that generates and counts them, and how much memory a process takes."""
 
 import re
 import socketserver
@@ -14,12 +14,12 @@ BLOCK = b"All work and no play makes a proxy a dull host, says line after line.\
 
 
 class Bulk:
-    """Answers `GET /<bytes>` with so many bytes, chunked when the path ends in `/chunked`, and PUT with the count."""
+    """Answers `GET /<bytes>` with that many bytes, chunked if the path ends in `/chunked`, and PUT with the count."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         bulk = self
         self.received = 0
-        """Bytes of the last upload that came whole."""
+        """Bytes of the last complete upload."""
         self.arrived = 0
         """Bytes of uploads so far."""
         self.tls = tls
@@ -107,7 +107,7 @@ class Memory:
         self._start = self._read("VmRSS")
 
     def growth(self) -> int:
-        """Return by how many bytes its peak has been above what it was at first."""
+        """Return by how many bytes its peak was above its initial size."""
         return self._read("VmHWM") - self._start
 
     def _read(self, name: str) -> int:

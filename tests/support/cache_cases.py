@@ -1,4 +1,4 @@
-"""What the cache's tests share: stored responses and requests, made from a few words."""
+"""Stored responses and requests for tests of the cache, made from a few lines."""
 
 from proxy_policies.cache.rfc9111.decision import Request
 from proxy_policies.cache.rfc9111.entry import Span, StoredResponse

@@ -1,4 +1,4 @@
-"""Flows that a cache with a store in memory handles, without a proxy."""
+"""Flows for a cache with a store in memory, without a proxy."""
 
 from mitmproxy import http
 from mitmproxy.test import tflow
@@ -12,12 +12,12 @@ KEY = "http://example.test/"
 
 
 def engine() -> CacheEngine:
-    """Make a cache with nothing in it."""
+    """Make an empty cache."""
     return CacheEngine(MemoryStore(1 << 20), 1 << 16)
 
 
 def request(*fields: tuple[str, str], method: str = "GET") -> http.HTTPFlow:
-    """Make a flow whose request has come whole."""
+    """Make a flow whose request is complete."""
     flow = tflow.tflow()
     flow.request = http.Request.make(method, KEY, headers=http.Headers([(b"Host", b"example.test")]))
     for name, value in fields:
@@ -26,7 +26,7 @@ def request(*fields: tuple[str, str], method: str = "GET") -> http.HTTPFlow:
 
 
 def respond(flow: http.HTTPFlow, *fields: tuple[str, str], status: int = 200) -> http.Response:
-    """Let the origin's head come: nothing of its body has."""
+    """Let the head of the origin's response arrive, without any of its body."""
     flow.response = http.Response.make(status, headers=dict(fields))
     flow.response.raw_content = flow.response.timestamp_end = None
     FlowStateAddon().responseheaders(flow)
@@ -34,5 +34,5 @@ def respond(flow: http.HTTPFlow, *fields: tuple[str, str], status: int = 200) ->
 
 
 async def body_of(flow: http.HTTPFlow, sent: bytes = b"") -> bytes:
-    """Send a body through what policies do to it."""
+    """Return a body after the policies have processed it."""
     return await flow_state.state_of(flow).response_body.run(sent)

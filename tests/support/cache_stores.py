@@ -1,4 +1,4 @@
-"""The stores under test, by name, and how to fill them."""
+"""Opens the stores under test by name, fills and reads them."""
 
 import asyncio
 import shutil
@@ -19,13 +19,13 @@ REDIS = shutil.which("redis-server") or shutil.which("valkey-server")
 
 
 def redis_url(port: int, database: int = 0, credentials: str = "") -> str:
-    """Name a server of 127.0.0.1 that has the time of a loaded machine to answer."""
+    """Return the URL of a server on 127.0.0.1, with time-outs for a loaded machine."""
     return f"redis://{credentials}127.0.0.1:{port}/{database}?socket_timeout=100&socket_connect_timeout=100"
 
 
 @contextmanager
 def redis_server(folder: Path, port: int | None = None) -> Iterator[int]:
-    """Run a server of our own."""
+    """Run a Redis server while the context is open; yield its port."""
     assert REDIS
     port = port or free_port()
     command = [REDIS, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
@@ -54,7 +54,7 @@ async def opened(kind: str, folder: Path, port: int = 0, limit: int = LIMIT) -> 
 
 
 async def checkpoint(store: Store) -> Checkpoint:
-    """Return how far the purges of a store have come by now."""
+    """Return the present checkpoint of a store's purges."""
     await store.lookup("")
     await store.read_checkpoint()
     return store.checkpoint
@@ -71,13 +71,13 @@ async def keep(
 
 
 async def content(store: Store, entry: StoredResponse, coding: str = "") -> bytes | None:
-    """Read a body whole."""
+    """Return a whole body, None if it is not stored."""
     body = await store.body(entry, coding)
     return None if body is None else b"".join([piece async for piece in body.chunks(0, body.size)])
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition that the event loop has a part in."""
+    """Wait for a condition while the event loop runs."""
     async with asyncio.timeout(100):
         while not condition():  # noqa: ASYNC110 - any condition, not an event
             await asyncio.sleep(0.01)

@@ -23,7 +23,7 @@ def tools(folder: Path, *arguments: str, timeout: float = 60) -> subprocess.Comp
 def run_module(
     folder: Path, module: str, *arguments: str, env: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run a module that may start proxies by our commands."""
+    """Run a module, which may start proxies."""
     if Running.is_forked:
         return fork_server.run(module, arguments, env, folder, timeout)
     command = [sys.executable, "-m", module, *arguments]

@@ -1,4 +1,4 @@
-"""Entries of captures: one, and any that hypothesis makes."""
+"""Entries of captures: an example, and strategies for hypothesis."""
 
 from hypothesis import strategies as st
 
@@ -42,6 +42,6 @@ entries = st.builds(
 
 
 def an_entry(number: int = 1) -> Entry:
-    """Return an entry whose time, id and answer are of this number."""
+    """Return an entry whose time, id and response depend on a number."""
     answer = Response(200, "OK", (("Content-Type", "application/json"),), Body(b'{"n": %d}' % number))
     return Entry(Request("GET", f"http://shop.test/{number}"), answer, Times(1.7e9 + number), id=str(number))

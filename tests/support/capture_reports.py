@@ -1,4 +1,4 @@
-"""Reports of checks, of what was and what came."""
+"""Reports of checks, from recorded and received bodies."""
 
 from proxy_policies.capture.check.noise import NoiseRules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report, evaluate
@@ -9,14 +9,14 @@ JSON: Headers = (("Content-Type", "application/json"),)
 
 
 def an_outcome(number: int, old: str, new: str, *, status: int = 200, url: str = "/{}?a=<b>|c") -> Outcome:
-    """Compare two JSON answers to the request of a number, each after a tenth of a second."""
+    """Return the outcome of a check in which the JSON response to a request, `old`, became `new`."""
     before, after = Response(200, "", JSON, Body(old.encode())), Response(status, "", JSON, Body(new.encode()))
     request = Request("GET", f"http://shop.test{url.format(number)}")
     return evaluate(number, request, before, 0.1, SendResult(after, 0.1), CompareOptions(NoiseRules()))
 
 
 def a_report(*outcomes: Outcome) -> Report:
-    """Report on these."""
+    """Return a report of outcomes."""
     found = Report("shop.har", "run", "http://127.0.0.1:9000", started=1.76e9)
     found.finish(outcomes, 1.0)
     return found

@@ -1,4 +1,4 @@
-"""A copy of the project to try scripts in, so that nothing lands in the one under test."""
+"""A copy of the project in which scripts run, so that they change nothing in the one under test."""
 
 import shutil
 import subprocess
@@ -38,7 +38,7 @@ class Clone:
                 shutil.copy(source, target)
 
     def seem_set_up(self) -> None:
-        """Make a .venv of links to the one that runs this test, with the stamp that it fits."""
+        """Make a .venv of links to the one that runs this test, with the stamp of a completed installation."""
         programs = self.root / ".venv/bin"
         programs.mkdir(parents=True)
         ours = Path(sys.executable).parents[1]
@@ -49,7 +49,7 @@ class Clone:
         (self.root / ".venv/.installed").write_text(self.stamp())
 
     def stamp(self, constraints: str = "constraints.txt") -> str:
-        """Return what tells that an environment fits."""
+        """Return the stamp of a completed installation."""
         return "".join(
             [f"{self.root}\n", *((self.root / name).read_text() for name in ("pyproject.toml", constraints))]
         )

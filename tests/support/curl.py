@@ -1,4 +1,4 @@
-"""The real curl."""
+"""Runs the real curl."""
 
 import subprocess
 import tempfile
@@ -10,7 +10,7 @@ from tests.support.mitmdump import environment
 
 @dataclass
 class Result:
-    """What curl got: the last response's status, fields and body, and curl's own exit code."""
+    """The last response's status, fields and body, and curl's exit code."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -18,7 +18,7 @@ class Result:
     stderr: str
     code: int
     heads: list[str] = field(default_factory=list)
-    """Every status line, a proxy's answer to CONNECT included."""
+    """Every status line, including that of a proxy's response to CONNECT."""
 
     def get(self, name: str) -> str | None:
         """Return a field's lines joined, None if absent."""
@@ -27,7 +27,7 @@ class Result:
 
 
 def curl(*arguments: str, timeout: float = 150) -> Result:
-    """Run curl with these arguments and give what it got."""
+    """Run curl with these arguments and return what it received."""
     with tempfile.TemporaryDirectory() as folder:
         head, body = Path(folder, "head"), Path(folder, "body")
         command = ["curl", "-sS", "--noproxy", "", "--max-time", str(timeout), "-D", str(head), "-o", str(body)]

@@ -1,4 +1,4 @@
-"""Clients that connect the moment a port opens, and go on asking."""
+"""Clients that connect the moment a port opens, and keep sending requests."""
 
 import socket
 import threading
@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from tests.support.openings import read_all, socks5, trusting_anyone
+from tests.support.openings import connect, read_all, socks5, trusting_anyone
 
 GET = "GET {url}/ HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
 Ask = Callable[[socket.socket], bytes]
-"""Says something on a fresh connection, and gives the whole answer."""
+"""Sends something on a new connection, and returns the whole response."""
 
 
 def get(url: str) -> Ask:
-    """Ask a forward proxy (or, with the empty string for `url`, an origin) for a page."""
+    """Return an `Ask` that requests a page from a forward proxy, or from an origin if `url` is ""."""
 
     def ask(sock: socket.socket) -> bytes:
         sock.sendall(GET.format(url=url, host=url.removeprefix("http://") or "example.test").encode())
@@ -24,7 +24,7 @@ def get(url: str) -> Ask:
 
 
 def get_over_tls(url: str) -> Ask:
-    """Ask a proxy over TLS to it."""
+    """Return an `Ask` that requests a page from a proxy over TLS."""
 
     def ask(sock: socket.socket) -> bytes:
         with trusting_anyone().wrap_socket(sock, server_hostname="localhost") as tls:
@@ -34,7 +34,7 @@ def get_over_tls(url: str) -> Ask:
 
 
 def get_through(opening: Callable[[socket.socket, str], None], target: str) -> Ask:
-    """Ask an origin through a tunnel."""
+    """Return an `Ask` that requests a page from an origin through a tunnel."""
 
     def ask(sock: socket.socket) -> bytes:
         opening(sock, target)
@@ -43,20 +43,11 @@ def get_through(opening: Callable[[socket.socket, str], None], target: str) -> A
     return ask
 
 
-def connect(sock: socket.socket, target: str) -> None:
-    """Ask for a tunnel by CONNECT; AssertionError with what came instead of a 200."""
-    sock.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
-    head = b""
-    while not head.endswith(b"\r\n\r\n") and (byte := sock.recv(1)):
-        head += byte
-    assert head.startswith(b"HTTP/1.1 200 "), head
-
-
 __all__ = ["Ask", "EarlyClients", "connect", "get", "get_over_tls", "get_through", "socks5"]
 
 
 class EarlyClients:
-    """Several clients, each asking again and again from before `port` opens until `stop`."""
+    """Several clients that send requests repeatedly, from before `port` opens until `stop`."""
 
     def __init__(self, port: int, ask: Ask, count: int = 3) -> None:
         self.answered = 0
@@ -90,7 +81,7 @@ class EarlyClients:
             self.wrong.append(repr(answer[:200]))
 
     def stop(self) -> None:
-        """Finish what is asked for, and ask no more."""
+        """Finish the requests in progress, and send no more."""
         self._stopping.set()
         for thread in self._threads:
             with suppress(RuntimeError):

@@ -1,4 +1,4 @@
-"""Requests and responses as they come: plain, unusual and wrong ones. Of requests, what differs from a GET."""
+"""Requests and responses as bytes: plain, unusual and invalid ones. Requests are given as differences from a GET."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     "post of length 0": {"line": "POST / HTTP/1.1", "fields": HOST + "Content-Length: 0\r\n"},
     "get with a body": BODY,
 }
-"""Requests that go express."""
+"""Requests that are served on the fast path."""
 
 OTHERS: dict[str, dict[str, Any]] = {
     "close": {"fields": HOST + "Connection: close\r\n"},

@@ -1,4 +1,4 @@
-"""What tests of the fast lane share: which way was taken, as the proxy counts it, and clients."""
+"""For tests of the fast paths: which path was taken, as the proxy counts it, and clients."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ PATIENT = """
 from proxy_policies.connection import direct_tunnel
 direct_tunnel.DIAL_TIMEOUT = 100
 """
-"""A script for tests that count tunnels: a dial that takes half a second, as on a machine that stands still, is left to
+"""A script for tests that count tunnels: on a loaded machine a dial may take half a second, and would be left to
 mitmproxy's layers."""
 
 
 def hits(proxy: Mitmdump) -> int:
-    """Count the responses that were given from the cache without a hook."""
+    """Return the number of responses sent from the cache without calling hooks."""
     return proxy.counts()["hits"]
 
 
 def tunnels(proxy: Mitmdump) -> int:
-    """Count the tunnels that were opened without mitmproxy's layers."""
+    """Return the number of tunnels opened without mitmproxy's layers."""
     return proxy.counts()["tunnels"]
 
 
 def handed_over(proxy: Mitmdump) -> int:
-    """Count the clients that mitmproxy's layers were given."""
+    """Return the number of connections handed to mitmproxy's layers."""
     return proxy.counts()["handed over"]
 
 
 def script(folder: Path, text: str) -> tuple[str, str]:
-    """Write a script; returns the arguments that load it."""
+    """Write a script; return the arguments that load it."""
     path = folder / "extra.py"
     path.write_text(text)
     return "-s", str(path)
@@ -60,7 +60,7 @@ class Connection:
         self.buffer = b""
 
     def ask(self, request: bytes, *, in_pieces: bool = False) -> bytes:
-        """Send a request, whole or in two pieces, and give the response, head and body."""
+        """Send a request, whole or in two pieces, and return the response, head and body."""
         if in_pieces:
             self.socket.sendall(request[:9])
             time.sleep(0.004)  # so that the proxy reads it by itself
@@ -88,7 +88,7 @@ class Connection:
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send back what comes."""
+    """Send back what is received."""
     while data := await reader.read(100_000):
         writer.write(data)
 
@@ -105,7 +105,7 @@ async def exchange(proxy: int, port: int, head: str = "") -> None:
 
 
 async def both_ways(proxy: int, seed: int, size: int, open_tunnel: Callable[..., object] = connect) -> None:
-    """One tunnel, random bytes both ways at once, in random chunks."""
+    """Send random bytes through one tunnel in both directions at once, in random chunks."""
     rng = random.Random(seed)
     up, down = rng.randbytes(rng.randrange(size)), rng.randbytes(rng.randrange(size))
     arrived: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -124,7 +124,7 @@ async def both_ways(proxy: int, seed: int, size: int, open_tunnel: Callable[...,
 
 
 async def many(proxy: int, tunnels: int, size: int, **keywords: Callable[..., object]) -> None:
-    """Twenty at a time."""
+    """Do the same with many tunnels, twenty at a time."""
     places = asyncio.Semaphore(20)
 
     async def one(seed: int) -> None:

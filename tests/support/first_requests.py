@@ -1,4 +1,4 @@
-"""Every kind of first thing a client may say to a proxy, and what class of answer it gets."""
+"""Every kind of first bytes that a client may send to a proxy, and the class of the response."""
 
 import contextlib
 import socket
@@ -6,11 +6,11 @@ import ssl
 from collections.abc import Callable
 
 Say = Callable[[str, str], bytes]
-"""What is said, for an origin that the proxy may be for and another, as HOST:PORT both."""
+"""Returns the bytes, for the origin of a reverse proxy and another one, both as HOST:PORT."""
 
 
 LINE = b"\r\n\r\n"
-"""The end of a line and of a head, for those who wait for one."""
+"""The end of a line and of a head, for servers that wait for one."""
 
 
 def http(line: str, *fields: str) -> bytes:

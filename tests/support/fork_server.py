@@ -1,9 +1,9 @@
-"""Starts mitmdump from a process that has its modules imported already, which takes a tenth of the time.
+"""Starts mitmdump by forking a process that has already imported its modules, which takes a tenth of the time.
 
-It is the real mitmdump: its own console script runs, in a process and a session of its own, with its own arguments,
-environment, folder and output. All it spares is what every start does alike. `--deep` spares nothing.
+It is the real mitmdump: its own console script runs, in its own process and session, with its own arguments,
+environment, folder and output. Only the imports are saved. With `--deep` it is started normally.
 
-So are the modules run that are commands of ours, and the proxies that these start.
+Our commands, and the proxies that they start, run in the same way.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from typing import IO
 
 ROOT = Path(__file__).parents[2]
 MOST = 1 << 20
-"""Bytes of a command."""
+"""Bytes of a command, at most."""
 
 
 class ForkedProcess:
-    """A started process, with what tests use of a `subprocess.Popen`."""
+    """A started process, with the part of `subprocess.Popen` that tests use."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class ForkedProcess:
 
 
 def start(command: Sequence[str], environment: Mapping[str, str], cwd: Path | None) -> ForkedProcess:
-    """Start a console script of mitmproxy's, in an environment in which the interpreter would be as it is."""
+    """Start one of mitmproxy's console scripts; its environment must not change how the interpreter starts."""
     output, printed = os.pipe()
     process = ForkedProcess(_server()[0], command, environment, cwd, (printed, printed))
     os.close(printed)
@@ -101,7 +101,7 @@ def start(command: Sequence[str], environment: Mapping[str, str], cwd: Path | No
 def run(
     module: str, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path, timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run a module as `python -m` does, and give what it printed. Raise TimeoutExpired."""
+    """Run a module as `python -m` does, and return what it printed. Raise TimeoutExpired."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         command = [sys.executable, "-m", module, *arguments]
         process = ForkedProcess(_server()[0], command, environment, cwd, (out.fileno(), err.fileno()))
@@ -117,7 +117,7 @@ def run(
 
 @functools.cache
 def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Start the server; it ends with our process, whose socket it reads."""
+    """Start the server; it ends when our process closes its socket, or ends."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with its:
         command = [sys.executable, "-um", "tests.support.fork_server", str(its.fileno())]
@@ -134,7 +134,7 @@ def _end(ours: socket.socket, process: subprocess.Popen[bytes]) -> None:
 
 
 def _import_all() -> None:
-    """Import what every start imports, and every command."""
+    """Import the modules of every start, and those of every command."""
     import rich.progress  # noqa: F401
     from mitmproxy.tools import dump, main  # noqa: F401
 
@@ -148,7 +148,7 @@ def _import_all() -> None:
 
 
 def _serve(server: socket.socket) -> tuple[list[str], dict[str, str], str]:
-    """Fork for each command that comes; return in the new process, with what it is to run, and where."""
+    """Fork for each command received; return it in the new process, with its environment and folder."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         asked, descriptors, *_ = socket.recv_fds(server, MOST, 3)
@@ -164,7 +164,7 @@ def _serve(server: socket.socket) -> tuple[list[str], dict[str, str], str]:
 
 
 def _fork_watched(out: int, err: int, status: int) -> None:
-    """Fork once more and wait for that process to end, to say how; return in it."""
+    """Fork once more, and report that process's exit code when it ends; return in that process."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     child = os.fork()
@@ -202,7 +202,7 @@ def _run(command: list[str], environment: dict[str, str], cwd: str) -> None:
 
 
 def _fork_proxies() -> None:
-    """Have the command that is about to run start its proxies by a server of its own, which ends with it."""
+    """Make the command that is about to run start its proxies with its own fork server, which ends with it."""
     from proxy_policies.capture.runner import proxy_process
 
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -1,4 +1,4 @@
-"""Recorded gRPC calls: which side said what, and when."""
+"""Recorded gRPC calls, from the messages of each side by their times."""
 
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
 
@@ -10,7 +10,7 @@ def message(text: bytes) -> bytes:
 
 
 def call(client: dict[float, bytes], server: dict[float, bytes], times: Times) -> Entry:
-    """Return a call, of which side said what when."""
+    """Return a call with the messages of each side, by their times."""
     sent, answered = (Body(b"".join(map(message, side.values())), frame_times=tuple(side)) for side in (client, server))
     return Entry(Request("POST", "https://a.test/S/Talk", GRPC, sent), Response(200, "", GRPC, answered), times)
 

@@ -1,4 +1,4 @@
-"""A gRPC service without a schema: its messages are protobuf with texts in field 1."""
+"""A gRPC service without a schema: its messages are protobuf with a text in field 1."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +24,9 @@ def text_of(message: bytes) -> str:
 
 @contextmanager
 def serving(ca: trustme.CA, talk: Callable[[list[str]], Iterable[str]]) -> Iterator[str]:
-    """Serve `Talk`, which answers a stream of texts with another, and give the server's address.
+    """Serve `Talk`, which answers a stream of texts with another, and yield the server's address.
 
-    A text that is `fail` ends the answer with a status of its own.
+    The text `fail` ends the response with the status RESOURCE_EXHAUSTED.
     """
 
     def handle(messages: Iterator[bytes], context: Any) -> Iterator[bytes]:
@@ -41,7 +41,7 @@ def serving(ca: trustme.CA, talk: Callable[[list[str]], Iterable[str]]) -> Itera
 
 @contextmanager
 def taking_turns(ca: trustme.CA, talk: Callable[[Iterator[str]], Iterable[str]]) -> Iterator[str]:
-    """Serve `Turns`, which answers texts while they come, and give the server's address."""
+    """Serve `Turns`, which answers texts while they arrive, and yield the server's address."""
 
     def handle(messages: Iterator[bytes], context: Any) -> Iterator[bytes]:
         yield from map(text_message, talk(map(text_of, messages)))
@@ -53,7 +53,7 @@ def taking_turns(ca: trustme.CA, talk: Callable[[Iterator[str]], Iterable[str]])
 
 @contextmanager
 def echoing(ca: trustme.CA) -> Iterator[str]:
-    """Serve `Echo`, which sends each message back as it comes, and give the server's address."""
+    """Serve `Echo`, which sends each message back at once, and yield the server's address."""
 
     def handle(messages: Iterator[bytes], context: Any) -> Iterator[bytes]:
         yield from messages

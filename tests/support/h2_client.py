@@ -1,4 +1,4 @@
-"""An HTTP/2 client that sends whatever it is given, valid or not."""
+"""An HTTP/2 client that sends any fields, valid or not."""
 
 import socket
 import ssl
@@ -13,7 +13,7 @@ Lines = list[tuple[bytes, bytes]]
 
 @dataclass
 class H2Answer:
-    """What came of one request."""
+    """The result of a request."""
 
     status: int = 0
     fields: Lines = field(default_factory=list)
@@ -25,7 +25,7 @@ class H2Answer:
 
 
 class H2Client:
-    """One connection over TLS to a port of 127.0.0.1, or inside of a tunnel; its certificate is not looked at."""
+    """One connection over TLS to a port of 127.0.0.1, or inside a tunnel; its certificate is not verified."""
 
     def __init__(self, port: int, tunnel: socket.socket | None = None) -> None:
         tls = ssl.create_default_context()
@@ -45,14 +45,14 @@ class H2Client:
         self._flush()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._sock.close()
 
     def _flush(self) -> None:
         self._sock.sendall(self._connection.data_to_send())
 
     def ask(self, lines: Lines, body: bytes = b"", trailers: Lines | None = None) -> H2Answer:
-        """Send a request and give what comes of it."""
+        """Send a request and return its result."""
         connection, answer = self._connection, H2Answer()
         stream = connection.get_next_available_stream_id()
         connection.send_headers(stream, lines, end_stream=not body and not trailers)

@@ -1,4 +1,4 @@
-"""An HTTP/2 origin that answers a request with the same bytes again and again, until it is sent away."""
+"""An HTTP/2 origin that answers a request with the same bytes repeatedly, until it is disconnected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class FloodingOrigin:
     def __init__(self, tls: ssl.SSLContext) -> None:
         tls.set_alpn_protocols(["h2"])
         self.first, self.again = b"", b""
-        """What is sent once, and what after that without an end; of stream 1."""
+        """What is sent once, and what is sent repeatedly after that, on stream 1."""
         self.sent_away = threading.Event()
         origin = self
 

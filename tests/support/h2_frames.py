@@ -1,4 +1,4 @@
-"""HTTP/2 frames as bytes, for clients and origins that do what no library does."""
+"""HTTP/2 frames as bytes, for clients and origins that do what libraries do not."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ Lines = list[tuple[bytes, bytes]]
 
 
 def frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0) -> bytes:
-    """Write a frame."""
+    """Return a frame."""
     return len(payload).to_bytes(3) + bytes((kind, flags)) + struct.pack(">I", stream) + payload
 
 
 def block(lines: Lines) -> bytes:
-    """Write fields in a way that is the same whatever was written before."""
+    """Return a field block that does not depend on earlier ones (RFC 7541: never indexed)."""
     return bytes(Encoder().encode([(name, value, True) for name, value in lines]))
 
 
 def head(stream: int, lines: Lines, *, ends: bool = True) -> bytes:
-    """Write a message's head."""
+    """Return the frame of a message's head."""
     flags = END_HEADERS | (END_STREAM if ends else 0)
     return frame(HEADERS, block(lines), flags=flags, stream=stream)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One that was received."""
+    """A received frame."""
 
     kind: int
     flags: int
@@ -48,7 +48,7 @@ class Frame:
 
 
 def frames(sock: socket.socket, preface: int = 0) -> Iterator[Frame]:
-    """Read frames until the connection ends, after so many bytes."""
+    """Yield frames until the connection ends, after a preface of so many bytes."""
     data = b""
     with contextlib.suppress(OSError):
         while more := sock.recv(65536):
@@ -61,14 +61,14 @@ def frames(sock: socket.socket, preface: int = 0) -> Iterator[Frame]:
 
 
 def frames_in(data: bytes) -> Iterator[Frame]:
-    """Yield the frames that are whole in `data`."""
+    """Yield the complete frames in `data`."""
     while len(data) >= HEAD and len(data) >= HEAD + (size := int.from_bytes(data[:3])):
         yield Frame(data[3], data[4], int.from_bytes(data[5:HEAD]), data[HEAD : HEAD + size])
         data = data[HEAD + size :]
 
 
 def send_and_read(sock: ssl.SSLSocket, data: bytes, timeout: float = 60) -> bytes:
-    """Send `data` and read to the end, at the same time and in one thread: OpenSSL's connections are not for two."""
+    """Send `data` and read to the end, at once and in one thread: OpenSSL's connections are not for two."""
     deadline = time.monotonic() + timeout
     sock.settimeout(0)
     said, left = b"", memoryview(data)
@@ -89,7 +89,7 @@ def send_and_read(sock: ssl.SSLSocket, data: bytes, timeout: float = 60) -> byte
 
 
 def connect(port: int) -> ssl.SSLSocket:
-    """Open an HTTP/2 connection to a port of 127.0.0.1, whose certificate is not looked at."""
+    """Open an HTTP/2 connection to a port of 127.0.0.1, whose certificate is not verified."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])

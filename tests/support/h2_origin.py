@@ -1,4 +1,4 @@
-"""An HTTP/2 origin whose answers have trailers."""
+"""An HTTP/2 origin whose responses have trailers."""
 
 import socket
 import socketserver
@@ -16,7 +16,7 @@ Fields = list[tuple[str, str]]
 
 
 class TrailingOrigin:
-    """Answers every request over TLS and HTTP/2 with the same head, body and trailers; `hints` go ahead in a 103."""
+    """Answers every request over TLS and HTTP/2 with the same head, body and trailers, after a 103 with `hints`."""
 
     def __init__(
         self, tls: ssl.SSLContext, fields: Fields, body: bytes, trailers: Fields, hints: Fields | None = None

@@ -32,10 +32,10 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 class Running:
-    """A process, and what it prints."""
+    """A process and its output."""
 
     is_forked = sys.platform == "linux"
-    """mitmdump is started by the fork server, which elsewhere may hang: some libraries do not survive a fork."""
+    """mitmdump is started by the fork server. On other systems that may hang: some libraries do not survive a fork."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
         self.process = self._start(command, env, cwd)
@@ -59,7 +59,7 @@ class Running:
         )
 
     def wait_listening(self, no_server: bool = False) -> None:
-        """Wait until the proxy takes connections (with `-n`: until the script is loaded)."""
+        """Wait until the proxy accepts connections (with `-n`: until the script is loaded)."""
         if no_server:
             self.wait_log("Loading script")
             return
@@ -98,13 +98,13 @@ class Running:
         return match
 
     def wait_exit(self, timeout: float = 20) -> int:
-        """Wait until it ends by itself and give its exit code; the log is complete then."""
+        """Wait until it ends by itself and return its exit code; the log is complete then."""
         code = self.process.wait(timeout * PATIENCE)
         self._printed.wait_end(5 * PATIENCE)
         return code
 
     def stop(self, how: signal.Signals = signal.SIGTERM, timeout: float = 40) -> int:
-        """End it and give its exit code; clients in tunnels have its grace period."""
+        """End it and return its exit code; clients in tunnels have its grace period."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:
@@ -117,7 +117,7 @@ class Running:
         return code
 
     def resident(self) -> int:
-        """Return its resident memory, bytes (Linux)."""
+        """Return its resident memory in bytes (Linux)."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         match = re.search(r"VmRSS:\s+(\d+) kB", status)
         assert match
@@ -154,7 +154,7 @@ class Mitmdump(Running):
         return self.confdir / "mitmproxy-ca-cert.pem"
 
     def counts(self) -> Mapping[str, int]:
-        """Return how many took which way around mitmproxy's layers, as `proxy-policies stats` has it."""
+        """Return how often each fast path was taken, as in `proxy-policies stats`."""
         path = socket_files.folder_of(self.confdir) / f"{self.pid}.sock"
         wait_until(path.exists, 20, "the control socket")
         counted: Mapping[str, int] = ask(path, Question("stats"))["policies"]["fastlane"]

@@ -1,4 +1,4 @@
-"""A network of one's own, in which connections of one user are redirected to a proxy (Linux, root)."""
+"""A network namespace in which one user's connections are redirected to a proxy (Linux, root)."""
 
 import ctypes
 import os
@@ -14,13 +14,13 @@ from tests.support.mitmdump import Mitmdump
 from tests.support.programs import need
 
 USER = "nobody"
-"""Whose connections are redirected; the proxy's own, root's, are not."""
+"""The user whose connections are redirected; those of the proxy, which is root's, are not."""
 UID = 65534
 
 
 @contextmanager
 def own_network() -> Iterator[None]:
-    """Be in a network namespace that has nothing but a loopback device; sockets and children made here stay in it."""
+    """Enter a network namespace that has only a loopback device; sockets and children created here stay in it."""
     need("ip")
     if os.geteuid() != 0:
         pytest.skip("needs root, to make a network namespace")
@@ -48,9 +48,9 @@ def redirect(port: int, to: int) -> None:
 
 
 def dial(port: int) -> socket.socket:
-    """Connect to a port of 127.0.0.1 as the user whose connections are redirected: a socket is its maker's.
+    """Connect to a port of 127.0.0.1 as the user whose connections are redirected: a socket belongs to its creator.
 
-    Only this thread is that user meanwhile: `os.seteuid` would interrupt what all others wait for.
+    Only this thread changes its user meanwhile: `os.seteuid` would interrupt all others.
     """
     libc = ctypes.CDLL(None)
     before = libc.setfsuid(UID)
@@ -64,11 +64,11 @@ def dial(port: int) -> socket.socket:
 
 
 def drop(address: str, port: int) -> None:
-    """Let what is sent to an IPv6 address vanish, as it does where IPv6 is broken."""
+    """Drop what is sent to an IPv6 address, as happens where IPv6 is broken."""
     rule = ["-p", "tcp", "-d", address, "--dport", str(port), "-j", "DROP"]
     subprocess.run([need("ip6tables"), "-w", "-A", "OUTPUT", *rule], check=True)
 
 
 def knowing(hosts: Path) -> tuple[str, ...]:
-    """Return what runs a command for which a file of names and addresses is /etc/hosts."""
+    """Return the beginning of a command line that runs a command with another /etc/hosts."""
     return (need("unshare"), "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts))

@@ -1,4 +1,4 @@
-"""Ways through a proxy to a TLS origin, and whose certificate is shown at their end."""
+"""Tunnels through a proxy to a TLS origin, and who issued the certificate that the client gets."""
 
 import socket
 import ssl
@@ -7,7 +7,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 def issuer(port: int, target: str, sni: str | None, how: str = "connect") -> str:
-    """Reach a TLS origin through the proxy and say whose certificate is shown there: "mitmproxy" or "trustme"."""
+    """Reach a TLS origin through the proxy and return who issued the certificate: "mitmproxy" or "trustme"."""
     with socket.create_connection(("127.0.0.1", port), timeout=100) as sock:
         opening = socks5 if how == "socks5" else connect
         opening(sock, target)
@@ -15,7 +15,7 @@ def issuer(port: int, target: str, sni: str | None, how: str = "connect") -> str
 
 
 def shown(sock: socket.socket, sni: str | None) -> str:
-    """Go on with TLS to the origin and say whose certificate is shown."""
+    """Continue with TLS to the origin and return who issued the certificate."""
     with trusting_anyone().wrap_socket(sock, server_hostname=sni) as tls:
         certificate = tls.getpeercert(binary_form=True)
         tls.sendall(REQUEST)
@@ -24,7 +24,7 @@ def shown(sock: socket.socket, sni: str | None) -> str:
 
 
 def trusting_anyone() -> ssl.SSLContext:
-    """Return a client's context that takes every certificate."""
+    """Return a client's context that accepts every certificate."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
@@ -44,13 +44,13 @@ def read_all(sock: socket.socket) -> bytes:
 
 
 def connect(sock: socket.socket, target: str) -> None:
-    """Ask for a tunnel by CONNECT."""
+    """Open a tunnel by CONNECT. Raise AssertionError with the response if it is not a 200."""
     sock.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
     read_connected(sock)
 
 
 def read_connected(sock: socket.socket) -> None:
-    """Read the head of the answer to CONNECT, which must be a 200."""
+    """Read the head of the response to CONNECT. Raise AssertionError if it is not a 200."""
     head = b""
     while not head.endswith(b"\r\n\r\n") and (byte := sock.recv(1)):
         head += byte
@@ -58,7 +58,7 @@ def read_connected(sock: socket.socket) -> None:
 
 
 def socks5(sock: socket.socket, target: str) -> None:
-    """Ask for a tunnel by SOCKS5, to a name."""
+    """Open a tunnel by SOCKS5, to a name."""
     host, _, port = target.rpartition(":")
     sock.sendall(b"\x05\x01\x00")
     assert sock.recv(2) == b"\x05\x00"

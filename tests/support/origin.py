@@ -1,4 +1,4 @@
-"""A small scriptable HTTP/1.1 origin that records what reaches it, byte-exact in its fields."""
+"""A small scriptable HTTP/1.1 origin that keeps the requests it receives, with their fields byte for byte."""
 
 import contextlib
 import socket
@@ -31,7 +31,7 @@ class Received:
 
 @dataclass
 class Answer:
-    """What to answer. A body that is not bytes is sent chunked, piece by piece; `raw` is sent as it is."""
+    """A response. A body that is not bytes is sent chunked, piece by piece; `raw` is sent as it is."""
 
     status: int = 200
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -46,7 +46,7 @@ Handler = Callable[[Received], Answer]
 
 
 class Origin:
-    """Listens on a free port of 127.0.0.1. `origin.route("/x", Answer(…))` or a function of the request."""
+    """Listens on a free port of 127.0.0.1; `route` sets the responses."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Received] = []
@@ -82,7 +82,10 @@ class Origin:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def route(self, path: str, answer: Answer | Handler) -> None:
-        """Answer requests whose target begins with `path` (the longest wins)."""
+        """Set the response, or a function of the request that returns it, for targets that begin with `path`.
+
+        If several paths match, the longest is used.
+        """
         self.routes[path] = answer if callable(answer) else lambda _: answer
 
     def _serve(self, rfile: Any, wfile: Any) -> bool:
@@ -98,7 +101,7 @@ class Origin:
         )
 
     def close(self) -> None:
-        """Stop listening; connections that are open stay open."""
+        """Stop listening; open connections stay open."""
         self.server.shutdown()
         self.server.server_close()
         self.thread.join(100)
@@ -160,7 +163,7 @@ def _send(wfile: Any, request: Received, answer: Answer) -> None:
 
 
 def exchange_raw(port: int, data: bytes, eof: bool = False) -> bytes:
-    """Send bytes to a port of 127.0.0.1 and give all that comes back until it closes; TimeoutError if it does not."""
+    """Send bytes to a port of 127.0.0.1 and return everything received until it closes. Raise TimeoutError."""
     with socket.create_connection(("127.0.0.1", port), timeout=100) as sock:
         received = b""
         try:

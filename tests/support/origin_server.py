@@ -1,4 +1,4 @@
-"""What the origins of the tests listen with: a thread for each connection, over TCP or TLS."""
+"""The server of the tests' origins: a thread for each connection, over TCP or TLS."""
 
 import socket
 import socketserver
@@ -6,11 +6,11 @@ import ssl
 from typing import Any
 
 _used: set[int] = set()
-"""Ports of this process's origins, those that are closed included."""
+"""Ports of this process's origins, including closed ones."""
 
 
 class OriginServer(socketserver.ThreadingTCPServer):
-    """Listens on a free port of 127.0.0.1; closes every connection, and says nothing of those that fail."""
+    """Listens on a free port of 127.0.0.1, and closes every connection; failed ones are not reported."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -21,14 +21,14 @@ class OriginServer(socketserver.ThreadingTCPServer):
         while self.server_address[1] in _used:  # a cache that outlives a test must not take one origin for another
             self.socket.close()
             self.socket = socket.socket(self.address_family, self.socket_type)
-            self.server_address = ("127.0.0.1", 0)  # else the same again, which is free now
+            self.server_address = ("127.0.0.1", 0)  # otherwise it would be the same, which is free now
             self.server_bind()
             self.server_activate()
         _used.add(int(self.server_address[1]))
-        self.socket.settimeout(5)  # a connection that is gone before it is accepted would hold everything up for ever
+        self.socket.settimeout(5)  # accept() would block if the connection has gone
         self.tls = tls
         self.accepted = 0
-        """Connections in the order in which they came, counted before anything is read."""
+        """Connections so far, counted before anything is read."""
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Count a connection, then serve it."""
@@ -36,7 +36,7 @@ class OriginServer(socketserver.ThreadingTCPServer):
         super().process_request(request, client_address)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection; in its own thread, where a handshake holds up nobody else."""
+        """Serve a connection, in its own thread: its handshake must not delay others."""
         if self.tls is None:
             super().finish_request(request, client_address)
             return
@@ -44,4 +44,4 @@ class OriginServer(socketserver.ThreadingTCPServer):
             super().finish_request(secure, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Leave it to the test to see what a connection came to."""
+        """Report nothing: the test sees how its connection ended."""

@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector for tests: takes traces over OTLP/HTTP and decodes them."""
+"""An OpenTelemetry collector that receives traces over OTLP/HTTP and decodes them."""
 
 import http.server
 import threading
@@ -8,7 +8,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 
 class Receiver:
-    """Listens until it is closed; `status` is what it answers with."""
+    """Listens until it is closed, and answers with `status`."""
 
     def __init__(self) -> None:
         self.spans: list[Any] = []
@@ -43,7 +43,7 @@ class Receiver:
                 self.spans += scope.spans
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
 

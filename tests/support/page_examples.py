@@ -1,9 +1,9 @@
-"""The examples of the pages, run: blocks marked `console`, with a real proxy and an origin.
+"""Runs the examples of the pages: blocks marked `console`, with a real proxy and an origin.
 
-A line that begins with `$ ` is a command, and the lines after it are what it prints, some of it, in its order;
-`…` stands for anything. `$ scripts/proxy` starts a proxy on the port that other commands know as 8080, and what comes
-after it is in its log by the end of the block. `$ cat FILE` makes a file of the lines that come after it. The origin,
-9000, is Python's own server, and serves the folder `site`. Each block runs in a folder, and a home, of its own.
+A line that begins with `$ ` is a command; the lines after it must appear in its output, in this order, with others
+between them; `…` stands for any text. `$ scripts/proxy` starts a proxy on the port that other commands call 8080; the
+lines after it must be in its log by the end of the block. `$ cat FILE` makes a file of the lines after it. The origin,
+on port 9000, is Python's own server, and serves the folder `site`. Each block runs in its own folder and home.
 """
 
 import http.server
@@ -39,12 +39,12 @@ class Command:
 
 
 def pages() -> list[Path]:
-    """List the pages that users read."""
+    """Return the pages that users read."""
     return sorted([ROOT / "README.md", *ROOT.glob("certs/*.md"), *ROOT.glob("addons/**/README.md")])
 
 
 def examples(page: Path) -> list[list[Command]]:
-    """Read the blocks of a page."""
+    """Return the commands of each block of a page."""
     return [list(_commands(block)) for block in _BLOCK.findall(page.read_text())]
 
 
@@ -86,7 +86,7 @@ class Session:
         self._shown: Sequence[str] = ()
 
     def run(self, commands: Sequence[Command]) -> None:
-        """Run them all. Raise AssertionError where something else is printed than shown."""
+        """Run them all. Raise AssertionError if one does not print what the page shows."""
         try:
             for command in commands:
                 self._run_one(command)
@@ -110,7 +110,7 @@ class Session:
             self._shell(command)
 
     def _local(self, text: str) -> str:
-        """Put in the ports that there are."""
+        """Replace the ports of the pages by the actual ones."""
         text = text.replace("127.0.0.1:9000", f"127.0.0.1:{self._origin.server_port}")
         if self._proxy is None:
             return text
@@ -148,13 +148,13 @@ class Session:
 
 
 def pattern_of(lines: Sequence[str], local: Callable[[str], str]) -> str:
-    """Make a pattern of lines that are to come one after the other, others between them."""
+    """Return a pattern for lines in this order, with others between them."""
     parts = [re.escape(local(line.strip())).replace("…", ".*?") for line in lines]
     return r"(?s)" + ".*?".join(parts)
 
 
 def shown_in(lines: Sequence[str], text: str, local: Callable[[str], str]) -> bool:
-    """Return whether a text has what is shown of it."""
+    """Return whether an output contains the lines that the page shows."""
     return re.search(pattern_of(lines, local), text) is not None
 
 

@@ -1,4 +1,4 @@
-"""Clients that have to keep up with the proxy's clock, on a machine that may stop them for longer than it allows."""
+"""Repeats tests whose client must act within the proxy's time limits, if a loaded machine has delayed the client."""
 
 import functools
 import time
@@ -6,22 +6,22 @@ from collections.abc import Callable
 
 
 class Pauses:
-    """Times what a client does: `with pauses: sock.sendall(…)`."""
+    """Measures the pauses between a client's actions: `with pauses: sock.sendall(…)`."""
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Forget all measurements."""
         self.longest = 0.0
-        """Seconds, at most, between one thing that it did and the next."""
+        """The longest pause between two actions, in seconds."""
         self._last = self._begun = 0.0
 
     def __enter__(self) -> None:
         self._begun = time.monotonic()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._note(self._begun if kind else time.monotonic())  # what fails may have waited for it to fail
+        self._note(self._begun if kind else time.monotonic())  # an action that fails may have waited long for that
         self._last = self._begun
 
     def _note(self, now: float) -> None:
@@ -29,9 +29,9 @@ class Pauses:
 
 
 def unless_late(limit: float) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Have a test that fails run again if its client paused for `limit` seconds: then it says nothing of the proxy.
+    """Repeat a failed test if its client paused for `limit` seconds: the failure then says nothing about the proxy.
 
-    The test has the argument `pauses`, and times with it whatever may not be too long in coming.
+    The test has the argument `pauses`, with which it measures the actions that must not be late.
     """
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:

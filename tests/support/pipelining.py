@@ -1,4 +1,4 @@
-"""A client that asks for a great deal at once, and one beside it that sees how long it waits."""
+"""A client that sends many requests at once, and another that measures how long it has to wait meanwhile."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ _LENGTH = re.compile(rb"(?im)^content-length: (\d+)\r?$")
 
 
 def work_of(pid: int) -> float:
-    """Return the CPU time of a process's main thread, in which the event loop is, seconds (Linux)."""
+    """Return the CPU time of a process's main thread, which runs the event loop, in seconds (Linux)."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 @dataclass
 class Bystander:
-    """Asks for one URL again and again on a connection of its own, and notes how long others were served meanwhile.
+    """Requests one URL repeatedly on its own connection, and measures for how long others were served meanwhile.
 
-    That is in seconds of the proxy's work: a loaded machine stops the clients and the proxy for longer, and changes
-    nothing of that.
+    It is measured in CPU seconds of the proxy, which do not depend on the load of the machine.
     """
 
     port: int
@@ -52,7 +51,7 @@ class Bystander:
                 time.sleep(0.01)
 
     def _work_for_others(self, sock: socket.socket) -> float:
-        """Return the proxy's work before an answer came; what it did while this thread stood still is no wait."""
+        """Return the proxy's CPU time before a response arrived, without its work while this thread was not running."""
         begun, worked = work_of(self.pid), 0.0
         while True:
             now = work_of(self.pid)
@@ -62,7 +61,7 @@ class Bystander:
 
 
 def read_responses(sock: socket.socket, count: int) -> list[bytes]:
-    """Read so many responses with Content-Length, and give them; AssertionError when the connection ends before."""
+    """Read that many responses with Content-Length, and return them. Raise AssertionError if the connection ends."""
     responses: list[bytes] = []
     buffer = b""
     while len(responses) < count:
@@ -80,7 +79,7 @@ def read_responses(sock: socket.socket, count: int) -> list[bytes]:
 
 
 def pipeline(port: int, requests: list[bytes]) -> list[bytes]:
-    """Send requests all at once, and give the responses."""
+    """Send all requests at once, and return the responses."""
     with socket.create_connection(("127.0.0.1", port), timeout=100) as sock:
         sender = threading.Thread(target=sock.sendall, args=(b"".join(requests),), daemon=True)
         sender.start()

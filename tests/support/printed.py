@@ -1,4 +1,4 @@
-"""What a process prints."""
+"""Reads the output of a process."""
 
 import os
 import select
@@ -7,10 +7,10 @@ from typing import IO
 
 
 class Printed:
-    """The whole lines that have come through a pipe; at its end the rest.
+    """The complete lines received through a pipe; at its end the rest, too.
 
-    Who looks reads what is in the pipe by then: a line that was printed before an answer was sent is seen by whoever
-    has the answer, however late the thread is that empties the pipe meanwhile.
+    Reading `text` empties the pipe: a line that was printed before a response was sent is included once the client has
+    the response, even if the thread that empties the pipe is late.
     """
 
     def __init__(self, pipe: IO[bytes]) -> None:
@@ -22,14 +22,14 @@ class Printed:
 
     @property
     def text(self) -> str:
-        """What has been printed so far."""
+        """The output so far."""
         with self._lock:
             if not self._pipe.closed:
                 self._take()
             return self._text
 
     def wait_end(self, timeout: float) -> None:
-        """Wait so many seconds at most for the pipe's end: somebody else may still have it."""
+        """Wait for the pipe's end, up to `timeout` seconds: another process may still hold it open."""
         self._thread.join(timeout)
 
     def _follow(self) -> None:
@@ -42,7 +42,7 @@ class Printed:
                     self._pipe.close()
 
     def _take(self) -> bool:
-        """Take what is in the pipe; True at its end."""
+        """Take what is in the pipe; return True at its end."""
         ready = select.poll()
         ready.register(self._pipe, select.POLLIN)
         while ready.poll(0):

@@ -1,4 +1,4 @@
-"""The programs that tests drive, and the Debian packages that bring them.
+"""The programs that tests run, and the Debian packages that contain them.
 
 `python -m tests.support.programs` prints the packages of those that are missing; scripts/test installs them.
 """
@@ -37,7 +37,7 @@ def find(program: str) -> str | None:
 
 
 def need(program: str) -> str:
-    """Return a program's path; without it the test is skipped, and fails where `CI=true`."""
+    """Return a program's path; if it is missing, skip the test, or fail it if `CI=true`."""
     path = find(program)
     if path is None:
         reason = f"needs {program} (Debian package {PACKAGES[program]})"
@@ -48,7 +48,7 @@ def need(program: str) -> str:
 
 
 def missing_packages() -> list[str]:
-    """Return the packages that would bring what is missing."""
+    """Return the packages of missing programs."""
     return sorted({package for program, package in PACKAGES.items() if find(program) is None})
 
 

@@ -1,4 +1,4 @@
-"""An origin that keeps the very bytes that reach it, and answers with given ones; and a client that does the like."""
+"""An origin that keeps the bytes it receives, and answers with given ones; and a client that does the same."""
 
 import re
 import socket
@@ -10,18 +10,18 @@ from tests.support.sockets import wait_until_read
 
 
 class RawOrigin(SocketServer):
-    """Listens on a free port of 127.0.0.1. Requests for /plain are always answered the same."""
+    """Listens on a free port of 127.0.0.1. Requests for /plain always get the same response."""
 
     def __init__(self) -> None:
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
         self.trailers: list[bytes] = []
         self.answer = b""
-        """What to answer, after which the connection ends; empty: a plain answer."""
+        """The response, after which the connection ends; if empty, a plain one."""
         self.resets = False
         """End the connection with a reset."""
         self.pause = 0.0
-        """Seconds before an answer."""
+        """Seconds before a response."""
         super().__init__()
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -73,9 +73,9 @@ def _read_body(received: object, head: bytes) -> tuple[bytes, bytes]:
 
 
 def talk(port: int, *requests: bytes, quiet: float = 20.0) -> bytes:
-    """Send requests to a port, each once the one before was answered, and return what came.
+    """Send requests to a port, each once the one before was answered, and return what was received.
 
-    The last has its answer when the connection ends or a whole response is there.
+    The last is answered when the connection ends or a whole response was received.
     """
     with socket.create_connection(("127.0.0.1", port), timeout=quiet) as sock:
         got = b""

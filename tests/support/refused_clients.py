@@ -1,4 +1,4 @@
-"""Clients that are refused. A reset may come before `connect` has returned: then it is `connect` that raises it."""
+"""Clients that are refused. If the reset arrives before `connect` has returned, `connect` raises it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 
 
 def how_refused(port: int, timeout: float = 100) -> str:
-    """Connect to a port of 127.0.0.1, read to the end without a word, and say how it ends; what comes is an error."""
+    """Connect to a port of 127.0.0.1, send nothing, and return how the connection ends; any data is an error."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout) as client:
             assert client.recv(100) == b""
@@ -17,7 +17,7 @@ def how_refused(port: int, timeout: float = 100) -> str:
 
 
 async def refusal_of(address: tuple[str, int], timeout: float = 100) -> str:
-    """Do the same in the event loop of who refuses."""
+    """Do the same in the event loop of the server that refuses."""
     writer = None
     try:
         async with asyncio.timeout(timeout):

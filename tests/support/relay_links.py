@@ -1,4 +1,4 @@
-"""Links of real TCP connections, in every way there is to carry bytes; the peers are bare sockets."""
+"""Links of real TCP connections, with each transfer method; the peers are bare sockets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JOINED_WAYS = ["splice", "copy"]
 
 
 def force(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave only one way to carry bytes."""
+    """Make links use one transfer method."""
     if way == "copy":
         monkeypatch.setattr(sockets, "transfers", lambda source, sink: [lambda: Copy(source, sink)])
     elif way == "streams":
@@ -34,7 +34,7 @@ def force(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Link:
-    """Two peers and what runs between them; `let_go` closes our sides of both connections."""
+    """Two peers and the link between them; `let_go` closes our sides of both connections."""
 
     client: Peer
     server: Peer
@@ -74,6 +74,6 @@ async def join_sockets(idle: float = 20) -> Link:
 
 
 def open_descriptors() -> int:
-    """Count this process's descriptors, idle pipes left out."""
+    """Count this process's descriptors, without idle pipes."""
     PIPES.close()
     return len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else os.dup(0)

@@ -1,4 +1,4 @@
-"""The peers at both ends of a link, as bare sockets, and what they do."""
+"""The peers at both ends of a link, as bare sockets, and their actions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def send(sock: socket.socket, data: bytes, rng: random.Random, *, eof: boo
 
 
 async def receive(sock: socket.socket) -> bytes:
-    """Everything until end of file."""
+    """Return everything until end of file."""
     loop = asyncio.get_running_loop()
     data = bytearray()
     while chunk := await loop.sock_recv(sock, 100_000):
@@ -43,7 +43,7 @@ async def receive(sock: socket.socket) -> bytes:
 
 
 async def send_until_full(sock: socket.socket) -> int:
-    """Send until nothing has been taken for a while; returns the bytes taken, to the megabyte."""
+    """Send until nothing was accepted for a while; return the number of bytes accepted, in whole MiB."""
     sent = 0
     with contextlib.suppress(TimeoutError):
         while True:

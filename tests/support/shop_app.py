@@ -1,6 +1,6 @@
-"""A small real web application: Flask and SQLite, sessions, CSRF tokens, pages; a time and a random id in each answer.
+"""A small real web application: Flask, SQLite, sessions, CSRF tokens, pages; a time and a random id in each response.
 
-`python tests/support/shop_app.py FIRST_ORDER CHANGE…` prints its port; each CHANGE is planted in this build.
+`python tests/support/shop_app.py FIRST_ORDER CHANGE…` prints its port; each CHANGE is a regression in this build.
 """
 
 import secrets

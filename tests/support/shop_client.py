@@ -1,4 +1,4 @@
-"""A client of the shop, with requests: logs in, pages through the products, orders one and looks at it."""
+"""A client of the shop, with `requests`: logs in, pages through the products, orders one and reads the order."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""Bare sockets, served one thread each."""
+"""A server of bare sockets, with a thread for each."""
 
 import contextlib
 import socket
@@ -19,8 +19,8 @@ class SocketServer:
     def close(self) -> None:
         """Stop listening.
 
-        Not by closing the socket alone, which wakes nobody: the thread would wait on under the socket's number, and
-        once interrupted by a signal take a connection from whatever has that number by then.
+        Closing the socket alone would not wake the thread: it would keep waiting on the descriptor's number and, once
+        interrupted by a signal, accept a connection of whichever socket has that number by then.
         """
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)

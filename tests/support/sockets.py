@@ -1,4 +1,4 @@
-"""Two ends of a connection, and what one of them has not read yet."""
+"""Two ends of a connection, and how much one of them has not read yet."""
 
 import fcntl
 import socket
@@ -11,27 +11,27 @@ from tests.support.waiting import wait_until
 
 NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20
 ID = struct.Struct("!HH4s12x4s12x")
-"""Ports and addresses of a socket and of its peer; after them come an interface and two words, with which it is any."""
+"""Ports and addresses of a socket and of its peer; then an interface and two words (`ANY`: any socket)."""
 ANY = struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
 RECEIVED = 16 + 4 + ID.size + len(ANY) + 4
-"""Where an answer has the number of bytes that were not read: after two headers, the ID and a timer."""
+"""The offset of the number of unread bytes in a reply: after two headers, the ID and a timer."""
 
 
 def wait_until_read(sock: socket.socket) -> None:
-    """Wait until the peer, a process of this machine, has read what was sent to it: a reset would destroy the rest."""
+    """Wait until the peer, a process on this machine, has read what was sent: a reset would discard the rest."""
     wait_until(lambda: not _unsent(sock), 20, "what was sent to arrive")
     wait_until(lambda: not _unread(sock.getpeername(), sock.getsockname()), 20, "the peer to read what was sent")
 
 
 def _unsent(sock: socket.socket) -> int:
-    """Return how many bytes have not come to the peer's system: small ones wait for what was sent before."""
+    """Return how many bytes have not reached the peer's system: small ones wait for what was sent before."""
     return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def _unread(end: tuple[str, int], peer: tuple[str, int]) -> int:
     """Return how many bytes wait to be read by one end of an IPv4 connection; 0 if it is gone (Linux, sock_diag(7)).
 
-    Elsewhere wait for as long as it takes on most machines, and return 0.
+    On other systems, wait for as long as it usually takes, and return 0.
     """
     if not hasattr(socket, "AF_NETLINK"):
         time.sleep(0.1)
@@ -48,7 +48,7 @@ def _unread(end: tuple[str, int], peer: tuple[str, int]) -> int:
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:
-    """Return a non-blocking socket and its peer, which waits 20 s for anything."""
+    """Return a non-blocking socket and its peer, which has a time-out of 100 s."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         peer = socket.create_connection(listening.getsockname(), timeout=100)
         ours, _ = listening.accept()

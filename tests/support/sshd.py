@@ -1,4 +1,4 @@
-"""A real OpenSSH server on a free port of 127.0.0.1, and its clients, with keys made for the test."""
+"""A real OpenSSH server on a free port of 127.0.0.1, and its clients, with keys created for the test."""
 
 import getpass
 import os
@@ -45,7 +45,7 @@ class Sshd:
         wait_until(lambda: "listening on" in (folder / "log").read_text(), what="sshd")
 
     def options(self, port: int, port_flag: str = "-p") -> list[str]:
-        """Return the options of ssh (scp and sftp: `port_flag` -P) to reach it by a port."""
+        """Return the options with which ssh (scp and sftp: `port_flag` -P) reaches it through a port."""
         settings = {
             "UserKnownHostsFile": str(self.folder / "known_hosts"),
             "GlobalKnownHostsFile": "/dev/null",
@@ -81,7 +81,7 @@ class Sshd:
         subprocess.run(line, check=True, timeout=timeout, env=environment())
 
     def close(self) -> None:
-        """End the server; sessions of it end with their clients."""
+        """End the server; its sessions end with their clients."""
         self.process.terminate()
         self.process.wait(100)
         self._log.close()

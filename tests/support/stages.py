@@ -1,11 +1,11 @@
-"""Stages for a pipeline of bodies."""
+"""A tap and a transform for pipelines of bodies."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Recorder:
-    """A tap that writes down what it is told."""
+    """A tap that keeps what it receives."""
 
     seen: bytearray = field(default_factory=bytearray)
     ends: list[str] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Recorder:
 
 
 class Suffix:
-    """A transform that adds to the end, and shows in which order it was asked."""
+    """A transform that appends a suffix, which shows the order of several transforms."""
 
     def __init__(self, suffix: bytes) -> None:
         self.suffix = suffix

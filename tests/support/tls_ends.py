@@ -1,4 +1,4 @@
-"""TLS over a socket whose two halves end apart, and which tells how its peer ended the other."""
+"""TLS over a socket whose halves can end separately, and how its peer ended the other half."""
 
 import contextlib
 import socket
@@ -15,19 +15,19 @@ class TlsEnd:
     ) -> None:
         self.sock = sock
         self._alone = alone
-        """Bytes that come by themselves, before the rest."""
+        """How many of the first bytes are sent by themselves, before the rest."""
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=name is None, server_hostname=name)
         while not self._try(self._tls.do_handshake):
             self._receive()
 
     def sendall(self, data: bytes) -> None:
-        """Send."""
+        """Send data."""
         self._tls.write(data)
         self._flush()
 
     def end_sending(self, last: bytes = b"", *, with_fin: bool = False) -> None:
-        """Send the last bytes and, in the same piece, a closing alert, and a FIN if wanted; the peer's half goes on."""
+        """Send the last bytes and, in the same piece, a closing alert, and maybe a FIN; the peer's half stays open."""
         if last:
             self._tls.write(last)
         self._try(self._tls.unwrap)
@@ -35,7 +35,7 @@ class TlsEnd:
             self.sock.shutdown(socket.SHUT_WR)
 
     def recv(self, size: int) -> bytes:
-        """Return what comes next; b"" after a closing alert. Raise OSError for any other end."""
+        """Return the next data, b"" after a closing alert. Raise OSError for any other end."""
         while True:
             try:
                 return self._tls.read(size)
@@ -46,7 +46,7 @@ class TlsEnd:
                 return b""
 
     def close(self) -> None:
-        """Close the socket, without a word."""
+        """Close the socket without a closing alert."""
         self.sock.close()
 
     def _try(self, step: object) -> bool:
@@ -79,7 +79,7 @@ class EndOfFile(OSError):
 
 
 def read_to_end(end: socket.socket | TlsEnd) -> tuple[bytes, bool]:
-    """Read all, and return it with whether its end was said: by a closing alert in TLS, else by an end of file."""
+    """Return all data, and whether its end was announced: by a closing alert in TLS, else by an end of file."""
     data = b""
     with contextlib.suppress(EndOfFile, ConnectionError):
         while chunk := end.recv(65536):

@@ -1,4 +1,4 @@
-"""A home and works as real mitmdump processes, with certificates of their own."""
+"""A home and works as real mitmdump processes, with their own certificates."""
 
 import signal
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Pair:
         self.home = self.start_home()
 
     def certificate(self, kind: str, name: str) -> Path:
-        """Return the folder of a certificate, made when first asked for."""
+        """Return the folder of a certificate, which is created on first use."""
         folder = self.folder / "certs" / f"{kind}-{name}"
         return folder if folder.exists() else certificates.make(kind, name, folder)
 
@@ -62,7 +62,7 @@ class Pair:
         return Mitmdump([*flags, *arguments], confdir=self.folder / f"conf-{name}", script=script, **options)
 
     def close(self) -> None:
-        """End everything, frozen processes too."""
+        """End everything, including frozen processes."""
         for process in (self.home, *self.works.values()):
             if process.process.poll() is None:
                 process.process.send_signal(signal.SIGCONT)

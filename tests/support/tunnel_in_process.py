@@ -1,4 +1,4 @@
-"""A home and a work in this process, over real sockets, and services to reach."""
+"""A home and a work in this process, over real sockets, with services."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from proxy_policies.reverse_tunnel.work.work import Work, WorkConfig
 from tests.support.waiting import PATIENCE, free_port
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-BEAT = 2.0  # seconds: three of them no loaded machine stands still for
+BEAT = 2.0  # seconds: no loaded machine pauses for three of them
 QUICK_BEAT = 0.2  # where heartbeats are what is tested
 _clients: list[asyncio.StreamWriter] = []
 
@@ -30,7 +30,7 @@ async def eventually(condition: Callable[[], Any], timeout: float = 10, what: st
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send back what comes, and end when it ends."""
+    """Send back what is received, and end when it ends."""
     with contextlib.suppress(OSError):
         while data := await reader.read(1 << 16):
             writer.write(data)
@@ -39,7 +39,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 class Tunnel:
-    """A home, any number of works, and services; every change through `apply`."""
+    """A home, any number of works, and services; every change is made by `apply`."""
 
     def __init__(self, beat: float) -> None:
         self.home, self.command_listener = Home(), ("127.0.0.1", free_port())
@@ -48,7 +48,7 @@ class Tunnel:
         self.servers: list[asyncio.Server] = []
 
     async def serve(self, handler: Handler) -> Address:
-        """Start a service; returns its address."""
+        """Start a service; return its address."""
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
@@ -67,7 +67,7 @@ class Tunnel:
         await self.home.apply(self.home_config)
 
     async def client_listener(self, service: str, work: str = "", proxy: bool = False) -> Address:
-        """Open an entrance at home; returns its address."""
+        """Open a client listener at home; return its address."""
         client_listener = ClientListener(("127.0.0.1", free_port()), service, work, proxy)
         await self.start_home(
             client_listeners={**self.home_config.client_listeners, client_listener.address: client_listener}
@@ -105,7 +105,7 @@ class Tunnel:
 
 
 async def connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect as a client, as soon as somebody listens; closed with the tunnel at the latest."""
+    """Connect as a client, as soon as the address listens; it is closed with the tunnel at the latest."""
     async with asyncio.timeout(100):
         while True:
             try:
@@ -118,14 +118,14 @@ async def connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.Strea
 
 
 def close_clients() -> None:
-    """Close what `connect` opened."""
+    """Close the connections that `connect` opened."""
     for writer in _clients:
         writer.close()
     _clients.clear()
 
 
 async def ask(address: Address, data: bytes) -> bytes:
-    """Send data to a service, half-close, and return everything that comes back."""
+    """Send data to a service, half-close, and return everything received."""
     reader, writer = await connect(address)
     try:
         writer.write(data)
@@ -137,7 +137,7 @@ async def ask(address: Address, data: bytes) -> bytes:
 
 
 class Middle:
-    """Somebody on the way to home: passes bytes on, until told to stop, without a word to either side."""
+    """Relays bytes to home until it is frozen, which neither side is notified of."""
 
     def __init__(self, target: Address) -> None:
         self._target = target

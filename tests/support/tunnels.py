@@ -1,4 +1,4 @@
-"""Tunnels through a proxy, and servers at their far end, in asyncio."""
+"""Tunnels through a proxy, and servers at their other end, in asyncio."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def serving(serve: Serve) -> AsyncIterator[int]:
-    """Serve on a free port, which is given; each connection is closed when `serve` returns."""
+    """Serve on a free port, which is yielded; each connection is closed when `serve` returns."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -32,7 +32,7 @@ async def serving(serve: Serve) -> AsyncIterator[int]:
 
 
 async def connect(proxy: int, port: int, head: str = "", early: bytes = b"") -> Streams:
-    """Open a tunnel to a port of 127.0.0.1 by CONNECT; AssertionError with the answer when it is not a 200."""
+    """Open a tunnel to a port of 127.0.0.1 by CONNECT. Raise AssertionError with the response if it is not a 200."""
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy)
     writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{head}\r\n".encode() + early)
     answer = await reader.readuntil(b"\r\n\r\n")
@@ -69,5 +69,5 @@ async def drink(reader: asyncio.StreamReader) -> bytes:
 
 
 def digest(data: bytes) -> str:
-    """Return what two texts are compared by, in messages that stay short."""
+    """Return the size and hash of data, by which failed comparisons stay short."""
     return f"{len(data)} bytes, {hashlib.sha256(data).hexdigest()}"

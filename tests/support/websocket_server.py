@@ -1,4 +1,4 @@
-"""A WebSocket server that answers what it is told."""
+"""A WebSocket server that answers every message."""
 
 import json
 import ssl
@@ -10,7 +10,7 @@ import websockets.sync.server
 
 
 class Chat:
-    """A server that greets, answers each message by text and bytes, and hangs up when told that it is enough."""
+    """Sends a greeting, answers each message with a text and bytes, and closes after the message `enough`."""
 
     def __init__(self, greeting: str = "welcome", answer: str = "heard") -> None:
         self.greeting, self.answer = greeting, answer
@@ -29,7 +29,7 @@ class Chat:
 
 @contextmanager
 def serving(chat: Chat, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Serve a chat on a free port and give its URL."""
+    """Serve a chat on a free port, and yield its URL."""
     with websockets.sync.server.serve(chat, "127.0.0.1", 0, ssl=tls) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -1,4 +1,4 @@
-"""Several workers on one port, as the processes they are."""
+"""Several workers on one port, as real processes."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Workers:
 
     @property
     def text(self) -> str:
-        """What they have printed so far."""
+        """The output of all so far."""
         return self._printed.text
 
     def listening(self) -> list[int]:
-        """The ports, one per worker that listens."""
+        """Return the port of each worker that listens."""
         return [int(port) for port in re.findall(r"listening at 127.0.0.1:(\d+)", self.text)]
 
     @property
@@ -51,7 +51,7 @@ class Workers:
         return set(map(int, listed.split()))
 
     def wait_until[T](self, condition: Callable[[], T], timeout: float = 40, what: str = "") -> T:
-        """Wait as `wait_until` does; a failure shows what they printed, and the files they have in their confdir."""
+        """Wait as `wait_until` does; a failure shows their output, and the files in their confdir."""
         try:
             return wait_until(condition, timeout, what)
         except AssertionError as error:
@@ -59,16 +59,16 @@ class Workers:
             raise AssertionError(f"{error}\n{self.text}\n{files}") from None
 
     def wait_listening(self, count: int) -> None:
-        """Wait until so many have said that they listen."""
+        """Wait until that many workers listen."""
         self.wait_until(lambda: len(self.listening()) == count, what=f"{count} workers")
 
     def wait_exit(self, timeout: float = 40) -> int:
-        """Wait until they end by themselves and give the exit code; what they printed is complete then."""
+        """Wait until they end by themselves and return the exit code; the output is complete then."""
         code = self.process.wait(timeout * PATIENCE)
         self._printed.wait_end(5 * PATIENCE)
         return code
 
     def stop(self) -> int:
-        """End them and give the exit code."""
+        """End them and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.wait_exit()

@@ -1,6 +1,6 @@
-"""Runs a reverse tunnel from a port to an origin, all its ends: `reverse_tunnel.py certificates|none|ssh PORT ORIGIN`.
+"""Runs both ends of a reverse tunnel from a port to an origin: `reverse_tunnel.py certificates|none|ssh PORT ORIGIN`.
 
-Works in the current folder. Its processes are children, so that their CPU time is counted.
+It works in the current folder. Its processes are children, so that their CPU time is counted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 def wait_for(log: Path, text: str) -> None:
-    """Wait until a log says something."""
+    """Wait until a log contains a text."""
     deadline = time.monotonic() + 15
     while text not in log.read_text(errors="replace"):
         if time.monotonic() > deadline:
@@ -46,7 +46,7 @@ def wait_for(log: Path, text: str) -> None:
 
 
 def mitmdump(name: str, *settings: str) -> Path:
-    """Start one end of ours; returns its log."""
+    """Start one end of our tunnel; return the path of its log."""
     flags = [part for setting in settings for part in ("--set", setting)]
     log = Path(f"{name}.log")
     command = [str(Path(sys.executable).parent / "mitmdump"), "-n", "--set", f"confdir={name}"]
@@ -56,7 +56,7 @@ def mitmdump(name: str, *settings: str) -> Path:
 
 
 def ours(tls: str, port: int, origin: int) -> None:
-    """Run home and work. Home gets its entrance only once work is there: until then we sit on the port."""
+    """Run home and work. The port is occupied until work is connected: home then opens its client listener."""
     folders = {"home": "none", "work": "none"}
     if tls == "certificates":
         here = Path.cwd()
@@ -87,7 +87,7 @@ def ssh(port: int, origin: int) -> None:
 
 
 def main() -> None:
-    """Start what is asked for, and stay until it is ended."""
+    """Start the tunnel, and wait until this process is ended."""
     kind, port, origin = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     ssh(port, origin) if kind == "ssh" else ours(kind, port, origin)
     while True:

@@ -1,6 +1,6 @@
-"""Leaves one patch, or one section, out of every process that has this folder on PYTHONPATH: WITHOUT_PATCH names it.
+"""Omits the patch, or the section, named by WITHOUT_PATCH in every process that has this folder on PYTHONPATH.
 
-Python imports this module at its start. A patch is named by its place, a section by its class.
+Python imports this module when it starts. A patch is named by its place, a section by its class.
 """
 
 import os
@@ -13,7 +13,7 @@ _apply = Patch.apply
 
 
 def apply(patch: Patch) -> Callable[[], None] | None:
-    """Apply a patch, but for the one that is left out."""
+    """Apply a patch unless it is the omitted one."""
     if patch.place == LEFT_OUT:
         return lambda: None
     for section in patch.sections:
@@ -23,7 +23,7 @@ def apply(patch: Patch) -> Callable[[], None] | None:
 
 
 def empty(section: Section) -> None:
-    """Have a section do nothing: what it overrides is found behind it."""
+    """Remove the methods of a section, so that those it overrides are found."""
     for name, value in list(vars(section.mixin).items()):
         if callable(value):
             delattr(section.mixin, name)
@@ -33,7 +33,7 @@ Patch.apply = apply  # type: ignore[method-assign, assignment]
 
 
 def apply_companion(companion: Companion) -> Callable[[], None] | None:
-    """Apply a companion, but for the one that is left out."""
+    """Apply a companion unless it is the omitted one."""
     return None if companion.place == LEFT_OUT else Replacement.apply(companion)
 
 
