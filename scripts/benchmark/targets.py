@@ -14,6 +14,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 BIN = Path(sys.executable).parent
 PEERS = ROOT / ".venv" / "peers" / "bin"
+VARNISH = "-F -f {config} -a 127.0.0.1:{port} -n {folder} -s malloc,256m"
+PROXY_PY = "-m proxy --hostname 127.0.0.1 --port {port} --num-workers 1 --num-acceptors 1 --log-level ERROR"
 
 Command = Callable[[Path, int, int], list[str]]
 """Returns a command line, for its own folder, the port to listen on and the origin's port."""
@@ -122,36 +124,11 @@ def peers() -> list[Target]:
     add("Squid", "squid", does_cache=True, tunnel=squid["forward"], **squid)
     haproxy = {role: _configured("haproxy", f"haproxy-{role}.cfg", "-f", "{config}") for role in ("reverse", "splice")}
     add("HAProxy", "haproxy", does_cache=True, reverse=haproxy["reverse"], splice=haproxy["splice"])
-    varnish = _configured(
-        "varnishd",
-        "varnish.vcl",
-        "-F",
-        "-f",
-        "{config}",
-        "-a",
-        "127.0.0.1:{port}",
-        "-n",
-        "{folder}",
-        "-s",
-        "malloc,256m",
-    )
+    varnish = _configured("varnishd", "varnish.vcl", *VARNISH.split())
     add("Varnish", "varnishd", does_cache=True, reverse=varnish)
     tinyproxy = _configured("tinyproxy", "tinyproxy.conf", "-d", "-c", "{config}")
     add("tinyproxy", "tinyproxy", forward=tinyproxy, tunnel=tinyproxy)
-    proxy_py = _python(
-        "-m",
-        "proxy",
-        "--hostname",
-        "127.0.0.1",
-        "--port",
-        "{port}",
-        "--num-workers",
-        "1",
-        "--num-acceptors",
-        "1",
-        "--log-level",
-        "ERROR",
-    )
+    proxy_py = _python(*PROXY_PY.split())
     add("proxy.py", PEERS / "proxy", forward=proxy_py, tunnel=proxy_py)
     twisted: dict[str, Any] = {
         role: _python("{here}/peers/twisted_proxy.py", role, "{port}", "{origin}") for role in ("reverse", "forward")

@@ -4,8 +4,7 @@ import base64
 import json
 from collections.abc import Iterable, Iterator
 
-from proxy_policies.capture import json_path
-from proxy_policies.capture.export.steps import Step, script_of, split_markers
+from proxy_policies.capture.export.steps import Step, expression, json_expression, script_of
 from proxy_policies.capture.model import Entry
 
 
@@ -43,14 +42,14 @@ def _body(step: Step) -> str:
 
 
 def _value(text: str) -> str:
-    return " + ".join(piece if is_name else json.dumps(piece) for piece, is_name in split_markers(text))
+    return expression(text, json.dumps)
 
 
 def _source(where: str) -> str:
     """Return the expression for a value of the response."""
     kind, _, name = where.partition(":")
     if kind == "json":
-        return "answer.json()" + "".join(f"[{json.dumps(step)}]" for step in json_path.read(name))
+        return json_expression(name, json.dumps)
     if kind == "cookie":
         return f"answer.cookies[{json.dumps(name)}][0].value"
     if kind == "input":

@@ -3,8 +3,7 @@
 import base64
 from collections.abc import Iterable, Iterator
 
-from proxy_policies.capture import json_path
-from proxy_policies.capture.export.steps import Step, script_of, split_markers
+from proxy_policies.capture.export.steps import Step, expression, json_expression, script_of, split_markers
 from proxy_policies.capture.model import Entry
 
 _HELPERS = '''
@@ -70,14 +69,14 @@ def _body(step: Step) -> str:
 
 
 def _value(text: str) -> str:
-    return " + ".join(f"str({piece})" if is_name else ascii(piece) for piece, is_name in split_markers(text))
+    return expression(text, ascii, "str({})".format)
 
 
 def _source(where: str) -> str:
     """Return the expression for a value of the response."""
     kind, _, name = where.partition(":")
     if kind == "json":
-        return "answer.json()" + "".join(f"[{step!r}]" for step in json_path.read(name))
+        return json_expression(name, repr)
     return {"cookie": f"answer.cookies[{name!r}]", "input": f"input_value(answer.text, {name!r})"}.get(
         kind, f"answer.headers[{name!r}]"
     )

@@ -6,7 +6,7 @@ environment.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from proxy_policies.capture import json_path, locations
@@ -127,3 +127,13 @@ def split_markers(text: str) -> Iterator[tuple[str, bool]]:
         end = found.end()
     if end < len(text) or not end:
         yield text[end:], False
+
+
+def expression(text: str, literal: Callable[[str], str], variable: Callable[[str], str] = str) -> str:
+    """Return a step's text as an expression of a language: its literals and variables, joined with `+`."""
+    return " + ".join(variable(piece) if is_name else literal(piece) for piece, is_name in split_markers(text))
+
+
+def json_expression(path: str, literal: Callable[[str | int], str]) -> str:
+    """Return the expression of a language for the value at a path in the JSON of `answer`."""
+    return "answer.json()" + "".join(f"[{literal(step)}]" for step in json_path.read(path))
