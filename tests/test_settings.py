@@ -1,25 +1,13 @@
 """Options: declared once, refused in one line, never half applied."""
 
-import asyncio
 from collections.abc import Sequence
 
 import pytest
 from mitmproxy import exceptions, optmanager
-from mitmproxy.addons.errorcheck import ErrorCheck
 from mitmproxy.test import taddons
 
 from proxy_policies.addon_chain import build_addons
-from proxy_policies.settings import (
-    Setting,
-    Settings,
-    coerce,
-    one_of,
-    parse_size,
-    parse_switch,
-    scalar_text,
-    set_specs,
-    started,
-)
+from proxy_policies.settings import Setting, Settings, one_of, parse_size, parse_switch
 
 
 def parse_colours(values: Sequence[str]) -> tuple[str, ...]:
@@ -36,32 +24,6 @@ class Brush:
     name = "brush"
     brush_dry = Setting("off", parse_switch, "Without paint.")
     brush_form = Setting("flat", one_of("flat", "round"), "Its form.")
-
-
-@pytest.mark.parametrize(
-    ("strings", "raw", "is_list", "fitted"),
-    [
-        (["a"], None, False, "a"),
-        (["a", "b"], None, True, ["a", "b"]),
-        ([], None, True, []),
-        (None, 5, False, "5"),
-        (None, True, False, "on"),
-        (None, ["x", 1], True, ["x", "1"]),
-        (None, "x", True, ["x"]),
-    ],
-)
-def test_values_are_made_to_fit(strings: list[str] | None, raw: object, is_list: bool, fitted: object) -> None:
-    assert coerce(strings, raw, is_list) == fitted
-
-
-@pytest.mark.parametrize(("strings", "raw"), [([], None), (["a", "b"], None), (None, None), (None, {"a": 1})])
-def test_values_that_do_not_fit(strings: list[str] | None, raw: object) -> None:
-    with pytest.raises(ValueError):
-        coerce(strings, raw, False)
-
-
-def test_a_scalar_is_written_as_an_option_takes_it() -> None:
-    assert [scalar_text(value) for value in ("x", 1, 1.5, False)] == ["x", "1", "1.5", "off"]
 
 
 def test_a_policy_has_its_defaults_without_mitmproxy() -> None:
@@ -86,10 +48,6 @@ async def test_switches_and_words_are_what_mitmweb_has_check_boxes_and_lists_for
         assert [shown["brush_dry"][key] for key in ("type", "value", "choices")] == ["bool", False, None]
         assert [shown["brush_form"][key] for key in ("type", "value", "choices")] == ["str", "flat", ("flat", "round")]
         context.options.update(brush_dry=True)
-        assert brush.brush_dry is True
-        set_specs(context.options, ["brush_dry=off", "brush_form=round"])
-        assert (brush.brush_dry, brush.brush_form) == (False, "round")
-        set_specs(context.options, ["brush_dry=on"])
         assert brush.brush_dry is True
 
 
@@ -160,21 +118,3 @@ async def test_options_are_declared_as_one_change() -> None:
         assert changes == [{"paint_size", "paint_colours"}]
         context.options.update(paint_size="2k")
         assert changes[1:] == [{"paint_size"}]
-
-
-async def test_those_who_wait_go_on_when_it_is_over() -> None:
-    served: list[str] = []
-
-    async def serve(client: str) -> None:
-        await started()
-        served.append(client)
-
-    check = ErrorCheck()
-    with taddons.context(check):
-        waiting = [asyncio.ensure_future(serve(client)) for client in ("one", "two", "three")]
-        await asyncio.sleep(0.05)
-        waiting[1].cancel()
-        assert served == []
-        check.finish()
-        await asyncio.wait(waiting)
-        assert served == ["one", "three"]

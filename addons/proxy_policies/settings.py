@@ -11,8 +11,6 @@ mitmproxy only gets `str`, `Sequence[str]` and switch options: an invalid `int` 
 and leave the proxy running without policies.
 """
 
-import asyncio
-import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,41 +19,30 @@ from typing import Any, Protocol, Self, overload
 
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
-from mitmproxy.optmanager import OptManager
 
 from proxy_policies import cli_options
 from proxy_policies.addresses import without_credentials
 from proxy_policies.log_lines import printable
 from proxy_policies.option_parsers import OneOf, as_text, one_of, parse_duration, parse_size, parse_switch
+from proxy_policies.option_updates import batched_updates
+from proxy_policies.option_values import coerce, is_secret
+from proxy_policies.starting import is_starting
 from proxy_policies.worker_number import worker_number
 
 __all__ = [  # with the parsers, so that policies find all they need to declare options here
-    "SECRET_MARKERS",
     "Policy",
     "Setting",
     "Settings",
     "as_text",
-    "batched_updates",
-    "coerce",
-    "is_secret",
-    "is_starting",
     "one_of",
-    "override",
     "parse_duration",
     "parse_size",
     "parse_switch",
     "reject",
-    "scalar_text",
-    "set_specs",
     "settings_of",
-    "start_errors",
-    "started",
 ]
 
 logger = logging.getLogger(__name__)
-
-POLL = 0.01
-"""Seconds between checks whether start-up is over: mitmproxy has no event for it."""
 
 
 class Setting[T]:
@@ -152,23 +139,6 @@ def settings_of(policy: object) -> Iterator[Setting[Any]]:
         yield from (value for value in vars(owner).values() if isinstance(value, Setting))
 
 
-def override(**values: Any) -> Callable[[], None]:
-    """Set mitmproxy options and return a function that restores them, except those changed in the meantime.
-
-    An option that was not set explicitly is then again not set explicitly.
-    """
-    before = {name: (vars(ctx.options)["_options"][name].value, getattr(ctx.options, name)) for name in values}
-    ctx.options.update(**values)
-
-    def restore() -> None:
-        ours = [name for name, value in values.items() if getattr(ctx.options, name) == value]
-        ctx.options.update(**{name: before[name][1] for name in ours})
-        for name in ours:
-            vars(ctx.options)["_options"][name].value = before[name][0]
-
-    return restore
-
-
 def reject(text: str) -> None:
     """Refuse the current options: at start by an error line, which ends mitmproxy; later by a rollback."""
     text = printable(text)
@@ -176,30 +146,6 @@ def reject(text: str) -> None:
         logger.error(text)
     else:
         raise exceptions.OptionsError(text)
-
-
-def is_starting() -> bool:
-    """Return whether mitmproxy is starting: until it is done, any logged error ends it."""
-    watch = ctx.master.addons.get("errorcheck")
-    return watch is not None and watch.logger in logging.getLogger().handlers
-
-
-async def started() -> None:
-    """Wait until every `running` hook has finished and logged errors no longer end mitmproxy.
-
-    mitmproxy starts listening before that. A client that connects then would meet addons that are not ready (without a
-    certificate store, for example), and a resulting error would end the process.
-    """
-    while is_starting():  # noqa: ASYNC110
-        await asyncio.sleep(POLL)
-
-
-def start_errors() -> list[str]:
-    """Return the errors with which mitmproxy's start will fail, formatted; none if it is over, or fine so far."""
-    if not is_starting():
-        return []
-    watch = ctx.master.addons.get("errorcheck").logger
-    return [watch.format(record) for record in watch.has_errored]
 
 
 class Settings:
@@ -258,66 +204,8 @@ class Settings:
                 vars(policy).update(attribute)
 
 
-@contextlib.contextmanager
-def batched_updates(options: OptManager) -> Iterator[None]:
-    """Report the changes in the block as one: mitmproxy would notify every addon of each declared option."""
-    names: set[str] = set()
-    vars(options.changed)["send"] = lambda updated: names.update(updated)
-    try:
-        yield
-    finally:
-        del vars(options.changed)["send"]
-    options.changed.send(updated=names)
-
-
-SECRET_MARKERS = ("secret", "auth", "pass", "token", "purge")
-"""Parts of option names whose values are never shown."""
-
-
-def is_secret(name: str) -> bool:
-    """Return whether an option's value must not be shown, going by its name."""
-    return any(part in name for part in SECRET_MARKERS)
-
-
-def set_specs(options: OptManager, specs: Iterable[str]) -> None:
-    """Set options as `--set` does, also accepting `on` and `off` for switches. Raise OptionsError."""
-    options.set(*(_as_mitmproxy_has_it(options, spec) for spec in specs))
-
-
-def _as_mitmproxy_has_it(options: OptManager, spec: str) -> str:
-    name, _, value = spec.partition("=")
-    option = dict(options.items()).get(name)
-    is_word = option is not None and option.typespec is bool and value in ("on", "off")
-    return f"{name}={str(value == 'on').lower()}" if is_word else spec
-
-
 def _quoted(name: str, text: str | Sequence[str]) -> str:
     if is_secret(name):
         return ""
     shown = repr(text) if isinstance(text, str) else ", ".join(map(repr, text))
     return f"={without_credentials(shown)}"
-
-
-def coerce(strings: list[str] | None, raw: Any, is_list: bool) -> str | list[str]:
-    """Convert a deferred value to an option's type.
-
-    `strings` are the values of repeated `--set name=value`; None if the value is from YAML, where it is `raw` and may
-    be any scalar or list. Raise ValueError.
-    """
-    if strings is None:
-        values = raw if isinstance(raw, list | tuple) else [raw]
-        strings = [scalar_text(value) for value in values]
-    if is_list:
-        return strings
-    if len(strings) != 1:
-        raise ValueError("needs a value" if not strings else f"takes one value, not {len(strings)}")
-    return strings[0]
-
-
-def scalar_text(value: Any) -> str:
-    """Return a YAML scalar as the text of an option. Raise ValueError for anything else."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise ValueError(f"{value!r} is neither text nor a number")

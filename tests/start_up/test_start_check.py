@@ -7,7 +7,7 @@ import pytest
 from mitmproxy.addons.errorcheck import ErrorCheck
 from mitmproxy.test import taddons
 
-from proxy_policies import settings
+from proxy_policies import starting
 from proxy_policies.start_up import start_check
 
 
@@ -24,7 +24,7 @@ def test_the_process_ends_with_what_was_wrong(repeats: bool, code: object) -> No
 
 
 def test_nothing_is_checked_when_a_script_is_loaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "is_starting", lambda: False)
+    monkeypatch.setattr(starting, "is_starting", lambda: False)
     monkeypatch.setattr(start_check, "check", lambda: pytest.fail("checked"))
     with taddons.context() as context:
         start_check.StartCheck().load(None)  # type: ignore[arg-type]
@@ -37,7 +37,7 @@ def test_what_ends_does_not_say_that_it_listens(
 ) -> None:
     caplog.set_level(logging.INFO, start_check.SERVERS.name)
     with taddons.context(ErrorCheck()):
-        monkeypatch.setattr(settings, "start_errors", lambda: errors)
+        monkeypatch.setattr(starting, "start_errors", lambda: errors)
         start_check.SERVERS.addFilter(start_check.defer)
         start_check.SERVERS.info("listening")
         start_check.SERVERS.error("port in use")

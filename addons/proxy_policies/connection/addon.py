@@ -30,7 +30,8 @@ from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.limits.addon import Limits
 from proxy_policies.patches.client_handlers import handler_of
 from proxy_policies.proxy_protocol.addon import NO_HEADER
-from proxy_policies.settings import Setting, is_starting, parse_switch, started
+from proxy_policies.settings import Setting, parse_switch
+from proxy_policies.starting import is_starting, started
 from proxy_policies.tuning.all import tune
 from proxy_policies.worker_number import worker_number
 

@@ -19,8 +19,9 @@ from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.option_files import expand_home
 from proxy_policies.script_paths import own_command
-from proxy_policies.settings import Setting, parse_switch, started
+from proxy_policies.settings import Setting, parse_switch
 from proxy_policies.start_up import requirements
+from proxy_policies.starting import started
 from proxy_policies.version import VERSION
 from proxy_policies.worker_number import worker_number
 

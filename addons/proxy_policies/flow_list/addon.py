@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from mitmproxy import ctx, optmanager
 
-from proxy_policies import settings
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.flow_list import slow_browsers
@@ -18,6 +17,7 @@ from proxy_policies.flow_list.oldest import oldest, with_comments
 from proxy_policies.flow_list.option_errors import OptionErrors
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import Throttle
+from proxy_policies.option_updates import override
 from proxy_policies.settings import Setting
 
 with lazy_imports():
@@ -69,7 +69,7 @@ class FlowList:
         if view is None:
             return
         if "web_columns" in ctx.options and ctx.options.web_columns == ctx.options.default("web_columns"):
-            self._restore = settings.override(web_columns=with_comments(ctx.options.web_columns))
+            self._restore = override(web_columns=with_comments(ctx.options.web_columns))
         if type(ctx.master).__name__ == "WebMaster":
             self._browsers = web_app.ClientConnection.connections
             self._show_option_errors()

@@ -23,7 +23,7 @@ from proxy_policies.patches import datagrams, resets, tcp_resets, turns
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http2 import back_pressure
 from proxy_policies.patches.http_stream.streaming import Timer
-from proxy_policies.settings import started
+from proxy_policies.starting import started
 
 
 class Handler(ConnectionHandler):

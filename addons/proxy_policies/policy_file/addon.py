@@ -19,7 +19,9 @@ from proxy_policies import cli_options, settings
 from proxy_policies.background import spawn
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.option_files import parse_path
+from proxy_policies.option_updates import set_specs
 from proxy_policies.settings import Setting, settings_of
+from proxy_policies.starting import is_starting
 
 with lazy_imports():
     from proxy_policies.policy_file import addon_errors, coercion, document, overlay, watch
@@ -81,7 +83,7 @@ class PolicyFile:
     def _load(self, path: Path | None) -> None:
         state = watch.read_state(path) if path else ""
         entries = entries_of(state)
-        if starting := settings.is_starting():
+        if starting := is_starting():
             self._reapply_command_line(entries)
         self._apply(entries, skip_unknown=starting)
         self._path, self._watch = path, watch.Watch(state)
@@ -89,7 +91,7 @@ class PolicyFile:
     def _reapply_command_line(self, names: Collection[str]) -> None:
         """Set the file's options that are also on the command line from there, not from config.yaml."""
         try:
-            settings.set_specs(ctx.options, self._explicit.specs_of([name for name in names if name in ctx.options]))
+            set_specs(ctx.options, self._explicit.specs_of([name for name in names if name in ctx.options]))
         except exceptions.OptionsError as error:
             raise ValueError(f"command line: {error}") from error
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from mitmproxy.optmanager import OptManager
 
+from proxy_policies.option_values import coerce, is_secret
 from proxy_policies.policy_file.document import Entry
-from proxy_policies.settings import Setting, coerce, is_secret
+from proxy_policies.settings import Setting
 from proxy_policies.start_up.unknown_options import nearest
 
 

@@ -60,7 +60,7 @@ def _end_at_once(line: str) -> None:
 
 
 def _is_mitmproxy_starting() -> bool:
-    """Return the same as `settings.is_starting`, which cannot be imported if something is missing."""
+    """Return the same as `starting.is_starting`, which cannot be imported if something is missing."""
     master = getattr(sys.modules.get("mitmproxy.ctx"), "master", None)
     watch = master.addons.get("errorcheck") if master else None
     return watch is not None and watch.logger in logging.getLogger().handlers

@@ -7,7 +7,7 @@ import sys
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
-from proxy_policies import cli_options, settings
+from proxy_policies import cli_options, starting
 from proxy_policies.start_up import mitmproxy_program, requirements, stray_word
 from proxy_policies.start_up.unknown_options import Verdict, judge, message
 
@@ -25,9 +25,9 @@ class StartCheck:
         """Warn of an untested mitmproxy, and schedule the check."""
         if line := requirements.untested():
             logger.warning(line)
-        if settings.is_starting():
+        if starting.is_starting():
             SERVERS.addFilter(defer)
-            had_errors = bool(settings.start_errors())
+            had_errors = bool(starting.start_errors())
             asyncio.get_running_loop().call_soon(check, had_errors)
 
     def done(self) -> None:
@@ -65,7 +65,7 @@ def check(had_errors: bool = False) -> None:
         logger.log(levels[judge(name, known, name in explicit.names)], message(name, known))
     if mitmproxy_program.is_ours() and (line := stray_word.message(explicit.flow_filter)):
         logger.error(line)
-    if errors := settings.start_errors():
+    if errors := starting.start_errors():
         end(errors, had_errors)
     log_deferred()
 

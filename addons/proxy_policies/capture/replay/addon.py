@@ -23,6 +23,7 @@ from proxy_policies.fields import Fields
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.option_files import expand_home, parse_path, parse_path_to_write
+from proxy_policies.option_updates import override
 from proxy_policies.patches.http_stream import websockets
 from proxy_policies.settings import Setting
 from proxy_policies.streaming.decision import must_buffer
@@ -120,7 +121,7 @@ class Replay:
     def _set_connection_options(self) -> None:
         """While offline, keep mitmproxy from connecting before the request: for a tunnel, or for its certificate."""
         if self._is_offline and self._restore_connection_options is None:
-            self._restore_connection_options = settings.override(connection_strategy="lazy", upstream_cert=False)
+            self._restore_connection_options = override(connection_strategy="lazy", upstream_cert=False)
         elif not self._is_offline and self._restore_connection_options is not None:
             self._restore_connection_options()
             self._restore_connection_options = None

@@ -14,9 +14,10 @@ from typing import Any
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
-from proxy_policies import settings
 from proxy_policies.background import spawn
 from proxy_policies.capture.runner.proxy_process import READY
+from proxy_policies.option_updates import set_specs
+from proxy_policies.starting import is_starting
 
 
 class ControlAddon:
@@ -36,7 +37,7 @@ class ControlAddon:
         self._task = spawn(self._log_ready())
 
     async def _log_ready(self) -> None:
-        while settings.is_starting():  # noqa: ASYNC110 - mitmproxy has no event for it
+        while is_starting():  # noqa: ASYNC110 - mitmproxy has no event for it
             await asyncio.sleep(0.005)
         port = ctx.master.addons.get("proxyserver").listen_addrs()[0][1]
         logging.getLogger(__name__).info(f"{READY} {port}")
@@ -71,7 +72,7 @@ def _set(specs: list[str]) -> Callable[[], None]:
     """Set options as `--set` does, and return a function that restores them. Raise OptionsError."""
     names = dict.fromkeys(spec.partition("=")[0] for spec in specs)
     before = {name: getattr(ctx.options, name) for name in names if name in ctx.options}
-    settings.set_specs(ctx.options, specs)
+    set_specs(ctx.options, specs)
     return lambda: ctx.options.update(**before)
 
 
