@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import StreamWriter
 
 from mitmproxy import ctx
-from mitmproxy.connection import Client
+from mitmproxy.connection import Client, Connection
 from mitmproxy.proxy.server import ConnectionHandler
 
 
@@ -23,13 +23,21 @@ def writer_to(client: Client) -> StreamWriter | None:
     return io.writer if io and isinstance(io.writer, StreamWriter) else None
 
 
+def unsent_to(client: Client, connection: Connection | None) -> int:
+    """Count the bytes that wait to be written to a socket, that of a client or of one of its origins."""
+    handler = handler_of(client.id)
+    io = handler.transports.get(connection) if handler and connection else None
+    writer = io.writer if io else None
+    return writer.transport.get_write_buffer_size() if isinstance(writer, StreamWriter) else 0
+
+
 def set_write_limit(client_id: str, size: int) -> None:
-    """Allow up to `size` bytes to wait to be sent to a client, and resume its waiting writers."""
+    """Allow up to `size` more bytes to wait to be sent to a client, and resume its waiting writers."""
     handler = handler_of(client_id)
     writer = writer_to(handler.client) if handler else None
     if writer is None:
         return
-    writer.transport.set_write_buffer_limits(size)
+    writer.transport.set_write_buffer_limits(writer.transport.get_write_buffer_size() + size)
     # asyncio applies new limits only when something is sent, which never happens while the client reads nothing.
     if resume := getattr(writer.transport, "_maybe_resume_protocol", None):
         resume()

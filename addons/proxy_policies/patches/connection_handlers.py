@@ -22,7 +22,7 @@ from proxy_policies.patch import Companion, Patch
 from proxy_policies.patches import datagrams, resets, tcp_resets, turns
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http2 import back_pressure
-from proxy_policies.patches.http_stream.streaming import Timer
+from proxy_policies.patches.wakeups import Awaited
 from proxy_policies.starting import started
 
 
@@ -91,7 +91,7 @@ class Handler(ConnectionHandler):
 
     async def drain_writers(self) -> None:
         """Wait until peers have accepted what was sent, including HTTP/2 windows, and all received data is handled."""
-        if self.client.alpn == b"h2":
+        if self.client.alpn == b"h2" or back_pressure.runs_ahead(self):
             await back_pressure.drained(self)
         else:
             await super().drain_writers()  # type: ignore[no-untyped-call]
@@ -99,10 +99,9 @@ class Handler(ConnectionHandler):
         await back_pressure.accepted(self)
 
     async def wakeup(self, request: RequestWakeup) -> None:
-        """Wait for the time of a wakeup, or until it is brought forward."""
-        if isinstance(request, Timer):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(request.over.wait(), request.delay)
+        """Wait for the time of a wakeup, or for what it is to wait for."""
+        if isinstance(request, Awaited):
+            await request.wait()
             request.delay = 0.0
         await super().wakeup(request)
 

@@ -25,8 +25,9 @@ from mitmproxy.proxy.tunnel import TunnelLayer
 
 from proxy_policies.background import spawn
 from proxy_policies.patches import client_sides
-from proxy_policies.patches.client_handlers import handler_of
+from proxy_policies.patches.client_handlers import unsent_to
 from proxy_policies.patches.http2.stream_errors import PerStreamConnection
+from proxy_policies.patches.http_stream.backlogs import Backlogged
 from proxy_policies.patches.http_stream.stored_bodies import UNSENT_LIMIT
 
 WINDOW_CHECK_INTERVAL = 1.0
@@ -81,14 +82,17 @@ class Windows:
         if not isinstance(side.conn, Client):
             stream_id = side.their_stream_id.get(stream_id, 0)
         stream = _stream_of(side, stream_id)
-        return _paused(stream) + self._unsent_by_the_other(side, stream, stream_id) > UNSENT_LIMIT
+        is_ahead = side.conn is not side.context.client and _runs_ahead(stream)
+        unsent = 0 if is_ahead else self._unsent_by_the_other(side, stream, stream_id)
+        return _paused(stream) + unsent > UNSENT_LIMIT
 
     def _unsent_by_the_other(self, side: Side, stream: HttpStream | None, stream_id: int) -> int:
-        if not isinstance(side.conn, Client):
-            return sum(_buffered(it, stream_id) for it in self._sides if isinstance(it.conn, Client))
+        client = side.context.client
+        if side.conn is not client:
+            return unsent_to(client, client) + sum(_buffered(it, stream_id) for it in self._sides if it.conn is client)
         origin = _origin_of(stream)
         buffered = (_buffered(it, it.our_stream_id.get(stream_id, 0)) for it in self._sides if it.conn is origin)
-        return _unsent_to(side.context.client, _carrier_of(side, origin)) + sum(buffered)
+        return unsent_to(client, _carrier_of(side, origin)) + sum(buffered)
 
     def reopen_as_accepted(self, handler: ConnectionHandler) -> None:
         """Reopen the windows of waiting streams as the other side accepts their data."""
@@ -108,7 +112,7 @@ class Windows:
     async def _something_accepted(self, handler: ConnectionHandler) -> None:
         """Wait until a peer has sent something, a socket accepts data again, or a hook may have ended."""
         self.received.clear()
-        full = [it for it in handler.transports if _unsent_to(handler.client, it) > UNSENT_LIMIT]
+        full = [it for it in handler.transports if unsent_to(handler.client, it) > UNSENT_LIMIT]
         waits: list[Coroutine[Any, Any, Any]] = [self.received.wait(), *(_drained(handler, it) for it in full)]
         tasks = [asyncio.ensure_future(wait) for wait in waits]
         try:
@@ -118,7 +122,7 @@ class Windows:
                 task.cancel()
 
 
-def _http_layer(side: Side) -> HttpLayer | None:
+def _http_layer(side: client_sides.Side) -> HttpLayer | None:
     """Return the innermost layer that has both sides."""
     return next((it for it in reversed(side.context.layers) if isinstance(it, HttpLayer)), None)
 
@@ -135,11 +139,16 @@ def _origin_of(stream: HttpStream | None) -> Connection | None:
     return flow.server_conn if flow is not None else None
 
 
-def _carrier_of(side: Side, origin: Connection | None) -> Connection | None:
+def _carrier_of(side: client_sides.Side, origin: Connection | None) -> Connection | None:
     """Return the connection that carries the one to an origin, which may be one to an upstream proxy."""
     http = _http_layer(side)
     top = http.connections.get(origin) if http and origin else None
     return top.tunnel_connection if isinstance(top, TunnelLayer) else origin
+
+
+def _runs_ahead(stream: HttpStream | None) -> bool:
+    """Return whether a client's stream gets a response that others want, however slow the client is."""
+    return isinstance(stream, Backlogged) and stream.runs_ahead()
 
 
 def _paused(stream: HttpStream | None) -> int:
@@ -154,21 +163,12 @@ def _buffered(side: Side, stream_id: int) -> int:
     return sum(len(part.data) for part in parts) if parts else 0
 
 
-def _unsent_to(client: Client, connection: Connection | None) -> int:
-    """Count the bytes that wait to be written to a socket."""
-    handler = handler_of(client.id)
-    io = handler.transports.get(connection) if handler and connection else None
-    writer = io.writer if io else None
-    return writer.transport.get_write_buffer_size() if isinstance(writer, asyncio.StreamWriter) else 0
-
-
 def _held_back_of(side: Side, source: Connection) -> int:
     """Count the bytes from a source that a side holds back; an origin's side only gets the client's."""
     if not isinstance(side.conn, Client):
         return side.unsent() if isinstance(source, Client) else 0
-    return sum(
-        _buffered(side, it) for it in list(side.h2_conn.stream_buffers) if _origin_of(_stream_of(side, it)) is source
-    )
+    streams = ((it, _stream_of(side, it)) for it in list(side.h2_conn.stream_buffers))
+    return sum(_buffered(side, it) for it, of in streams if _origin_of(of) is source and not _runs_ahead(of))
 
 
 _windows: WeakValueDictionary[str, Windows] = WeakValueDictionary()
@@ -182,11 +182,22 @@ def windows_of(client: Client) -> Windows:
 async def drained(handler: ConnectionHandler) -> None:
     """Wait, in the task that reads one of an HTTP/2 client's connections, until it and the client accept their data.
 
-    It does not wait for other origins, since the other streams need not wait for them.
+    It does not wait for other origins, since the other streams need not wait for them; nor for a client behind others.
     """
     source = _read_by_this_task(handler)
-    for connection in {handler.client, source or handler.client}:
+    waits_for = {source or handler.client}
+    for connection in waits_for if runs_ahead(handler) else {handler.client, *waits_for}:
         await _drained(handler, connection)
+
+
+def runs_ahead(handler: ConnectionHandler) -> bool:
+    """Return whether this task reads a response that others want, whose client is behind."""
+    client, source = handler.client, _read_by_this_task(handler)
+    if source is client or unsent_to(client, client) <= UNSENT_LIMIT or (side := client_sides.side_of(client)) is None:
+        return False
+    http = _http_layer(side)
+    streams = list(http.streams.values()) if http else []
+    return any(_runs_ahead(it) and _carrier_of(side, _origin_of(it)) is source for it in streams)
 
 
 async def _drained(handler: ConnectionHandler, connection: Connection) -> None:

@@ -138,7 +138,7 @@ def _send_stored(stream: HttpStream, response: http.Response, source: flow_state
 
 def _piece_request(stream: HttpStream, source: flow_state.Source) -> PieceRequest:
     pipeline = flow_state.state_of(stream.flow).response_body
-    return PieceRequest(stream.flow, source, functools.partial(_unsent, stream), lambda: pipeline.holds_back)
+    return PieceRequest(stream.flow, source, functools.partial(unsent_in_windows, stream), lambda: pipeline.holds_back)
 
 
 def _send(stream: HttpStream, response: http.Response, piece_request: PieceRequest) -> CommandGenerator[None]:
@@ -177,7 +177,7 @@ def _finish(stream: HttpStream, piece_request: PieceRequest, killed: bool) -> Co
             yield from stream.flow_done()
 
 
-def _unsent(stream: HttpStream) -> int:
+def unsent_in_windows(stream: HttpStream) -> int:
     """Count the bytes that wait for an HTTP/2 client's window; 0 with HTTP/1."""
     layers = stream.context.layers
     parent = layers[layers.index(stream) - 1] if stream in layers else None

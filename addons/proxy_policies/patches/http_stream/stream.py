@@ -5,6 +5,7 @@ from mitmproxy.proxy.layers import http as layers
 from proxy_policies.patch import Patch
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http_stream import (
+    backlogs,
     clients,
     requests,
     responses,
@@ -17,6 +18,7 @@ from proxy_policies.patches.http_stream import (
 
 class HttpExchange(
     clients.Reporting,
+    backlogs.Backlogged,
     clients.ContinuesWithoutClient,
     streaming.ExchangeErrors,
     streaming.Flushing,
@@ -37,7 +39,7 @@ class HttpExchange(
     """A request and its response. The first base is outermost."""
 
 
-_MODULES = (requests, responses, streaming, stored_bodies, tunnels, websockets, clients)
+_MODULES = (requests, responses, streaming, stored_bodies, tunnels, websockets, clients, backlogs)
 _SECTIONS = {section.mixin: section for module in _MODULES for section in module.SECTIONS}
 
 PATCH = Patch(

@@ -5,13 +5,14 @@ cannot be cancelled: ours are woken at once when their stream has ended, so that
 """
 
 import asyncio
+import contextlib
 import logging
 import traceback
 from collections.abc import Iterable
 
 from mitmproxy import ctx, flow, http
 from mitmproxy.proxy import events
-from mitmproxy.proxy.commands import Log, RequestWakeup
+from mitmproxy.proxy.commands import Log
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http import HttpStream, SendHttp
@@ -31,6 +32,7 @@ from mitmproxy.utils import human
 
 from proxy_policies import flow_state, trace
 from proxy_policies.patch import Section
+from proxy_policies.patches.wakeups import Awaited
 from proxy_policies.streaming.addon import take_back
 from proxy_policies.streaming.decision import BUFFER_LIMIT, BUFFERED_FOR, declared_length, is_limited
 from proxy_policies.streaming.stream import Stream
@@ -41,12 +43,17 @@ type RequestPart = RequestData | RequestTrailers | RequestEndOfMessage
 type ResponsePart = ResponseData | ResponseTrailers | ResponseEndOfMessage
 
 
-class Timer(RequestWakeup):
+class Timer(Awaited):
     """A wakeup that can be brought forward."""
 
     def __init__(self, delay: float) -> None:
         super().__init__(max(delay, 0.0))
         self.over = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Wait for its time, or until it is brought forward."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.over.wait(), self.delay)
 
 
 class Flushing(layers.HttpStream):
