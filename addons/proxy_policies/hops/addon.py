@@ -4,7 +4,7 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
-from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode, TransparentMode, UpstreamMode
+from mitmproxy.proxy.mode_specs import ReverseMode, UpstreamMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import flow_state, trace
@@ -56,9 +56,9 @@ class Hops:
         self._connects: WeakKeyDictionary[Client, http.Request] = WeakKeyDictionary()
 
     async def server_connect(self, data: ServerConnectionHookData) -> None:
-        """Refuse to connect to ourselves where Via cannot show a loop: non-HTTP traffic would loop for ever."""
+        """Refuse to connect to ourselves: only HTTP has Via, and a client would come back as one of this machine."""
         server = data.server
-        if server.error or server.address is None or not _carries_other_protocols(data.client.proxy_mode):
+        if server.error or server.address is None:
             return
         if await is_own_listener(*server.address[:2], _listening(server.transport_protocol)):
             server.error = f"cannot connect to {format_target(*server.address[:2])}: it is this proxy"
@@ -179,12 +179,6 @@ def _for_next_hop(trailers: http.Headers, head: Fields | None) -> Fields:
 
 def _is_upstream(flow: http.HTTPFlow) -> bool:
     return isinstance(flow.client_conn.proxy_mode, UpstreamMode)
-
-
-def _carries_other_protocols(mode: ProxyMode) -> bool:
-    if isinstance(mode, ReverseMode):
-        return mode.scheme not in ("http", "https")
-    return isinstance(mode, TransparentMode)
 
 
 def _listening(protocol: str) -> list[tuple[str, int]]:

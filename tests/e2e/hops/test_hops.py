@@ -92,6 +92,17 @@ def test_no_connection_comes_back_for_ever(mitmdump: Start, free_port: Callable[
     assert proxy.log().count("client connect") == 1
 
 
+@pytest.mark.parametrize("lane", ["on", "off"])
+def test_no_client_comes_back_as_one_of_this_machine(mitmdump: Start, lane: str) -> None:
+    """A tunnel to the proxy itself would begin anew as a client of 127.0.0.1, whom others' limits do not concern."""
+    proxy = mitmdump("--set", f"fast_lane={lane}")
+    for host in ("0.0.0.0", "127.1", "[::ffff:127.0.0.1]"):  # mitmproxy knows 127.0.0.1 and localhost
+        target = f"{host}:{proxy.port}"
+        for line in (f"CONNECT {target}", f"GET http://{target}/"):
+            asked = f"{line} HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n".encode()
+            assert answered(proxy.port, asked, b"it is this proxy").startswith(b"HTTP/1.1 502 "), line
+
+
 def answered(port: int, request: bytes, end: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=100) as client:
         client.sendall(request)
