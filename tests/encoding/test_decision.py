@@ -14,6 +14,10 @@ WISHES = EncodingOptions(("zstd", "br", "gzip"), 1024, parse_types(TEXT_LIKE))
 HTML = (("Content-Type", "text/html; charset=utf-8"),)
 
 
+def part(span: str) -> tuple[tuple[str, str], ...]:
+    return (*HTML, ("Content-Range", f"bytes {span}"))
+
+
 @dataclass
 class Case:
     id: str
@@ -57,7 +61,12 @@ CASES = [
     ),
     Case("no content", "identity", False, status=204),
     Case("reset content", "identity", False, status=205),
-    Case("a part", "identity", False, status=206),
+    Case("a part of what another client would get encoded", "identity", True, status=206, response=part("0-9/5000")),
+    Case("a part of a small whole", "identity", False, status=206, response=part("0-9/1023")),
+    Case("a part of a whole of unknown length", "identity", True, status=206, response=part("0-9/*")),
+    Case("parts", "identity", True, status=206, response=(("Content-Type", "multipart/byteranges; boundary=x"),)),
+    Case("a part, type not said", "identity", True, status=206, response=(("Content-Range", "bytes 0-9/5000"),)),
+    Case("a part of a picture", "identity", False, status=206, response=(("Content-Type", "image/png"),)),
     Case("a part by its field", "identity", False, response=(*HTML, ("Content-Range", "bytes 0-5/10"))),
     Case("upgrade", "identity", False, status=101),
     Case("not modified", "identity", True, status=304, length=None),
@@ -88,3 +97,18 @@ def test_what_is_encoded_varies(
 ) -> None:
     decision = decide(ResponseInfo(Fields.of(*request), status, Fields.of(*response), length), WISHES)
     assert decision.varies or not decision.encodes
+
+
+@given(
+    st.sampled_from(["text/html", "application/json", "image/png"]),
+    st.sampled_from(["", "gzip", "br, gzip;q=0", "identity;q=0, *", "identity;q=0"]),
+    st.sampled_from([(), (("Content-Encoding", "br"),), (("Cache-Control", "no-transform"),)]),
+    st.integers(1, 3000),
+)
+def test_a_part_varies_as_its_whole_does(
+    media_type: str, accepted: str, more: tuple[tuple[str, str], ...], length: int
+) -> None:
+    request, head = Fields.of(("Accept-Encoding", accepted)), (("Content-Type", media_type), *more)
+    whole = decide(ResponseInfo(request, 200, Fields.of(*head), length), WISHES)
+    span = ("Content-Range", f"bytes 0-0/{length}")
+    assert decide(ResponseInfo(request, 206, Fields.of(*head, span), 1), WISHES).varies == whole.varies

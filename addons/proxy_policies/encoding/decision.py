@@ -7,9 +7,11 @@ from proxy_policies.encoding.negotiation import IDENTITY, accepted_by, choose
 from proxy_policies.encoding.types import MediaTypeGlobs
 from proxy_policies.fields import Fields, parse_directives
 
-NEVER = frozenset({*range(100, 200), 204, 205, 206})
-"""Statuses without a body, and 206, whose body is part of another."""
-NOT_MODIFIED = 304
+NEVER = frozenset({*range(100, 200), 204, 205})
+"""Statuses without a body."""
+PARTIAL, NOT_MODIFIED = 206, 304
+TYPE_UNSAID = {NOT_MODIFIED: (None,), PARTIAL: (None, "multipart/byteranges")}
+"""The media types with which a status does not say that of the whole (RFC 9110, sections 15.3.7 and 15.4.5)."""
 
 
 class ResponseInfo(NamedTuple):
@@ -51,14 +53,24 @@ def decide(subject: ResponseInfo, options: EncodingOptions) -> Decision:
     if reason := _reason_not_to(subject, options):
         return _identity(reason)
     accepted = accepted_by(subject.request.get("Accept-Encoding"))
-    if accepted.identity and subject.length is not None and subject.length < options.min_size:
+    length = _length_of_whole(subject)
+    if accepted.identity and length is not None and length < options.min_size:
         return _identity(f"smaller than {options.min_size} bytes")
     if subject.status == NOT_MODIFIED:
         return Decision(IDENTITY, True, "not modified")
+    if subject.status == PARTIAL:  # with the Vary that the whole would have (RFC 9110, section 15.3.7)
+        return Decision(IDENTITY, True, "a part")
     coding = choose(accepted, options.codings)
     if coding == IDENTITY:
         return Decision(IDENTITY, True, f"the client accepts none of {', '.join(options.codings)}")
     return Decision(coding, True, "the client accepts it")
+
+
+def _length_of_whole(subject: ResponseInfo) -> int | None:
+    if subject.status != PARTIAL:
+        return subject.length
+    _, _, said = (subject.response.get("Content-Range") or "").rpartition("/")
+    return int(said) if said.isascii() and said.isdigit() else None
 
 
 def _reason_not_to(subject: ResponseInfo, options: EncodingOptions) -> str:
@@ -66,17 +78,20 @@ def _reason_not_to(subject: ResponseInfo, options: EncodingOptions) -> str:
     response = subject.response
     if not options.codings:
         return "turned off"
-    if subject.status in NEVER or "Content-Range" in response:
+    if subject.status in NEVER or (subject.status != PARTIAL and "Content-Range" in response):
         return "a part, or no body"
     if (present := response.get("Content-Encoding")) and present.strip().lower() != IDENTITY:
         return f"already {present}"
     if _forbids(response) or _forbids(subject.request):
         return "no-transform"
-    # A 304 does not repeat all fields (RFC 9110, section 15.4.5): without a type it may have any.
     media_type = response.get("Content-Type")
-    if not (options.types.include(media_type) or (subject.status == NOT_MODIFIED and media_type is None)):
+    if not (options.types.include(media_type) or _essence(media_type) in TYPE_UNSAID.get(subject.status, ())):
         return f"type {media_type or 'unknown'} is not among encode_types"
     return ""
+
+
+def _essence(media_type: str | None) -> str | None:
+    return media_type and media_type.partition(";")[0].strip().lower()
 
 
 def _forbids(fields: Fields) -> bool:
