@@ -17,12 +17,17 @@ from proxy_policies.capture.model import Body, Entry, Request, Response, Times
 from proxy_policies.capture.record.recorder import MAX_GATHERED, MAX_INLINE, MAX_QUEUED, CaptureRecorder
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
+from proxy_policies.capture.streams.arrivals import Arrival
 
 KEY = Placeholders(b"k" * 32)
 
 
 def a_recorder(path: Path, max_body: int = 1 << 24) -> CaptureRecorder:
     return CaptureRecorder(path, Redactor(parse_rules(()), KEY), max_body, failed)
+
+
+def write(recorder: CaptureRecorder, entry: Entry, arrivals: dict[str, list[Arrival]] | None = None) -> None:
+    recorder.write(lambda: (entry, arrivals or {}), len(entry.response.body.content))
 
 
 def failed(error: OSError) -> None:
@@ -43,7 +48,7 @@ async def test_large_coded_and_small_entries_keep_their_order(tmp_path: Path) ->
     made = a_recorder(path)
     for number in range(0, MAX_QUEUED * 3, 3):
         for entry in (sized(number, MAX_INLINE + 1), coded(number + 1, b"{}"), an_entry(number + 2)):
-            made.write(entry)
+            write(made, entry)
     made.close()
     assert [entry.id for entry in open_capture(path)] == [str(number) for number in range(MAX_QUEUED * 3)]
 
@@ -61,7 +66,7 @@ async def test_nobody_waits_for_the_thread_but_who_would_begin_more(
 
     monkeypatch.setattr(made, "_put", put_later)
     for number in range(2 * MAX_QUEUED):
-        made.write(coded(number, b"{}"))
+        write(made, coded(number, b"{}"))
     assert made.is_full
     waiting = asyncio.ensure_future(made.has_room())
     await asyncio.sleep(0)
@@ -75,7 +80,7 @@ async def test_nobody_waits_for_the_thread_but_who_would_begin_more(
 async def test_what_is_written_is_decoded_and_has_no_secrets(tmp_path: Path) -> None:
     path = tmp_path / "a.har"
     made = a_recorder(path)
-    made.write(coded(1, b'{"password": "hunter2-Q9xZ"}'))
+    write(made, coded(1, b'{"password": "hunter2-Q9xZ"}'))
     made.close()
     capture = open_capture(path)
     (entry,) = capture
@@ -86,7 +91,7 @@ async def test_what_is_written_is_decoded_and_has_no_secrets(tmp_path: Path) -> 
 async def test_a_body_that_unpacks_to_more_than_is_kept_is_not(tmp_path: Path) -> None:
     path = tmp_path / "a.har"
     made = a_recorder(path, max_body=1000)
-    made.write(coded(1, b"x" * 2000))
+    write(made, coded(1, b"x" * 2000))
     made.close()
     (entry,) = open_capture(path)
     assert (entry.response.body.content, entry.response.body.dropped > 0) == (b"", True)
@@ -97,7 +102,7 @@ async def test_frames_have_the_times_at_which_they_came(tmp_path: Path) -> None:
     frames = [b"data: one\n\n", b"data: two\n\n"]
     response = Response(200, "OK", (("Content-Type", "text/event-stream"),), Body(b"".join(frames)))
     made = a_recorder(path)
-    made.write(Entry(Request("GET", "http://a.test/"), response, Times(1.0)), {"response": [(11, 5.0), (22, 7.5)]})
+    write(made, Entry(Request("GET", "http://a.test/"), response, Times(1.0)), {"response": [(11, 5.0), (22, 7.5)]})
     made.close()
     (entry,) = open_capture(path)
     assert entry.response.body.frame_times == (5.0, 7.5)
@@ -107,7 +112,7 @@ async def test_it_goes_on_with_a_capture_and_leaves_one_whole(tmp_path: Path) ->
     path = tmp_path / "a.har"
     for number in range(2):
         made = a_recorder(path)
-        made.write(an_entry(number))
+        write(made, an_entry(number))
         made.close()
     assert len(list(open_capture(path))) == 2
     (tmp_path / "theirs.har").write_text("{}")
@@ -119,7 +124,7 @@ async def test_a_few_small_entries_are_written_soon(tmp_path: Path) -> None:
     path = tmp_path / "a.har"
     made = a_recorder(path)
     for number in range(MAX_GATHERED + 1):
-        made.write(an_entry(number))
+        write(made, an_entry(number))
     await asyncio.to_thread(
         wait_until, lambda: path.read_bytes().count(b"startedDateTime") > MAX_GATHERED, 100, "all entries"
     )
@@ -141,7 +146,7 @@ async def test_an_entry_that_cannot_be_redacted_takes_no_other_along(
 
     monkeypatch.setattr(Redactor, "entry", fail)
     for number in range(3):
-        made.write(an_entry(number))
+        write(made, an_entry(number))
     with pytest.raises(RecursionError):
         made.close()
     assert [entry.id for entry in open_capture(path)] == ["0", "2"]

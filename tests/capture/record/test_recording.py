@@ -56,6 +56,15 @@ def test_what_the_origin_sent_is_kept_where_the_client_got_something_else() -> N
     assert (sent.response, sent.origin) == (entry.origin, None)
 
 
+def test_the_response_of_an_origin_without_a_body_is_its_head() -> None:
+    flow = a_flow()
+    flow_state.state_of(flow).origin = flow_state.OriginHead(200, "OK", Fields(), "HTTP/1.1")
+    recording = begin(flow, LIMIT)
+    came(recording, b"", b"", b"")
+    assert origin_entry_of(flow, recording).response == Response(200, "OK")
+    assert entry_of(flow, recording).origin is None
+
+
 def test_an_answer_that_no_origin_gave_says_so() -> None:
     flow = a_flow()
     recording = begin(flow, LIMIT)

@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from proxy_policies.capture.secrets.redact_base64 import MAX_DECOMPRESSED, in_base64
+from proxy_policies.capture.secrets.redact_base64 import _RUN, MAX_DECOMPRESSED, MIN_LENGTH, _in_run, _runs, in_base64
 
 type Encode = Callable[[bytes], bytes]
 
@@ -81,3 +83,14 @@ def test_what_is_in_lines_stays_in_lines(width: int, fold: str) -> None:
     octets = base64.b64encode(bytes(range(256))).decode()
     certificate = fold.join(octets[at : at + width] for at in range(0, len(octets), width))
     assert in_base64(certificate, look) == certificate
+
+
+PIECES = ["eyJh", "H4sI", "77u/", "/", "//", "Zm9v", "api", "0", "=", "%3D", " ", ".", "é"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=20).map("".join))
+def test_no_run_with_a_text_is_skipped(text: str) -> None:
+    found = {run.span() for run in _runs(text)}
+    for run in _RUN.finditer(text):
+        if len(run[0]) >= MIN_LENGTH and run.span() not in found:
+            assert _in_run(run[0], look, is_cut=run.end() == len(text)) == run[0]

@@ -1,9 +1,11 @@
 """Secrets in JSON: exactly their characters are replaced, in whole documents and in cut ones."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy_policies.capture.secrets.decider import Decider
-from proxy_policies.capture.secrets.redact_json import in_json
+from proxy_policies.capture.secrets.redact_json import _MEMBER, _NAME, in_json
 from proxy_policies.capture.secrets.rules import RedactionRules
 
 S = "Wz-zbpjD-jMLZkbxrVhyYQ"
@@ -30,3 +32,8 @@ TEXTS = {
 def test_only_the_secret_is_replaced(before: str, after: str) -> None:
     decider = Decider(RedactionRules(), lambda *_: "#", is_response=False)
     assert in_json(before.replace("S", S), decider) == after.replace("S", S)
+
+
+@given(st.text('":, \n\\aé0', max_size=30).map(lambda text: text.replace('\\"', "")))
+def test_the_fast_search_finds_all_names(text: str) -> None:
+    assert {found["name"] for found in _MEMBER.finditer(text)} <= set(_NAME.findall(text))

@@ -1,9 +1,11 @@
 """Secrets in lines of names and values: YAML, settings, logs."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy_policies.capture.secrets.decider import Decider, Place
-from proxy_policies.capture.secrets.redact_lines import in_named_lines, in_prose
+from proxy_policies.capture.secrets.redact_lines import _SPACED_COLON, _in_colon_pairs, in_named_lines, in_prose
 from proxy_policies.capture.secrets.rules import RedactionRules
 
 S = "Wz-zbpjD-jMLZkbxrVhyYQ"
@@ -58,3 +60,9 @@ def test_what_people_read_stays(text: str) -> None:
 def test_a_text_in_json_is_read_line_by_line() -> None:
     text = f'{{"manifest": "a: 1\\nn_token: {S}\\nb: 2", "x": "failed, password: {S}"}}'
     assert in_prose(text, DECIDER) == text.replace(S, "gone")
+
+
+@given(st.lists(st.sampled_from([": ", '": ', ":\t", "'", '"', " ", ",", "token", S]), max_size=8).map("".join))
+def test_any_name_before_a_colon_and_a_space_is_found(text: str) -> None:
+    expected = _in_colon_pairs(text, DECIDER, Place.CODE, _SPACED_COLON) if ": " in text else text
+    assert in_prose(text, DECIDER) == expected

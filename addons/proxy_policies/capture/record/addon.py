@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 from collections.abc import Awaitable
@@ -106,7 +105,7 @@ class Capture:
 
     @only_if("_recorder")
     def response(self, flow: http.HTTPFlow) -> None:
-        """Write an exchange whose body was streamed; others are written at the end of their pipeline."""
+        """Write an exchange whose body has been sent; others are written at the end of their pipeline."""
         state = flow_state.state_of(flow)
         if _begun(state) is None or flow.websocket is not None:
             return
@@ -115,13 +114,13 @@ class Capture:
             self._write(flow)
 
     def _pipeline_over(self, known: ref[http.HTTPFlow]) -> None:
-        """Write a buffered exchange, after the caller of the pipeline has set the length of its final body.
+        """Write a buffered exchange.
 
         `known` is a weak reference, so that the callback of an exchange does not keep its flow alive.
         """
         flow = known()
         if flow in self._ended:
-            asyncio.get_running_loop().call_soon(self._write, flow)
+            self._write(flow)
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         """Write a WebSocket connection with all its messages."""
@@ -142,7 +141,12 @@ class Capture:
         begun, state.recording = _begun(state), None
         if begun is None or self._recorder is None or state.replayed or not self.capture_filter(flow):
             return
-        self._recorder.write(recording.entry_of(flow, begun), begun.arrivals)
+        make = functools.partial(recording.recorded, flow, begun)
+        if flow.error is not None or flow.websocket is not None:
+            made = make()  # a policy may still answer in place of the error, and messages are dropped
+            self._recorder.write(lambda: made, begun.size)
+        else:  # the caller of the pipeline is still to set the length of the final body
+            self._recorder.write(make, begun.size)
 
     def _stopped(self, path: Path, error: OSError) -> None:
         """Log that writing failed; traffic goes on."""

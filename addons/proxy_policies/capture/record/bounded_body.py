@@ -66,6 +66,11 @@ class BoundedBody:
         """Do nothing: the body was broken off."""
 
     @property
+    def size(self) -> int:
+        """The number of bytes that are kept."""
+        return len(self._kept)
+
+    @property
     def data(self) -> bytes:
         """The first `limit` bytes of the body."""
         return bytes(self._kept)

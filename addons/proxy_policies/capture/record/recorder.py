@@ -7,11 +7,12 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from proxy_policies.capture.content_coding import decode_bodies, is_encoded
 from proxy_policies.capture.har import writer
-from proxy_policies.capture.model import Entry, Request, Response
+from proxy_policies.capture.model import Entry
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.streams.arrivals import Arrival, with_frame_times
 
@@ -20,6 +21,9 @@ MAX_INLINE = 128 * 1024  # bytes: a larger exchange, or one with content codings
 MAX_GATHERED = 16  # small entries that are written together
 GATHERED_SECONDS = 0.05  # how long they wait for more; what a process that is killed may lose
 MAX_QUEUED = 16  # entries that may wait for the thread; beyond them, new requests go at its pace
+
+type Recorded = tuple[Entry, Mapping[str, Sequence[Arrival]]]
+"""An entry, its bodies as sent, and when bytes of `request` and `response` arrived, if they may be streams."""
 
 
 class CaptureRecorder:
@@ -37,42 +41,34 @@ class CaptureRecorder:
         self._thread = ThreadPoolExecutor(1, "capture")
         self._queued: deque[Future[None]] = deque()
         self._next_sync: asyncio.TimerHandle | None = None
-        self._gathered: list[Entry] = []
+        self._gathered: list[Callable[[], Recorded]] = []
         self._room = MAX_INLINE  # bytes that may still be gathered
         self._next_write: asyncio.TimerHandle | None = None
         self._is_broken = False
 
-    def write(self, entry: Entry, arrivals: Mapping[str, Sequence[Arrival]] | None = None) -> None:
-        """Decode, redact and write an entry, whose bodies are as sent, after earlier ones.
+    def write(self, make: Callable[[], Recorded], size: int = 0) -> None:
+        """Write what `make` will return, decoded and redacted, after earlier ones and at most 50 ms later.
 
-        `arrivals` has the times at which bytes of `request` and `response` arrived, if they may be streams.
+        `size` is that of its bodies, in bytes. Several small entries take less time if written one after the other.
         """
         self._forget_written()
-        arrivals = arrivals or {}
-        if self._queued or arrivals or _takes_long(entry):
+        if len(self._gathered) >= MAX_GATHERED or self._room <= 0:
             self._write_gathered()
-            self._queued.append(self._thread.submit(self._attempt, lambda: self._put(entry, arrivals)))
-        else:
-            self._gather(entry)
+        self._gathered.append(make)
+        self._room -= size
+        if self._next_write is None:
+            self._next_write = asyncio.get_running_loop().call_later(GATHERED_SECONDS, self._write_in_time)
         if self._next_sync is None:
             self._next_sync = asyncio.get_running_loop().call_later(SYNC_SECONDS, self._sync)
 
-    def _gather(self, entry: Entry) -> None:
-        """Keep a small entry until there are some: written one after the other, they take less time."""
-        if not self._gathered:
-            self._next_write = asyncio.get_running_loop().call_later(GATHERED_SECONDS, self._write_gathered)
-        self._gathered.append(entry)
-        self._room -= _size(entry)
-        if len(self._gathered) >= MAX_GATHERED or self._room <= 0:
-            self._write_gathered()
+    def _write_in_time(self) -> None:
+        self._next_write = None
+        self._write_gathered()
 
     def _write_gathered(self) -> None:
-        entries, self._gathered, self._room = self._gathered, [], MAX_INLINE
-        if self._next_write is not None:
-            self._next_write.cancel()
-            self._next_write = None
-        if entries:
-            self._attempt(lambda: self._put_small(entries))
+        gathered, self._gathered, self._room = self._gathered, [], MAX_INLINE
+        if gathered:
+            self._attempt(lambda: self._put_all(gathered))
 
     @property
     def is_full(self) -> bool:
@@ -89,21 +85,29 @@ class CaptureRecorder:
         while self._queued and self._queued[0].done():
             self._queued.popleft().result()
 
+    def _put_all(self, gathered: Sequence[Callable[[], Recorded]]) -> None:
+        """Write small entries together, and what follows a large one in the thread. An error takes no other along."""
+        self._forget_written()
+        small: list[Entry] = []
+        others: list[Recorded] = []
+        errors = []
+        for make in gathered:
+            try:
+                recorded = make()
+                if others or self._queued or _takes_long(recorded):
+                    others.append(recorded)
+                else:
+                    small.append(self._redactor.entry(recorded[0]))
+            except Exception as error:
+                errors.append(error)
+        self._writer.write(*small)
+        self._queued += [self._thread.submit(self._attempt, partial(self._put, *recorded)) for recorded in others]
+        if errors:
+            raise errors[0]
+
     def _put(self, entry: Entry, arrivals: Mapping[str, Sequence[Arrival]]) -> None:
         decoded = with_frame_times(decode_bodies(entry, self._max_body), arrivals)
         self._writer.write(self._redactor.entry(decoded))
-
-    def _put_small(self, entries: Sequence[Entry]) -> None:
-        """Write entries together. One that cannot be redacted takes no other along."""
-        clean, errors = [], []
-        for entry in entries:
-            try:
-                clean.append(self._redactor.entry(entry))
-            except Exception as error:
-                errors.append(error)
-        self._writer.write(*clean)
-        if errors:
-            raise errors[0]
 
     def _sync(self) -> None:
         self._next_sync = None
@@ -111,8 +115,9 @@ class CaptureRecorder:
 
     def close(self) -> None:
         """Write the queued entries, and complete the capture."""
-        if self._next_sync is not None:
-            self._next_sync.cancel()
+        for timer in (self._next_sync, self._next_write):
+            if timer is not None:
+                timer.cancel()
         try:
             self._write_gathered()
         finally:
@@ -132,13 +137,11 @@ class CaptureRecorder:
             self._failed(error)
 
 
-def _takes_long(entry: Entry) -> bool:
-    return any(map(is_encoded, _messages(entry))) or _size(entry) > MAX_INLINE
-
-
-def _size(entry: Entry) -> int:
-    return sum([len(message.body.content) for message in _messages(entry)])
-
-
-def _messages(entry: Entry) -> list[Request | Response]:
-    return [message for message in (entry.request, entry.response, entry.origin) if message is not None]
+def _takes_long(recorded: Recorded) -> bool:
+    entry, arrivals = recorded
+    found = [message for message in (entry.request, entry.response, entry.origin) if message is not None]
+    return (
+        bool(arrivals)
+        or sum([len(message.body.content) for message in found]) > MAX_INLINE
+        or any(map(is_encoded, found))
+    )

@@ -7,7 +7,7 @@ from mitmproxy import http
 
 from proxy_policies import flow_state
 from proxy_policies.capture import mitmproxy_flows
-from proxy_policies.capture.model import NO_BODY, Body, Entry, Request, Response
+from proxy_policies.capture.model import NO_BODY, Body, Entry, Headers, Request, Response
 from proxy_policies.capture.record.bounded_body import BoundedBody
 from proxy_policies.capture.streams.arrivals import Arrival
 from proxy_policies.capture.streams.frames import may_be_framed
@@ -38,6 +38,11 @@ class Recording:
         found = {"request": self.sent.arrivals, "response": self.client.arrivals}
         return {name: arrivals for name, arrivals in found.items() if arrivals}
 
+    @property
+    def size(self) -> int:
+        """Bytes of the bodies that were kept."""
+        return self.sent.size + self.origin.size + self.client.size
+
 
 def begin(flow: http.HTTPFlow, limit: int) -> Recording:
     """Return a new recording with the request as the client sent it; at most `limit` bytes of each body are kept."""
@@ -56,6 +61,11 @@ def _has_no_body(request: http.Request) -> bool:
     """Return whether a request has no body, by its head; False unless HTTP/1 (RFC 9112 section 6.3)."""
     is_http1 = request.data.http_version.startswith(b"HTTP/1")
     return is_http1 and not request.raw_content and not fields_of(request.headers).has_any(_ANNOUNCING)
+
+
+def recorded(flow: http.HTTPFlow, recording: Recording) -> tuple[Entry, dict[str, list[Arrival]]]:
+    """Return the exchange as an entry, and the arrivals of its bodies."""
+    return entry_of(flow, recording), recording.arrivals
 
 
 def entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
@@ -82,10 +92,9 @@ def entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
 
 def origin_entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
     """Return the exchange as an entry with the origin's response, and bodies as sent."""
-    head, state = recording.request, flow_state.state_of(flow)
-    request = replace(head, body=_body(recording.sent, ""))
-    response = _changed_origin(flow, recording, Response(0), "") if state.origin else None
-    return mitmproxy_flows.entry_of(flow, request, response or Response(0))
+    request = replace(recording.request, body=_body(recording.sent, ""))
+    head = flow_state.state_of(flow).origin
+    return mitmproxy_flows.entry_of(flow, request, _origin(head, _body(recording.origin, "")) if head else Response(0))
 
 
 def _changed_origin(flow: http.HTTPFlow, recording: Recording, response: Response, by: str) -> Response | None:
@@ -93,15 +102,28 @@ def _changed_origin(flow: http.HTTPFlow, recording: Recording, response: Respons
     head = flow_state.state_of(flow).origin
     if head is None:
         return None
-    headers = mitmproxy_flows.to_headers(head.fields.raw)
-    version = mitmproxy_flows.version_of(head.http_version)
-    origin = Response(head.status, head.reason, headers, _body(recording.origin, by), version, response.trailers)
+    body = _body(recording.origin, by)
+    if body == response.body and flow.response is not None and _has_head(flow.response, head):
+        return None
+    origin = _origin(head, body, response.trailers)
     return None if origin == response else origin
+
+
+def _origin(head: flow_state.OriginHead, body: Body, trailers: Headers = ()) -> Response:
+    headers, version = mitmproxy_flows.to_headers(head.fields.raw), mitmproxy_flows.version_of(head.http_version)
+    return Response(head.status, head.reason, headers, body, version, trailers)
+
+
+def _has_head(response: http.Response, head: flow_state.OriginHead) -> bool:
+    """Return whether a response has the origin's head, byte by byte; a fast check."""
+    data = response.data
+    is_same = data.headers.fields == head.fields.raw and data.status_code == head.status
+    return is_same and response.reason == head.reason and response.http_version == head.http_version
 
 
 def _body(collected: BoundedBody, by: str) -> Body:
     """Return a body as it was sent; `by` names the peer that aborted the exchange, if any."""
-    cut = "" if collected.is_whole else by
-    if not (collected.data or collected.dropped or cut):
+    cut, data = "" if collected.is_whole else by, collected.data
+    if not (data or collected.dropped or cut):
         return NO_BODY
-    return Body(collected.data, dropped=collected.dropped, sha256=collected.sha256, cut=cut)
+    return Body(data, dropped=collected.dropped, sha256=collected.sha256, cut=cut)

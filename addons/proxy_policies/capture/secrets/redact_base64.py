@@ -24,6 +24,8 @@ _FOLDED = re.compile(
 _RUN = re.compile(r"(?<![\w.])[A-Za-z0-9+/_-]++(?:={1,2}|(?:%3[Dd]){1,2})?(?![\w+/=-]|\.\w)")
 _TEXT_START = re.compile(r"H4sI|77u/|[C-Za-f][A-HQ-Xg-nw-z0-3]")
 """The first characters of gzip, of a UTF-8 byte order mark and of ASCII."""
+_TEXT_SEGMENT = re.compile(rf"/(?:{_TEXT_START.pattern})[^/]{{{MIN_LENGTH - 4},}}")
+"""A segment that may be a text, of at least MIN_LENGTH characters; a fast check."""
 _PREFIX_LENGTH = 16  # characters decoded first to exclude most runs that are not texts
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _GZIP = "H4sI"
@@ -52,14 +54,15 @@ def _in_folded(found: re.Match[str], redact: Callable[[str], str]) -> str:
 
 
 def _runs(text: str) -> Iterator[re.Match[str]]:
-    """Yield runs that may be base64; searching bytes instead of characters makes this fast."""
+    """Yield runs with the start of a text in base64; searching bytes instead of characters makes this fast."""
     classes = text.encode("latin-1", "replace").translate(_CLASSES)
     at = classes.find(_LONG_RUN)
     while at >= 0:
-        if (run := _RUN.match(text, at)) is not None:
+        end = classes.find(0, at) % (len(text) + 1)
+        has_start = _TEXT_START.match(text, at) is not None or _TEXT_SEGMENT.search(text, at, end) is not None
+        if has_start and (run := _RUN.match(text, at)) is not None:
             yield run
-        end = classes.find(0, at)
-        at = classes.find(_LONG_RUN, end) if end >= 0 else -1
+        at = classes.find(_LONG_RUN, end)
 
 
 def _in_run(run: str, redact: Callable[[str], str], is_cut: bool) -> str:

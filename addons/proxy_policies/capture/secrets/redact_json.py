@@ -6,15 +6,19 @@ All other characters are unchanged. An incomplete document is read up to its end
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 
 from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.json_values import ESCAPED_MEMBER, NAME, PLAIN_VALUE, in_value, plain_text
 from proxy_policies.capture.secrets.marks import has_any
-from proxy_policies.capture.secrets.names import Grade
+from proxy_policies.capture.secrets.names import Grade, grade
 from proxy_policies.capture.secrets.redact_columns import has_columns, in_columns
 from proxy_policies.capture.secrets.redact_pairs import has_pairs, in_pairs, is_value
 
 _MEMBER = re.compile(rf'"{NAME}(?P<slashes>))"\s*:\s*{PLAIN_VALUE}')
+_NAME = re.compile(r'"([^"\n]*+)(?="\s*+:)')
+"""At least each name that `_MEMBER` finds, in half the time."""
 _LAST_ITEM = (
     r'(?=(?P=slashes)"[^"\\]*+(?P=slashes)"\s*\]|"(?:[^"\\]|\\.)*+(?:"\s*(?:\]|\Z)|\\?\Z)'
     r"|-?\d[\d.eE+-]*+\s*\]|\[[^\[\]]*+\]\s*\])"
@@ -52,12 +56,10 @@ def in_json(text: str, decider: Decider) -> str:
     if '"' not in text:
         return text
     members = ESCAPED_MEMBER if '\\"' in text else _MEMBER
-    found = set(members.findall(text))
-    before = text
-    names = _names(found, members)
-    if any(map(is_value, names)) and has_pairs(_texts(found, members), decider):
+    before, names = text, _names_in(text, members, decider)
+    if names.have_values and has_pairs(_texts(text, members), decider):
         text = in_pairs(text, decider)
-    if has_columns(names):
+    if names.have_columns:
         text = in_columns(text, decider)
     if _LISTS.search(text) is not None:
         text = _replace_after(text, _LISTED_PAIR, decider, Place.MEMBER)
@@ -65,19 +67,43 @@ def in_json(text: str, decider: Decider) -> str:
         text = _replace_after(text, _COMPARISON, decider, Place.MEMBER)
     if '"rawHeaders"' in text:  # Node.js: names and values alternate
         text = _replace_after(text, _NEXT_TO_NAME, decider, Place.CODE)
-    return _replace_after(text, members, decider, Place.MEMBER, found if text == before else None)
+    return _replace_after(text, members, decider, Place.MEMBER) if names.secret or text != before else text
 
 
-def _names(found: MatchGroups, pattern: re.Pattern[str]) -> set[str]:
-    """Return the names of the members found."""
-    name = pattern.groupindex["name"] - 1
-    return {groups[name] for groups in found}
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The names of a document's members."""
+
+    have_values: bool
+    """Whether one may have a value that is named by another member."""
+    have_columns: bool
+    secret: frozenset[str]
+    """Those whose values may be secrets, as written."""
 
 
-def _texts(found: MatchGroups, pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+@lru_cache(1024)  # the documents of an API have the same names
+def _names_of(written: frozenset[str], user_names: tuple[str, ...]) -> _Names:
+    secret = frozenset(name for name in written if grade(plain_text(name, 0), user_names) is not Grade.NONE)
+    return _Names(any(map(is_value, written)), has_columns(written), secret)
+
+
+def _names_in(text: str, members: re.Pattern[str], decider: Decider) -> _Names:
+    """Return at least the names of the members in a text."""
+    written = _NAME.findall(text) if members is _MEMBER else _groups(set(members.findall(text)), members, "name")
+    return _names_of(frozenset(written), decider.rules.names)
+
+
+def _groups(found: MatchGroups, pattern: re.Pattern[str], group: str) -> list[str]:
+    """Return a group of each of the matches found."""
+    index = pattern.groupindex[group] - 1
+    return [groups[index] for groups in found]
+
+
+def _texts(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
     """Yield the name and the value of each member that is a string without escapes."""
-    name, text = pattern.groupindex["name"] - 1, pattern.groupindex["plain"] - 1
-    yield from ((groups[name], groups[text]) for groups in found if groups[text])
+    found = set(pattern.findall(text))
+    pairs = zip(_groups(found, pattern, "name"), _groups(found, pattern, "plain"), strict=True)
+    yield from (pair for pair in pairs if pair[1])
 
 
 def in_strings(text: str, marks: Iterable[str], redact: Callable[[str], str]) -> str:
@@ -103,13 +129,11 @@ def _escaped_as(source: str, plain: str, text: str) -> str:
     return escape(text)
 
 
-def _replace_after(
-    text: str, pattern: re.Pattern[str], decider: Decider, place: Place, matches: MatchGroups | None = None
-) -> str:
-    """Replace the value after each match of a name; `matches` are the groups of all matches, if known."""
+def _replace_after(text: str, pattern: re.Pattern[str], decider: Decider, place: Place) -> str:
+    """Replace the value after each match of a name."""
     pieces: list[str] = []
     done = 0
-    for found in _secret_matches(text, pattern, decider, place, matches):
+    for found in _secret_matches(text, pattern, decider, place):
         if found.start() >= done:
             name = plain_text(found["name"], 0)
             value, end = in_value(text, found.end(), found["slashes"], name, decider, place)
@@ -118,14 +142,15 @@ def _replace_after(
     return "".join((*pieces, text[done:])) if pieces else text
 
 
-def _secret_matches(
-    text: str, pattern: re.Pattern[str], decider: Decider, place: Place, matches: MatchGroups | None
-) -> Iterator[re.Match[str]]:
+def _secret_matches(text: str, pattern: re.Pattern[str], decider: Decider, place: Place) -> Iterator[re.Match[str]]:
     """Yield the matches of names whose values may be secrets; equal ones, which are frequent, are decided once."""
     name, value = pattern.groupindex["name"] - 1, pattern.groupindex["plain"] - 1
-    found = set(pattern.findall(text)) if matches is None else matches
-    plain = {source: plain_text(source, 0) for source in {groups[name] for groups in found}}
-    secret_names = {source for source in plain if _may_be_secret(plain[source], decider, place)}
+    found = set(pattern.findall(text))
+    secret = _names_of(frozenset(_groups(found, pattern, "name")), decider.rules.names).secret
+    plain = {source: plain_text(source, 0) for source in secret}
+    secret_names = {source for source in secret if not decider.is_kept(plain[source])}
+    if not secret_names:
+        return
     secret_groups = {
         groups
         for groups in found
@@ -155,7 +180,3 @@ def _positions(text: str, needle: str) -> Iterator[int]:
     while at >= 0:
         yield at
         at = text.find(needle, at + 1)
-
-
-def _may_be_secret(name: str, decider: Decider, place: Place) -> bool:
-    return not decider.is_kept(name) and decider.grade(name, place) is not Grade.NONE

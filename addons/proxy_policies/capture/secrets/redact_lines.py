@@ -55,7 +55,9 @@ def in_named_lines(text: str, decider: Decider, place: Place = Place.CODE) -> st
 
 def in_prose(text: str, decider: Decider) -> str:
     """Replace random secrets in `name: value` within texts of JSON or HTML."""
-    return _in_colon_pairs(text, decider, Place.CODE, _SPACED_COLON) if ": " in text else text
+    colons = text.count(": ")  # most of which end the name of a member of JSON
+    has_name = colons and (colons > text.count('": ') or ":\t" in text)
+    return _in_colon_pairs(text, decider, Place.CODE, _SPACED_COLON) if has_name else text
 
 
 def _in_colon_pairs(text: str, decider: Decider, place: Place, pattern: re.Pattern[str]) -> str:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
@@ -33,6 +33,7 @@ _TABLE_TYPES = ("csv", "tab-separated", "ms-excel")
 _DOCUMENT_MARKS = ('\\":', '\\",', '=\\"', "form-data;", "\\u003c", "[\\n", "=\\n", "=\\r\\n")
 """Marks of JSON strings that contain a document, which is redacted after decoding the string."""
 _SCRIPT_TYPES = ("html", "javascript", "ecmascript", "css")
+_MARKUP_START = re.compile(r"\s*<")
 
 
 _JSON = re.compile(r'\s*(?:\{\s*(?:["}]|\Z)|\[\s*(?:[\[{"\]\d-]|true|false|null))')
@@ -193,12 +194,12 @@ class MessageRedactor:
         if not text:
             return text
         text = redact_multipart.in_quoted_printable(text, self._embedded)
-        kind = mime.lower()
-        is_form = "x-www-form-urlencoded" in kind and _JSON.match(text) is None  # curl declares any body as a form
-        if is_form or (not _is_structured(kind) and texts.is_form(text)):
+        kind = _kind_of(mime)
+        is_form = kind.is_form and _JSON.match(text) is None  # curl declares any body as a form
+        if is_form or (not kind.is_structured and texts.is_form(text)):
             text = texts.in_form(texts.in_userinfo(text, self.decider), self._with_secret_variables(text))
             return self._redact_shapes(redact_json.in_json(text, self.decider))
-        if any(name in kind for name in _TABLE_TYPES) or (not _is_structured(kind) and redact_csv.is_table(text)):
+        if kind.is_table or (not kind.is_structured and redact_csv.is_table(text)):
             text = redact_csv.in_table(text, self.decider)
         with_variables = redact_calls.with_secret_variables(text, self.decider)
         text = redact_json.in_json(self._redact_json_paths(text), with_variables)
@@ -207,12 +208,12 @@ class MessageRedactor:
         text = redact_json.in_strings(text, _DOCUMENT_MARKS, self._embedded)
         if "<" in text:
             text = redact_markup.in_markup(text, self.decider)
-        is_code = any(part in kind for part in _SCRIPT_TYPES) or text.lstrip()[:1] == "<"
-        is_script = is_code and "html" not in kind and "<" not in text[:1]
+        is_code = kind.is_script or _MARKUP_START.match(text) is not None
+        is_script = is_code and not kind.is_html and "<" not in text[:1]
         place = Place.CODE if is_code else Place.MEMBER
         text = in_commands(texts.in_assignments(text, self.decider, place), self.decider, place)
-        if not is_code and not _is_structured(kind) and _JSON.match(text) is None:
-            text = in_named_lines(text, self.decider, Place.MEMBER if "yaml" in kind else Place.CODE)
+        if not is_code and not kind.is_structured and _JSON.match(text) is None:
+            text = in_named_lines(text, self.decider, Place.MEMBER if kind.is_yaml else Place.CODE)
         elif not is_script:
             text = in_prose(texts.in_tight_pairs(text, self.decider, place), self.decider)
         text = texts.in_lines(texts.in_paths(texts.in_userinfo(text, self.decider), self.decider), self.decider)
@@ -267,8 +268,34 @@ class MessageRedactor:
         return [self.document(item, name) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _is_structured(kind: str) -> bool:
-    return bool(kind) and any(part in kind for part in ("json", "xml", *_SCRIPT_TYPES))  # notes and fields have no kind
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a media type says about a text."""
+
+    is_form: bool
+    is_table: bool
+    is_structured: bool
+    """Notes and fields have no kind, and are not."""
+    is_script: bool
+    is_html: bool
+    is_yaml: bool
+
+
+@lru_cache(256)  # media types repeat with every exchange
+def _kind_of(mime: str) -> _Kind:
+    kind = mime.lower()
+
+    def has(*parts: str) -> bool:
+        return any(part in kind for part in parts)
+
+    return _Kind(
+        has("x-www-form-urlencoded"),
+        has(*_TABLE_TYPES),
+        has("json", "xml", *_SCRIPT_TYPES),
+        has(*_SCRIPT_TYPES),
+        has("html"),
+        has("yaml"),
+    )
 
 
 def _set_at(document: Any, parts: list[Any], value: Any) -> Any:
