@@ -7,6 +7,7 @@ import logging
 import time
 from typing import Any
 
+from mitmproxy import ctx
 from mitmproxy.connection import Client
 
 from proxy_policies.addresses import format_target, in_networks, parse_networks
@@ -90,3 +91,5 @@ class ProxyProtocol:
             failure = client.error = str(error) if isinstance(error, header.HeaderError) else NO_HEADER
         finally:
             self.header_done(peer, failure)
+        if not failure and (block := ctx.master.addons.get("block")):
+            block.client_connected(client)  # again: block_global and block_private have judged the balancer

@@ -42,6 +42,9 @@ def test_the_origin_learns_of_the_client(mitmdump: Start, origin: StartOrigin, h
     assert ask(proxy, header).endswith(b"hello from the origin\n")
     assert server.requests[0].get("x-forwarded-for") == "192.0.2.7"
     proxy.wait_log("192.0.2.7:50000: GET ")
+    assert ask(proxy, write(("8.8.8.8", 50000), ("198.51.100.2", 9001))) == b"", "a public address"
+    proxy.wait_log("8.8.8.8 killed by block_global")
+    assert len(server.requests) == 1
 
 
 def test_a_health_check_is_from_the_balancer(mitmdump: Start, origin: StartOrigin) -> None:

@@ -2,14 +2,14 @@
 
     frame = type (1 byte) length (3 bytes, big-endian) payload (length bytes)
 
-    DATA  bytes of the stream, at most 16 MiB - 1; returned in the pieces received, so a long frame takes no memory
-    EOF   the stream ends in this direction (a half-close; TLS in the event loop has none)
-    RST   the stream is reset; the payload is the reason
-    PING  a keepalive
-    BYE   EOF was sent and received: the receiver of BYE may close, as no data of either stream is on its way
+    DATA       bytes of the stream, at most 16 MiB - 1; returned in the pieces received, so a long frame takes no memory
+    EOF        the stream ends in this direction (a half-close; TLS in the event loop has none)
+    RST        the stream is reset; the payload is the reason
+    PING       a keepalive
+    CLOSE_ACK  EOF was sent and received: the receiver may close, as no data of either stream is on its way
 
-Types above BYE are for the users of frames; their payload is bounded and returned whole. A connection that ends without
-EOF was cut off. Pure.
+Types above CLOSE_ACK are for the users of frames; their payload is bounded and returned whole. A connection that ends
+without EOF was cut off. Pure.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ stream for that protocol.
 
 Rules: data passed to the protocol is a view, valid during the call, and longer only if the protocol's peer queues it
 (`read_buffer.py`); an end without EOF is a reset; a side sends EOF before closing. The real transport is closed only
-after BYE: otherwise, a ping to a closed socket would make the kernel drop data on its way.
+after CLOSE_ACK: otherwise, a ping to a closed socket would make the kernel drop data on its way.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class Framed(TransportLayer):
         self._maybe_close()
 
     def _maybe_close(self) -> None:
-        """Send BYE when both directions have ended."""
+        """Send CLOSE_ACK when both directions have ended."""
         if self._received_eof and self._sent_eof and not self._sent_close_ack:
             self.send(frame(Kind.CLOSE_ACK))
             self._sent_close_ack = True
