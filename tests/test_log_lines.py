@@ -61,7 +61,7 @@ def test_a_few_lines_at_once() -> None:
 
 def test_a_client_causes_one_line_of_a_kind_a_second() -> None:
     """Kinds do not share their second; what is not known to be frequent is always logged."""
-    slow, failed = "closing connection, for 1 s no request came", "Client TLS handshake failed. Why"
+    slow, failed = "closing connection: no request for 1 s", "Client TLS handshake failed. Why"
     assert [admit_client_line(line, 1e9) for line in (slow, slow, slow, failed)] == [slow, None, None, failed]
     assert admit_client_line(slow, 1e9 + 1) == f"{slow} (and 2 more like this)"
     assert [admit_client_line("client connect", 1e9) for _ in range(3)] == ["client connect"] * 3

@@ -85,7 +85,7 @@ class Throttles:
 
 _CLIENT_LINES = {
     prefix: Throttle(interval=1.0)
-    for prefix in ("Client TLS handshake failed", "closing connection, for ", "Received WebSocket p")
+    for prefix in ("Client TLS handshake failed", "closing connection: ", "Received WebSocket p")
 }
 """By the beginnings of lines that clients can cause at will: one a second is logged, with the number of the others."""
 

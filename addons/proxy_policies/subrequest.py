@@ -55,7 +55,7 @@ def _handler_type() -> type | None:
     try:
         from mitmproxy.addons.clientplayback import ReplayHandler
     except ImportError:  # pragma: no cover
-        logger.warning("this mitmproxy has no ReplayHandler: stale answers are not refreshed in the background")
+        logger.warning("this mitmproxy has no ReplayHandler: stale responses are not refreshed in the background")
         return None
     return ReplayHandler
 

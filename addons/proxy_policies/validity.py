@@ -115,7 +115,7 @@ def check_method(method: bytes) -> None:
     if not _METHOD.fullmatch(method):
         raise Invalid(f"The method is not a token: {shown(method)}")
     if method.upper() in (b"CONNECT", b"HEAD") and not method.isupper():
-        raise Invalid(f"Methods are case-sensitive; there is none called {shown(method)}.", 501)
+        raise Invalid(f"Methods are case-sensitive; unknown method {shown(method)}.", 501)
 
 
 def _parse_target(method: bytes, target: bytes) -> tuple[bytes, bytes, bytes]:

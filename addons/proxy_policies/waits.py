@@ -18,20 +18,24 @@ LINGERING_TIME = 30.0
 
 
 class Wait(Enum):
-    """What a connection waits for; the values are the texts logged when that took too long."""
+    """What a connection waits for. The values are what is logged, with the seconds, when that takes too long."""
 
     NOTHING = ""
     """Not for its client: for an origin, for an addon, or for data in a tunnel."""
-    REQUEST = "no request came"
+    REQUEST = "no request"
     """For a request to begin, the first or the next."""
-    HANDSHAKE = "the TLS handshake did not end"
-    HEAD = "the request's head did not come whole"
-    BODY = "the request's body comes too slowly"
-    READER = "the client does not take its answer"
-    DATAGRAM = "no datagram came"
+    HANDSHAKE = "TLS handshake incomplete"
+    HEAD = "request head incomplete"
+    BODY = "request body received too slowly"
+    READER = "response not read by the client"
+    DATAGRAM = "no datagram"
     """Has no limit of its own: mitmproxy's is 20 s."""
-    ORIGIN = "nothing came from the origin"
+    ORIGIN = "nothing received from the origin"
     """Has no limit of its own: mitmproxy's `tcp_timeout` is one for every wait."""
+
+    def reason(self, seconds: float) -> str:
+        """Return why a connection is closed after waiting for so long."""
+        return f"{self.value} for {seconds:.0f} s"
 
 
 FOR_MORE = frozenset({Wait.REQUEST, Wait.HANDSHAKE, Wait.HEAD, Wait.BODY, Wait.DATAGRAM})

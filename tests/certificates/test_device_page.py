@@ -22,8 +22,8 @@ def test_it_says_whose_it_is_and_for_what(ours: Authority) -> None:
     assert "Trust ours &lt;b&gt; &amp; co" in shown
     assert "<b>" not in shown
     assert fingerprint(ours) in shown
-    assert "It ends on 2035-12-30." in shown
-    assert "believe it for example.com and" in shown
+    assert "It expires on 2035-12-30." in shown
+    assert "accept it only for example.com and" in shown
     assert f'href="/{FILE}"' in shown
     assert "<svg></svg>" in shown
     assert f'<a href="{URL}">{URL}</a>' in shown

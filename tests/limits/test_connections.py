@@ -73,7 +73,7 @@ def test_it_is_closed_with_a_line_that_says_why() -> None:
     connection.close(Wait.REQUEST, 75.0)
     assert transport.closing
     assert not transport.aborted
-    assert handler.logged == ["closing connection, for 75 s no request came"]
+    assert handler.logged == ["closing connection: no request for 75 s"]
     assert connection.waits(80.0) == (Wait.NOTHING, 0.0, 0)
 
 

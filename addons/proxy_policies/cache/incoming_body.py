@@ -161,7 +161,7 @@ class IncomingBody:
     def load(self, piece: _Piece) -> bytes:
         """Read a piece from the file. Raise OSError if it is not there."""
         if self._overflow is None or piece.is_lost:
-            raise OSError("fell too far behind the body as it came")
+            raise OSError("read the body too slowly: it is no longer kept")
         return os.pread(self._overflow.fileno(), piece.size, piece.at)
 
 

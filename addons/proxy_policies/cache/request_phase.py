@@ -101,7 +101,7 @@ async def _serve(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transact
     if transaction.incoming is not None or transaction.is_head_enough:
         await collapsed_flows.put_incoming(flow, made, transaction.incoming, transaction.length)
     elif not await _answer_from_store(engine, flow, hit, made):
-        transaction.decision = Miss(ForwardReason.URI_MISS, "gone meanwhile")
+        transaction.decision = Miss(ForwardReason.URI_MISS, "removed in the meantime")
         return
     flow_state.state_of(flow).hit = True
     trace.note(

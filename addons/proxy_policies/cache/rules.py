@@ -85,7 +85,7 @@ def parse_cache_rule(rule: Rule) -> CacheRule:
     if not statuses:
         return CacheRule(rule, tuple(changes))
     if not any(name == "ttl" for name, _, _ in actions):
-        raise ValueError(f"{rule.spec!r}: status= says which answers ttl= is for; write ttl=60, status=200 404")
+        raise ValueError(f"{rule.spec!r}: status= says which responses ttl= applies to; write ttl=60, status=200 404")
     return CacheRule(rule, (*changes, _for_statuses(statuses)))
 
 
@@ -139,7 +139,7 @@ def _statuses(text: str) -> frozenset[int]:
     if not re.fullmatch("[2-5][0-9][0-9]", text):
         raise ValueError(f"status={text}: write status=200 404, or status=2xx")
     if int(text) in NEVER_STORED_STATUS:
-        raise ValueError(f"status={text}: an answer of status {text} is never stored: it is about one request")
+        raise ValueError(f"status={text}: a response with status {text} is never stored: it concerns one request")
     return frozenset({int(text)})
 
 

@@ -53,8 +53,8 @@ TRUST = (
 )
 VERIFY = ("certs verify                         try it with real clients through a real proxy",)
 SERVE = ("certs serve --listen-host 0.0.0.0    a page with a QR code, for phones and other machines",)
-UNTRUST = ("certs untrust chromium               take it out of a store again",)
-UNDO = ("certs undo                           take it out of every store, and delete it",)
+UNTRUST = ("certs untrust chromium               remove it from a store",)
+UNDO = ("certs undo                           remove it from every store, and delete it",)
 EXAMPLES = (*MAKE, *ENV, *TRUST, *VERIFY, *SERVE, *UNTRUST, *UNDO, *certificates.EXAMPLES[:1])
 EXIT_CODES = {0: "done; verify: clients and the stores named trust it", 1: "not so, or it could not be done"}
 DONE = {0: "done", 1: "it could not be done; the last line says why"}
@@ -92,7 +92,7 @@ def refuse_to_replace(folder: Path, is_forced: bool) -> None:
         return
     if trusting:
         command = f"{own_command()} certs untrust"
-        raise ValueError(f"the authority there is in a store ({', '.join(trusting)}): {command} takes it out first")
+        raise ValueError(f"the authority there is in a store ({', '.join(trusting)}): first {command} removes it")
 
 
 def write_bundle(folder: Path) -> Path:
@@ -275,7 +275,7 @@ def describe_authority(commands: Commands) -> None:
     served = add(commands, "serve", "serve it to phones and other machines: a page with a QR code", serve, *SERVE)
     served.add_argument("--port", type=port, default=DEVICE_PORT, help=f"default: {DEVICE_PORT}; 0 is one that is free")
     served.add_argument("--listen-host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1")
-    add(commands, "undo", "take it out of every store, and delete it", undo, *UNDO)
+    add(commands, "undo", "remove it from every store, and delete it", undo, *UNDO)
 
 
 def describe_stores(commands: Commands) -> None:
@@ -283,7 +283,7 @@ def describe_stores(commands: Commands) -> None:
     everything = ", ".join(STORES + OTHER_SYSTEMS)
     added = add(commands, "trust", "add it to stores; env is for a shell's programs", trust, *TRUST)
     added.add_argument("store", nargs="+", type=store_or_system, metavar="STORE", help=everything)
-    removed = add(commands, "untrust", "take it out of stores; without a name, out of all", untrust, *UNTRUST)
+    removed = add(commands, "untrust", "remove it from stores; without a name, from all", untrust, *UNTRUST)
     removed.add_argument("store", nargs="*", type=store_or_system, metavar="STORE", help=everything)
     tried = add(commands, "verify", "try it with real clients, and say which stores trust it", verify, *VERIFY)
     set_help(tried, f"{tried.description}", VERIFY, EXIT_CODES)

@@ -48,7 +48,7 @@ COMMANDS = (
     _here("dashboard", "print the address of a running proxy's live page, with its token"),
     _here("explain", "print what a running proxy decided about its last flows, and why"),
     _here("cache", "list, show and purge what a running proxy has stored"),
-    _here("tunnel", "print or close what goes through a running home"),
+    _here("tunnel", "print or close the sessions of a running home"),
     _here("doctor", "look over everything, and say what to do"),
     _here("units", "print or write systemd units that leave it running"),
     _here("path", "print the path of a script for mitmproxy's -s"),

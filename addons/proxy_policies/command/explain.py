@@ -44,5 +44,5 @@ def run(given: argparse.Namespace) -> int:
 def lines(flow: Mapping[str, Any]) -> Iterator[str]:
     """Return a line for the flow, and one for each decision."""
     when = time.strftime("%H:%M:%S", time.localtime(flow["ended"]))
-    yield f"{when} {flow['flow']} → {flow['outcome'] or 'no answer'}"
+    yield f"{when} {flow['flow']} → {flow['outcome'] or 'no response'}"
     yield from (f"  {line}" for line in flow["lines"])

@@ -71,9 +71,11 @@ def describe_home(parser: argparse.ArgumentParser) -> None:
         "home --listen '*:9000' --client 9001=ssh             then: ssh -p 9001 localhost",
         "home --listen '*:9000' --client 9001=ssh@office --set home_allow=office=ssh",
     )
-    _describe(parser, "mitmdump", "Run home, where works dial in and clients come; no proxy.", examples, "home")
-    _option(parser, "--listen", "home_listen", "ADDRESS", "where works dial in: PORT of 127.0.0.1, HOST:PORT or *:PORT")
-    _option(parser, "--client", "home_clients", "PORT=SERVICE", "where clients come, [HOST:]PORT=SERVICE[@WORK]")
+    _describe(parser, "mitmdump", "Run home, to which works and clients connect, without a proxy.", examples, "home")
+    _option(
+        parser, "--listen", "home_listen", "ADDRESS", "the listener for works: PORT of 127.0.0.1, HOST:PORT or *:PORT"
+    )
+    _option(parser, "--client", "home_clients", "PORT=SERVICE", "a listener for clients, [HOST:]PORT=SERVICE[@WORK]")
 
 
 def describe_work(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +84,9 @@ def describe_work(parser: argparse.ArgumentParser) -> None:
         "work --home home.example:9000 --service ssh=student00:22",
         "work --home paris@home.example:9000 --service ssh=127.0.0.1:22 --service web=127.0.0.1:80",
     )
-    _describe(parser, "mitmdump", "Run work, which dials home and has the services; no proxy.", examples, "work")
+    _describe(
+        parser, "mitmdump", "Run work, which connects to home and has the services, without a proxy.", examples, "work"
+    )
     _option(parser, "--home", "work_home", "ADDRESS", "address of home: HOST:PORT or NAME@HOST:PORT")
     _option(parser, "--service", "work_services", "NAME=ADDRESS", "what to offer, NAME=HOST:PORT; repeat it")
 

@@ -357,7 +357,7 @@ class ClientConnection(ABC):
 
     def close(self, wait: Wait, waited: float) -> None:
         """Close the connection, and log why."""
-        why = f"closing connection, for {waited:.0f} s {wait.value}"
+        why = f"closing connection: {wait.reason(waited)}"
         if admitted := admit_client_line(why, time.monotonic()):
             self.log(admitted)
         if wait is Wait.BODY and self.exchange is not None:

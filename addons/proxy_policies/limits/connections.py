@@ -89,14 +89,14 @@ class MitmproxyConnection:
     def close(self, wait: Wait, waited: float) -> None:
         """Close the connection, and log why."""
         self._is_ending = True
-        why = f"for {waited:.0f} s {wait.value}"
+        why = wait.reason(waited)
         if wait is Wait.HEAD and self.undecided is not None and self.undecided.layer is None:
             _take_for_http(self.undecided)
         side = client_sides.side_of(self._handler.client)
         if wait in (Wait.HEAD, Wait.BODY) and side is not None and not side.is_tunnel:
             spawn(self._handler.server_event(client_sides.time_out(side, why)))
             return
-        self._handler.log(f"closing connection, {why}")
+        self._handler.log(f"closing connection: {why}")
         if wait is Wait.READER and (transport := self._transport()) is not None:
             transport.abort()  # closing would wait for this client
         if wait is Wait.REQUEST:

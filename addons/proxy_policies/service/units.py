@@ -24,7 +24,7 @@ class Service:
 SERVICES: Mapping[str, Service] = {
     "proxy-policies": Service("HTTP proxy with policies", "run"),
     "proxy-policies-workers": Service("HTTP proxy with policies, several processes", "run --workers 4"),
-    "proxy-policies-home": Service("reverse tunnel, where clients are", "home"),
+    "proxy-policies-home": Service("reverse tunnel, on the clients' side", "home"),
     "proxy-policies-work": Service("reverse tunnel, behind the firewall", "work"),
 }
 

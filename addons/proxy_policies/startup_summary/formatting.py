@@ -81,7 +81,7 @@ def _named(text: str) -> Callable[[str, Mapping[str, Any]], str]:
 FORMATTERS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "policy_file": _named("options from"),
     "header_rules": _rules,
-    "replay_file": _named("every answer from"),
+    "replay_file": _named("every response from"),
     "cache": _cache,
     "encode": _encode,
     "capture_file": _named("recording into"),

@@ -81,7 +81,7 @@ def reason_to_stream_request(request: http.Request) -> str:
     has_content = request.is_http2 and request.method not in WITHOUT_CONTENT
     chunked = has_content or "transfer-encoding" in fields_of(request.headers)
     if chunked and is_endless(request):
-        return "its parts are wanted as they come"
+        return "its parts are needed as they arrive"
     is_long = (chunked and not is_limited()) if length is None else length > BUFFER_LIMIT
     if not is_long or must_buffer("request"):
         return ""
@@ -93,7 +93,7 @@ def reason_to_stream_response(response: http.Response) -> str:
     if response.stream:
         return "so asked"
     if is_endless(response):
-        return "its parts are wanted as they come"
+        return "its parts are needed as they arrive"
     length = declared_length(response)
     is_long = not is_limited() if length is None else length > BUFFER_LIMIT
     if not is_long or must_buffer("response"):

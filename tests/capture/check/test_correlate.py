@@ -91,7 +91,7 @@ def test_an_explicit_rule_carries_the_latest_value() -> None:
         carrier.learn(0, Response(200, "OK", (JSON,), Body(f'{{"csrf": "{value}"}}'.encode())))
     assert carrier.apply(5, get("/", ("X-Csrf", "old"))).headers == (("X-Csrf", "two"),)
     assert carrier.apply(5, get("/")).headers == ()
-    with pytest.raises(ValueError, match="write where it comes from"):
+    with pytest.raises(ValueError, match="write its source"):
         parse_carry_rules(["csrf"])
 
 

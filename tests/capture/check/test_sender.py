@@ -142,7 +142,7 @@ async def test_where_nobody_answers_each_entry_says_so(folder: Path) -> None:
 ENTRY = an_entry("GET", "/")
 CUT = Body(b"half", cut="server")
 SKIPPED = {
-    "no answer": (replace(ENTRY, response=Response(0)), "no answer was recorded"),
+    "no answer": (replace(ENTRY, response=Response(0)), "no response was recorded"),
     "handshake": (replace(ENTRY, response=Response(101, "", (("Upgrade", "websocket"),))), ""),
     "request body missing": (
         replace(ENTRY, request=replace(ENTRY.request, body=Body(dropped=9))),
@@ -170,7 +170,7 @@ async def test_what_is_skipped_is_not_sent(folder: Path) -> None:
     await run.send()
     assert [run.results[number].skipped for number in (0, 1)] == [
         "no --target for http://other.test",
-        "no answer was recorded",
+        "no response was recorded",
     ]
     assert run.proxy.seen == []
 

@@ -13,6 +13,6 @@ def test_each_request_is_a_section() -> None:
     ]
     assert "".join(http_file(entries)) == (
         "### 1: POST http://a.test/x (201)\nPOST http://a.test/x\nContent-Type: text/plain\nX-A: 1\n\na\n ### b\n\n"
-        "### 2: GET http://a.test/y (no answer)\nGET http://a.test/y\n\n"
-        "### 3: PUT http://a.test/z (200)\n# its body, 2 bytes, is no text\nPUT http://a.test/z\n\n"
+        "### 2: GET http://a.test/y (no response)\nGET http://a.test/y\n\n"
+        "### 3: PUT http://a.test/z (200)\n# its body, 2 bytes, is not text\nPUT http://a.test/z\n\n"
     )

@@ -25,9 +25,9 @@ def test_it_is_javascript_that_carries_values_over(tmp_path: Path) -> None:
         Entry(Request("PUT", "http://a.test/orders/17", (), Body(b"\xff\0")), Response(204), Times(3.0)),
     ]  # fmt: skip
     text = "".join(k6_script(entries))
-    assert 'answer.cookies["sid"][0].value' in text
-    assert 'answer.headers["X-Next-Id"]' in text
-    assert 'answer.json()["a"][0]["id"]' in text
+    assert 'response.cookies["sid"][0].value' in text
+    assert 'response.headers["X-Next-Id"]' in text
+    assert 'response.json()["a"][0]["id"]' in text
     assert 'target + "/orders/" + v' in text
     path = tmp_path / "script.mjs"
     path.write_text(text)

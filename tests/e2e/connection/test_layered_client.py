@@ -304,7 +304,7 @@ def test_time_is_up_for_one_that_says_nothing_more(
     with pauses:
         client.send(first)
     assert client.tls.recv(65536)[:12] == (b"HTTP/1.1 408" if first else b"")
-    impatient.wait_log("closing connection, for 1 s")
+    impatient.wait_log("closing connection: .* for 1 s")
 
 
 def test_an_option_that_is_set_meanwhile(mitmdump: Start, server: Origin, tmp_path: Path) -> None:

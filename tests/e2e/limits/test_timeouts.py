@@ -92,7 +92,7 @@ def lane(request: pytest.FixtureRequest) -> tuple[str, str]:
 def test_one_that_says_nothing(mitmdump: Start, pages: Origin, lane: tuple[str, str], mode: str) -> None:
     proxy = mitmdump(*SHORT, *lane, mode=f"reverse:{pages.url}" if mode == "reverse" else mode)
     assert ending(Connection(proxy.port).socket) == b""
-    proxy.wait_log("closing connection, for 1 s no request came")
+    proxy.wait_log("closing connection: no request for 1 s")
 
 
 @unless_late(BRIEF)
@@ -105,7 +105,7 @@ def test_one_that_stays_after_a_hit(proxy: Mitmdump, pauses: Pauses) -> None:
             connection.socket.sendall(asking_for("/small"))
         connection.response(has_body=True)
     assert ending(connection.socket) == b""
-    proxy.wait_log("closing connection, for 1 s no request came")
+    proxy.wait_log("closing connection: no request for 1 s")
 
 
 @pytest.mark.parametrize("when", ["first", "after a hit"])
@@ -118,7 +118,7 @@ def test_one_that_dribbles_a_head(proxy: Mitmdump, when: str, pauses: Pauses) ->
         connection.socket.sendall(begun[:1])
     threading.Thread(target=dribble, args=(connection.socket, begun[1:]), daemon=True).start()
     assert ending(connection.socket).startswith(b"HTTP/1.1 408 ")
-    proxy.wait_log("closing connection, for 1 s the request's head did not come whole")
+    proxy.wait_log("closing connection: request head incomplete for 1 s")
     connection.socket.close()  # which ends the dribble: the proxy waits for it when it ends
 
 
@@ -145,7 +145,7 @@ def test_one_that_does_not_take_its_answer(mitmdump: Start, pages: Origin, tmp_p
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect(("127.0.0.1", proxy.port))
         sock.sendall(request * 200)
-        proxy.wait_log("closing connection, for 1 s the client does not take its answer")
+        proxy.wait_log("closing connection: response not read by the client for 1 s")
         proxy.wait_log(f"127.0.0.1:{sock.getsockname()[1]}.*client disconnect")
         assert len(ending(sock)) < len(LARGE)
     assert hits(proxy) < 20, "answers pile up in memory for a client that takes none"
@@ -224,7 +224,7 @@ def test_a_tunnel_to_be_opened_in_which_nothing_is_said(
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         opening(sock, f"127.0.0.1:{pages.port}")
         assert ending(sock) == b""
-    proxy.wait_log("closing connection, for 1 s no request came")
+    proxy.wait_log("closing connection: no request for 1 s")
 
 
 def test_too_many_that_idle(mitmdump: Start, pages: Origin, lane: tuple[str, str]) -> None:
@@ -326,7 +326,7 @@ def test_a_handshake_that_does_not_end(slow: Mitmdump, pauses: Pauses) -> None:
     with pauses:
         sock.sendall(outgoing.read())
     assert ending(sock)  # what the proxy said, which we do not answer
-    slow.wait_log("the TLS handshake did not end")
+    slow.wait_log("TLS handshake incomplete")
 
 
 def test_a_reader_that_does_not_read(slow: Mitmdump, shared_pages: Origin) -> None:
@@ -336,7 +336,7 @@ def test_a_reader_that_does_not_read(slow: Mitmdump, shared_pages: Origin) -> No
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect(("127.0.0.1", slow.port))
         sock.sendall(asking_for("/huge"))
-        slow.wait_log("the client does not take its answer")
+        slow.wait_log("response not read by the client")
 
 
 @unless_late(BRIEF)

@@ -36,7 +36,7 @@ def recorded_outcomes(entries: Iterable[Entry], checker: ResponseChecker) -> Ite
 def _skip_reason(response: Response) -> str:
     if is_conversation(response):
         return "OpenAPI does not describe WebSocket connections"
-    return "no answer was recorded" if response.status < 200 else ""
+    return "no response was recorded" if response.status < 200 else ""
 
 
 def with_conformance(

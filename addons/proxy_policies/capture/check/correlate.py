@@ -48,7 +48,7 @@ def parse_carry_rules(specs: Iterable[str]) -> tuple[CarryRule, ...]:
     for spec in specs:
         source, equals, target = spec.partition("=")
         if not equals or ":" not in source or ":" not in target:
-            raise ValueError(f"{spec!r}: write where it comes from and where it goes: json:$.csrf=header:x-csrf-token")
+            raise ValueError(f"{spec!r}: write its source and its target: json:$.csrf=header:x-csrf-token")
         rules.append(CarryRule(source, target))
     return tuple(rules)
 

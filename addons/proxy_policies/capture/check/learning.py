@@ -32,7 +32,7 @@ class Learned:
     total: int
 
     def __str__(self) -> str:
-        return f"{self.rule}  (differed in {self.seen} of {self.total} answer{'' if self.total == 1 else 's'})"
+        return f"{self.rule}  (differed in {self.seen} of {self.total} response{'' if self.total == 1 else 's'})"
 
 
 @dataclass(slots=True)

@@ -47,13 +47,13 @@ class SendResult:
 def skip_reason(entry: Entry) -> str:
     """Return why an entry cannot be sent again; empty if it can."""
     if entry.response.status < 200 and not is_conversation(entry.response):
-        return "no answer was recorded"
+        return "no response was recorded"
     if entry.request.body.dropped:
         return "its request body was not recorded, or not all of it"
     if entry.response.body.dropped:
         return "its response body was not recorded, or not all of it"
     if entry.response.body.cut and not is_stream(entry.response):
-        return f"its answer was broken off by the {entry.response.body.cut} when it was recorded"
+        return f"its response was broken off by the {entry.response.body.cut} when it was recorded"
     return "its request was broken off when it was recorded" if entry.request.body.cut else ""
 
 

@@ -47,7 +47,7 @@ def accept_changes(
         return ()
     for number, entry in entries.items():
         print(printable("\n".join(_unified_diff(number, run.entries[number], entry)), lines=True))
-    count = f"{len(entries)} answer{'' if len(entries) == 1 else 's'}"
+    count = f"{len(entries)} response{'' if len(entries) == 1 else 's'}"
     if not arguments.yes and not _confirm(f"accept {count} into {run.path}? [y/N] "):
         say("nothing was written")
         return ()

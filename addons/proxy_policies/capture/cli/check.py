@@ -136,7 +136,7 @@ def _report_missing_secrets(run: CheckRun, targets: Mapping[str, Target]) -> boo
     for text in unresolved:
         say(f"no value for {text}")
     if unresolved:
-        say("give the values with --secret NAME=env:VAR or --secrets FILE, or say where they come from with --carry")
+        say("give the values with --secret NAME=env:VAR or --secrets FILE, or name their sources with --carry")
     return bool(unresolved)
 
 

@@ -64,7 +64,7 @@ def record(arguments: argparse.Namespace) -> int:
     say(f"recorded {_exchanges(added)} into {path}")
     say_unsearched(path, arguments.strict)
     if stopped:
-        say(f"recording stopped: {stopped[1]}; what came later is missing")
+        say(f"recording stopped: {stopped[1]}; what was received later is missing")
     return code or (FAILED if stopped else 0)
 
 

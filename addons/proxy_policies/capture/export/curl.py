@@ -46,4 +46,4 @@ def curl_script(entries: Iterable[Entry]) -> Iterator[str]:
     """Yield a shell script that sends all requests, a request at a time."""
     yield "#!/bin/sh\n# Requests of a capture, in their order. secret_… stands for what was not recorded.\nset -e\n"
     for number, entry in enumerate(entries, 1):
-        yield f"\n# {number}: {entry.response.status or 'no answer'}\n{curl_command(entry.request)}\n"
+        yield f"\n# {number}: {entry.response.status or 'no response'}\n{curl_command(entry.request)}\n"

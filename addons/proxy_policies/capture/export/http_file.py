@@ -11,7 +11,7 @@ def http_file(entries: Iterable[Entry]) -> Iterator[str]:
     """Yield the file, a request at a time, each with its recorded status as a comment."""
     for number, entry in enumerate(entries, 1):
         request, status = entry.request, entry.response.status
-        title = f"{number}: {request.method} {_one_line(request.url)} ({status or 'no answer'})"
+        title = f"{number}: {request.method} {_one_line(request.url)} ({status or 'no response'})"
         yield f"### {title}\n{_request(request)}\n"
 
 
@@ -20,7 +20,7 @@ def _request(request: Request) -> str:
     lines += [f"{name}: {_one_line(value)}" for name, value in fields_of(request)]
     text = as_text(request.body.content, header(request.headers, "content-type") or "")
     if request.body.content and text is None:
-        return "\n".join([f"# its body, {len(request.body.content)} bytes, is no text", *lines, ""])
+        return "\n".join([f"# its body, {len(request.body.content)} bytes, is not text", *lines, ""])
     return "\n".join([*lines, "", _body(text or ""), ""] if text else [*lines, ""])
 
 

@@ -16,7 +16,7 @@ def k6_script(entries: Iterable[Entry]) -> Iterator[str]:
     yield 'import http from "k6/http";\nimport encoding from "k6/encoding";\nimport { check, sleep } from "k6";\n\n'
     yield f"const target = __ENV.TARGET || {json.dumps(script.origin)};\n\nexport default function () {{\n"
     yield from (f"  const {name} = __ENV[{json.dumps(name)}];\n" for name in script.secrets)
-    yield "  let answer;\n"
+    yield "  let response;\n"
     for step in script.steps:
         yield from _step(step)
     yield "  sleep(1);\n}\n"
@@ -27,9 +27,9 @@ def _step(step: Step) -> Iterator[str]:
     url = _value(step.path) if "://" in step.path else f"target + {_value(step.path)}"
     options = f"{{ redirects: 0, headers: {{ {fields} }} }}"
     yield f"\n  // {step.number}\n"
-    yield f"  answer = http.request({json.dumps(step.method)}, {url}, {_body(step)}, {options});\n"
+    yield f"  response = http.request({json.dumps(step.method)}, {url}, {_body(step)}, {options});\n"
     name = f"{step.number}: status is {step.status}"
-    yield f"  check(answer, {{ {json.dumps(name)}: (one) => one.status === {step.status} }});\n"
+    yield f"  check(response, {{ {json.dumps(name)}: (one) => one.status === {step.status} }});\n"
     yield from (f"  const {name} = {_source(where)};\n" for name, where in step.extracts)
 
 
@@ -51,8 +51,8 @@ def _source(where: str) -> str:
     if kind == "json":
         return json_expression(name, json.dumps)
     if kind == "cookie":
-        return f"answer.cookies[{json.dumps(name)}][0].value"
+        return f"response.cookies[{json.dumps(name)}][0].value"
     if kind == "input":
         selector = json.dumps(f'[name="{name}"]')
-        return f'(answer.html({selector}).attr("value") || answer.html({selector}).attr("content"))'
-    return f"answer.headers[{json.dumps('-'.join(part.capitalize() for part in name.split('-')))}]"
+        return f'(response.html({selector}).attr("value") || response.html({selector}).attr("content"))'
+    return f"response.headers[{json.dumps('-'.join(part.capitalize() for part in name.split('-')))}]"

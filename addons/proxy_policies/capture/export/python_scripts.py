@@ -55,8 +55,8 @@ def _step(step: Step, indent: str, target: str, options: str) -> Iterator[str]:
     fields = "".join(f"{indent}    {name!r}: {_value(value)},\n" for name, value in step.headers)
     url = _value(step.path) if "://" in step.path else f"{target}{_value(step.path)}"
     yield f"\n{indent}# {step.number}\n{indent}headers = {{\n{fields}{indent}}}\n"
-    yield f"{indent}answer = send({step.method!r}, {url}, headers=headers{_body(step)}{options})\n"
-    yield f"{indent}assert answer.status_code == {step.status}, answer.text[:500]\n"
+    yield f"{indent}response = send({step.method!r}, {url}, headers=headers{_body(step)}{options})\n"
+    yield f"{indent}assert response.status_code == {step.status}, response.text[:500]\n"
     yield from (f"{indent}{name} = {_source(where)}\n" for name, where in step.extracts)
 
 
@@ -77,6 +77,6 @@ def _source(where: str) -> str:
     kind, _, name = where.partition(":")
     if kind == "json":
         return json_expression(name, repr)
-    return {"cookie": f"answer.cookies[{name!r}]", "input": f"input_value(answer.text, {name!r})"}.get(
-        kind, f"answer.headers[{name!r}]"
+    return {"cookie": f"response.cookies[{name!r}]", "input": f"input_value(response.text, {name!r})"}.get(
+        kind, f"response.headers[{name!r}]"
     )

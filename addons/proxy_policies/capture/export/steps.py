@@ -135,5 +135,5 @@ def expression(text: str, literal: Callable[[str], str], variable: Callable[[str
 
 
 def json_expression(path: str, literal: Callable[[str | int], str]) -> str:
-    """Return the expression of a language for the value at a path in the JSON of `answer`."""
-    return "answer.json()" + "".join(f"[{literal(step)}]" for step in json_path.read(path))
+    """Return the expression of a language for the value at a path in the JSON of `response`."""
+    return "response.json()" + "".join(f"[{literal(step)}]" for step in json_path.read(path))

@@ -225,7 +225,7 @@ def _method(cursor: JsonCursor) -> str:
     if cursor.problems is not None and not _TOKEN.fullmatch(method):
         raise cursor.wrong(f"not a method: {method[:40]!r}")
     if cursor.problems is not None and method == "CONNECT":  # Fiddler writes one for each HTTPS connection
-        raise cursor.wrong("CONNECT opens a tunnel, and is no exchange")
+        raise cursor.wrong("CONNECT opens a tunnel, and is not an exchange")
     return method
 
 

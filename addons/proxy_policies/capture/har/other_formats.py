@@ -6,14 +6,15 @@ from proxy_policies.script_paths import own_command
 
 BEGINNING = 1 << 16  # bytes that are searched
 _REQUESTS = (
-    "it has requests and no answers; run it with {command} capture record NEW.har -- PROGRAM, and use what that writes"
+    "it has requests and no responses; run it with {command} capture record NEW.har -- PROGRAM, and use its result"
 )
 _KINDS = (
     (rb'"_postman_id"|schema\.getpostman\.com/json/collection', f"a Postman collection: {_REQUESTS}"),
     (rb'"_type"\s*:\s*"export"|\A\s*type:\s*collection\.insomnia\.rest', f"an Insomnia export: {_REQUESTS}"),
     (
         rb'"(?:openapi|swagger)"\s*:\s*"[23]|\A(?:#[^\n]*\n|---\s*\n|\s*\n)*(?:openapi|swagger)\s*:',
-        "an OpenAPI document: it has no answers; {command} capture check CAPTURE --openapi {path} compares a capture's",
+        "an OpenAPI document: it has no responses; {command} capture check CAPTURE --openapi {path} compares a "
+        "capture's",
     ),
     (
         rb"\A\s*(?:/\*.*?\*/\s*)?[A-Za-z_$][\w.$]*\s*\(\s*[\[{]",

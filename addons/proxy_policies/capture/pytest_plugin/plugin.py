@@ -286,7 +286,7 @@ def _fail_on_misses(report: dict[str, Any], mode: str) -> None:
     lines = [f"{miss['url']}: {miss['why']}" for miss in report.get("misses", [])]
     lines += [f"never requested: {text}" for text in report.get("unused", []) if mode == "strict"]
     if lines:
-        lines.append("record it anew with --http-capture=record, or add what is missing with --http-capture=new")
+        lines.append("record it again with --http-capture=record, or add what is missing with --http-capture=new")
         pytest.fail("the capture does not fit:\n" + "\n".join(lines), pytrace=False)
 
 

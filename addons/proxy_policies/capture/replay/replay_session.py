@@ -72,7 +72,7 @@ def with_body(head: Request, flow: http.HTTPFlow) -> Request:
 def cannot_replay(entry: Entry) -> str:
     """Return why an entry cannot be replayed; empty if it can."""
     if entry.response.status < 200 and not is_conversation(entry.response):
-        return "no answer was recorded" + (f" ({entry.error})" if entry.error else "")
+        return "no response was recorded" + (f" ({entry.error})" if entry.error else "")
     if entry.response.status > 999:
         return f"{entry.response.status} is no status"
     if entry.response.body.dropped:

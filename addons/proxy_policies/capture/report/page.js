@@ -143,7 +143,7 @@ function detail() {
   const o = data.outcomes[state.at], article = byId("detail");
   if (!o) return article.replaceChildren(make("div", { class: "empty" }, "Pick a request."));
   article.replaceChildren(make("h2", {}, o.title),
-    make("p", {}, `entry ${o.entry} — ${o.status[0]} → ${o.status[1] || "no answer"} — ${ms(o.ms[0])} → ${ms(o.ms[1])}`));
+    make("p", {}, `entry ${o.entry} — ${o.status[0]} → ${o.status[1] || "no response"} — ${ms(o.ms[0])} → ${ms(o.ms[1])}`));
   if (o.why) article.append(make("p", {}, o.why));
   if (o.changes.length) article.append(make("h3", {}, "Changes"), changes(o.changes, ""));
   for (const [part, title] of [["head", "Status and fields"], ["body", "Body"]])

@@ -21,7 +21,7 @@ BUNDLE_VARIABLES = (  # each client reads its own, and prefers it to others: so 
     "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
 )
 EXTRA_CA_VARIABLES = ("NODE_EXTRA_CA_CERTS",)  # for additional CAs: only ours
-HINT = """nothing came through the proxy. The command may not read http_proxy and https_proxy:
+HINT = """no request reached the proxy. The command may not read http_proxy and https_proxy:
   Node      NODE_USE_ENV_PROXY=1 works from Node 24 (it is set); before that use undici's EnvHttpProxyAgent
   aiohttp   ClientSession(trust_env=True)
   Java      JAVA_TOOL_OPTIONS='-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort={port} -Dhttp.nonProxyHosts='

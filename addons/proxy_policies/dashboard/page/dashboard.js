@@ -206,8 +206,8 @@ async function now() {
   stored = found.policies.cache?.responses || 0;
   tiles(found);
   redraw.forEach((draw) => draw());
-  rows("hosts", found.hosts, ([host, requests, sent]) => keyed(element("tr", {}, cell(host || "–"), cell(number(requests), true), cell(bytes(sent), true)), host), 3, "nobody has asked for anything of late");
-  rows("slowest", found.slowest, (s) => element("tr", {}, cell(s.request || "–"), cell(String(s.status), true), cell(seconds(s.seconds), true)), 3, "nobody has asked for anything of late");
+  rows("hosts", found.hosts, ([host, requests, sent]) => keyed(element("tr", {}, cell(host || "–"), cell(number(requests), true), cell(bytes(sent), true)), host), 3, "no requests recently");
+  rows("slowest", found.slowest, (s) => element("tr", {}, cell(s.request || "–"), cell(String(s.status), true), cell(seconds(s.seconds), true)), 3, "no requests recently");
 }
 
 async function go() {
@@ -219,7 +219,7 @@ async function go() {
       if (turn % SLOWER === 0 && (!turn || stored <= FEW)) await entries();
       turn++;
       if ($("said").className === "wrong") say("");
-    } catch (error) { say(`no answer: ${error.message}`, true); }
+    } catch (error) { say(`no response from the proxy: ${error.message}`, true); }
   }
   setTimeout(go, EVERY);
 }

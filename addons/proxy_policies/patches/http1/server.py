@@ -123,7 +123,7 @@ class Server(Lingering, Bodies, Http1Server):
         waited = self.waiting().wait
         if waited not in (Wait.HEAD, Wait.BODY):
             return
-        error = Invalid(f"closing connection, {why}", 408)
+        error = Invalid(f"closing connection: {why}", 408)
         if waited is Wait.HEAD:
             self._report_refusal(error)
         yield from self._refuse(error)

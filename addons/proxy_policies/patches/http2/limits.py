@@ -58,7 +58,7 @@ class Limited(Lingering, Http2Connection):
         if self._lingering:
             yield from self.handle_while_lingering(event)
         elif why := client_sides.why_timed_out(event):
-            yield from self.close(why, f"closing connection, {why}", h2.errors.ErrorCodes.NO_ERROR)
+            yield from self.close(why, f"closing connection: {why}", h2.errors.ErrorCodes.NO_ERROR)
         elif isinstance(event, events.Wakeup) and isinstance(event.command, back_pressure.Acknowledge):
             self.h2_conn.acknowledge_accepted()
             yield commands.SendData(self.conn, self.h2_conn.data_to_send())
@@ -166,7 +166,7 @@ class Limited(Lingering, Http2Connection):
         return (yield from super().handle_h2_event(event))
 
     def _close_for(self, excess: str) -> CommandGenerator[None]:
-        line = _throttle.admit(f"closing connection, {excess} (HTTP/2)", time.monotonic())
+        line = _throttle.admit(f"closing connection: {excess} (HTTP/2)", time.monotonic())
         yield from self.close(f"HTTP/2: {excess}", line, h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
 
     def close(self, message: str, line: str | None, code: int) -> CommandGenerator[None]:

@@ -105,7 +105,7 @@ class ConnectedWork:
             return
         answer = self._waiting.get(token)
         if answer is None or answer.done():
-            raise Refusal(Reason.STALE, "the client has gone")
+            raise Refusal(Reason.STALE, "the client has disconnected")
         answer.set_result(data)
 
     def _remove_spare(self, data: Framed) -> None:

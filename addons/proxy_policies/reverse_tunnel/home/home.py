@@ -345,7 +345,7 @@ class Home:
             transport = await connections.accept_bare(sock)
         except OSError as error:
             sock.close()
-            logger.debug(f"home: {format_target(*client[:2])} was gone at once: {error}")
+            logger.debug(f"home: {format_target(*client[:2])} disconnected at once: {error}")
             return
         session = Session(client_listener.service, client_listener.work, client, call.server, cancel_current())
         try:

@@ -178,7 +178,7 @@ class Framed(TransportLayer):
     def _refuse_late_data(self) -> None:
         """Reset a stream that continues after we have closed, as TCP does: not every sender reads an end of file."""
         if self._loop.time() > self._closed_at + LATE_DATA_TIMEOUT:
-            self.reset("closed while bytes came")
+            self.reset("closed while receiving")
 
     def _enqueue(self, kind: int, payload: bytes) -> None:
         """Queue a frame; once a stream has begun, stop reading until its protocol is set."""

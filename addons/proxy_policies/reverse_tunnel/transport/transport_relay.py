@@ -84,7 +84,7 @@ class _Side(asyncio.BufferedProtocol):
         """Set this as the transport's protocol."""
         self.transport.set_protocol(self)
         if self.transport.is_closing():
-            self.connection_lost(ConnectionResetError("gone before it was linked"))
+            self.connection_lost(ConnectionResetError("disconnected before it was linked"))
         elif not self.transport.is_reading() and not self._pauses:
             self.transport.resume_reading()
 

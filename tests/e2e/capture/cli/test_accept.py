@@ -55,7 +55,7 @@ def test_what_came_is_the_new_baseline(recorded: Path, origin: Origin) -> None:
     assert '-  "price": 3' in one.stdout
     assert '+  "price": 30' in one.stdout
     assert "entry 1 is left as it is: nothing in it changed" in one.stderr
-    assert "accepted 1 answer into shop.har" in one.stderr
+    assert "accepted 1 response into shop.har" in one.stderr
     found = bodies(recorded)
     assert found[:2] == [{"price": 1, "at": 1760000001}, {"price": 2, "at": 1760000002}]
     assert (found[2]["price"], found[2]["at"]) == (30, 1760000003)
@@ -117,7 +117,7 @@ def test_what_comes_is_held_to_an_openapi_document_and_accepted_all_the_same(rec
     assert found_in(recorded.parent / "r.json") == [[], changed, [*changed, "openapi:$.price"]]
     taken = capture(recorded.parent, "check", "shop.har", *options, "--accept", "--yes")
     assert taken.returncode == 1, "what does not fit the document is no baseline's to settle"
-    assert "accepted 2 answers into shop.har" in taken.stderr
+    assert "accepted 2 responses into shop.har" in taken.stderr
     assert [body["price"] for body in bodies(recorded)] == [1, 20, 30]
     again = capture(recorded.parent, "check", "shop.har", *options)
     assert again.returncode == 1

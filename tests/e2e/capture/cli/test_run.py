@@ -66,7 +66,9 @@ def test_a_recording_that_stops_is_a_failure_and_replaces_nothing(origin: StartO
     client = ("--", "curl", "-sS", "--max-time", "90", f"{server.url}/small", f"{server.url}/large")
     done = limited(tmp_path, "a.har", *client)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].endswith("recording stopped: File too large; what came later is missing")
+    assert done.stderr.splitlines()[-1].endswith(
+        "recording stopped: File too large; what was received later is missing"
+    )
     assert [entry.request.url for entry in open_capture(tmp_path / "a.har")] == [f"{server.url}/small"]
     before = (tmp_path / "a.har").read_bytes()
     done = limited(tmp_path, "--overwrite", "a.har", *client)

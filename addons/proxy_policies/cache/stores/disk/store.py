@@ -87,7 +87,7 @@ class DiskStore:
     def _doubt(self) -> str:
         """Return why previously stored data are unreliable; "" if they are not."""
         if usage_marker.acquire(self.folder):
-            return "the machine went down while its folder was in use"
+            return "the machine stopped while its folder was in use"
         return "the clock was put back" if self._index.last_use() > time.time() + TOLERATED else ""
 
     @property

@@ -54,7 +54,7 @@ class RemoteBody:
             count = min(PIECE, end - at)
             piece = await self._retried(lambda at=at, count=count: self._read(at, count))  # type: ignore[misc]
             if len(piece) != count:
-                raise OSError("the body went away")
+                raise OSError("the body was removed")
             try:
                 self._trailer.verify(piece, at)
             except DamagedBodyError as error:
