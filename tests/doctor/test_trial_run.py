@@ -25,6 +25,8 @@ def test_it_has_the_options_but_is_in_nobodys_way() -> None:
     assert "9000" not in " ".join(given)
     assert [spec for spec in given if spec.startswith("confdir=")] == ["confdir=/trial"]
     assert given[given.index("--listen-port") + 1] == "0"
+    paged = trial_arguments(["--set", "metrics=9090", *meant], Path("/trial"), ["metrics"])
+    assert ("metrics=off" in paged, "metrics=9090" in paged) == (True, False)
 
 
 @pytest.mark.parametrize(

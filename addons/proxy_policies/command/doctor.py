@@ -61,4 +61,4 @@ def look(given: argparse.Namespace) -> Iterator[Finding]:
     yield from certificates.look_at_trust(confdir)
     yield from certificates.look_at_tunnel()
     yield from trial_run.look_at_port(given.listen_host, given.listen_port, confdir)
-    yield from trial_run.look_at_options(given.mitmproxy_arguments)
+    yield from trial_run.look_at_options(given.mitmproxy_arguments, confdir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import socket
 import subprocess
@@ -19,8 +20,12 @@ from proxy_policies.doctor.finding import Finding, fail, ok, warn
 
 START_TIMEOUT = 60.0  # seconds for a start on a busy machine
 POLL_INTERVAL = 0.05
-LEFT_OUT = ("home_listen", "work_home", "capture_file", "listen_port", "control_socket", "termlog_verbosity")
-"""Options that would conflict with a running proxy, or that the trial sets itself."""
+OFF = ("home_listen", "work_home", "capture_file")
+"""Options that would disturb a running proxy."""
+LEFT_OUT = (*OFF, "listen_port", "control_socket", "termlog_verbosity", "confdir")
+"""Options that the trial sets itself."""
+PAGES = ("metrics", "dashboard")
+"""Options with an address to listen on, which a running proxy may have already."""
 ADVICE = {
     errno.EADDRINUSE: "-p PORT selects another; ss -tlnp shows which process has it",
     errno.EACCES: "-p PORT selects another; those below 1024 need root",
@@ -28,6 +33,7 @@ ADVICE = {
 """Advice for a port that cannot be used, by the error's number."""
 _TIME = re.compile(r"^\[[\d:.]+\]\s*")
 _CACHE = "cache: "
+_PAGE_IN_USE = re.compile(rf"^option ({'|'.join(PAGES)})=.*: cannot listen: {os.strerror(errno.EADDRINUSE)}$")
 _ORDINARY = re.compile(r"logged during startup|^Loading script|^To show all options")
 
 
@@ -47,20 +53,33 @@ def look_at_port(host: str, port: int, confdir: Path) -> Iterator[Finding]:
         )
 
 
-def look_at_options(arguments: Sequence[str]) -> Iterator[Finding]:
+def look_at_options(arguments: Sequence[str], confdir: Path) -> Iterator[Finding]:
     """Start a proxy with mitmproxy's arguments on a free port, and report its output."""
-    with _confdir() as folder, _started(trial_arguments(arguments, folder)) as process:
+    said, stored = _tried(arguments)
+    if stored is None and any(map(_PAGE_IN_USE.match, _telling(said))) and client.instances([confdir]):
+        said, stored = _tried(arguments, PAGES)  # a running proxy of the same confdir has the address
+    yield from judge(said, stored)
+
+
+def _tried(arguments: Sequence[str], off: Sequence[str] = ()) -> tuple[str, str | None]:
+    """Start a proxy; return its output, and its cache's statistics, None if it did not start."""
+    with _confdir() as folder, _started(trial_arguments(arguments, folder, off)) as process:
         instance = _wait(process, folder)
-        stored = _stored(instance) if instance is not None else ""
+        stored = _stored(instance) if instance is not None else None
         process.terminate()
         said, _ = process.communicate(timeout=START_TIMEOUT)
-    yield from judge(said, stored if instance is not None else None)
+    return said, stored
+
+
+def _telling(said: str) -> list[str]:
+    """Return the lines of a proxy's output that say something about its options."""
+    lines = [_TIME.sub("", line) for line in said.splitlines()]
+    return list(dict.fromkeys(line for line in lines if line.strip() and not _ORDINARY.search(line)))
 
 
 def judge(said: str, stored: str | None) -> Iterator[Finding]:
     """Return findings from a proxy's output, and from its cache's statistics, None if it did not start."""
-    lines = [_TIME.sub("", line) for line in said.splitlines()]
-    telling = list(dict.fromkeys(line for line in lines if line.strip() and not _ORDINARY.search(line)))
+    telling = _telling(said)
     if stored is None:
         yield fail("options", telling[-1] if telling else "the proxy did not start, and gave no reason")
         return
@@ -72,18 +91,26 @@ def judge(said: str, stored: str | None) -> Iterator[Finding]:
     yield from (warn("options", line) for line in telling if not line.startswith(_CACHE))
 
 
-def trial_arguments(arguments: Sequence[str], confdir: Path) -> list[str]:
-    """Return the arguments of the trial: the given ones without those that would disturb a running proxy."""
+def trial_arguments(arguments: Sequence[str], confdir: Path, off: Sequence[str] = ()) -> list[str]:
+    """Return the arguments of the trial: the given ones without those that would disturb a running proxy.
+
+    `off` names further options, which are set to off.
+    """
     kept: list[str] = []
     words = iter(arguments)
     for word in words:
         is_apart = word == "--set"
         spec = next(words, "") if is_apart else word.removeprefix("--set=")
         name = spec.partition("=")[0]
-        if (is_apart or word.startswith("--set=")) and name in (*LEFT_OUT, "confdir"):
+        if (is_apart or word.startswith("--set=")) and name in (*LEFT_OUT, *off):
             continue
         kept += [word, spec] if is_apart else [word]
-    own = ["confdir=" + str(confdir), "termlog_verbosity=warn", "home_listen=", "work_home=", "capture_file="]
+    own = [
+        f"confdir={confdir}",
+        "termlog_verbosity=warn",
+        *(f"{name}=" for name in OFF),
+        *(f"{name}=off" for name in off),
+    ]
     ours = [part for spec in own for part in ("--set", spec)]
     return ["--listen-host", "127.0.0.1", "--listen-port", "0", *ours, *kept]
 
