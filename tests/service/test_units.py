@@ -56,5 +56,13 @@ def test_what_a_unit_cannot_see(path: str, is_hidden: bool) -> None:
     assert hidden([Path("/usr"), Path(path)]) == (Path(path) if is_hidden else None)
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_cannot_start_is_given_up(name: str) -> None:
+    """A start takes seconds, so that systemd's own limit, five in ten seconds, was never reached."""
+    settings = dict(re.findall(r"^(StartLimit\w+|RestartSec)=(\d+)$", unit(name, "/bin/proxy-policies"), re.MULTILINE))
+    seconds_a_start = int(settings["StartLimitIntervalSec"]) / int(settings["StartLimitBurst"])
+    assert seconds_a_start >= int(settings["RestartSec"]) + 10, "also on a slow machine"
+
+
 def test_logs_have_a_folder() -> None:
     assert "\nLogsDirectory=proxy-policies-home\n" in unit("proxy-policies-home", "/bin/proxy-policies")

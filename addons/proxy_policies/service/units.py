@@ -12,6 +12,11 @@ OPEN_FILES = 65536
 STOP_TIMEOUT = 30
 """Seconds until systemd kills the service: the grace period of 10 s, with a margin."""
 
+START_ATTEMPTS, START_INTERVAL = 30, 600
+"""Starts, and the seconds in which systemd attempts so many.
+
+A start takes some two seconds: systemd's own limit, five in ten seconds, is never reached."""
+
 
 @dataclass(frozen=True)
 class Service:
@@ -38,6 +43,8 @@ _UNIT = Template("""\
 Description=$description
 After=network-online.target
 Wants=network-online.target
+StartLimitIntervalSec=$start_interval
+StartLimitBurst=$start_attempts
 
 [Service]
 Type=notify
@@ -101,4 +108,6 @@ def unit(name: str, command: str) -> str:
         arguments=service.arguments,
         open_files=OPEN_FILES,
         stop_timeout=STOP_TIMEOUT,
+        start_attempts=START_ATTEMPTS,
+        start_interval=START_INTERVAL,
     )
