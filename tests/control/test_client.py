@@ -16,7 +16,10 @@ def instance(pid: int, *addresses: str) -> Instance:
 
 ONE, OTHER = instance(1, "127.0.0.1:8080"), instance(2, "127.0.0.1:9000", "[::1]:9001")
 WORKERS = [instance(pid, "127.0.0.1:8080") for pid in (3, 4)]
-HOME, WORK = instance(5), instance(6)
+HOME, WORK = (
+    Instance(Path(f"{pid}.sock"), {"pid": pid, "addresses": [], "tunnel_ends": [end]})
+    for pid, end in ((5, "home"), (6, "work"))
+)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +48,7 @@ def test_one_or_its_workers_are_meant(found: Sequence[Instance], port: int | Non
             "^several are running, select one with --port or --pid: 127.0.0.1:8080 .process 1.; 127.0.0.1:9000",
         ),
         ([ONE], 81, "^no running proxy listens on port 81; there are 127.0.0.1:8080 .process 1.$"),
-        ([HOME, WORK], None, "^several are running, .*no port .process 5.; no port .process 6.$"),
+        ([HOME, WORK], None, "^several are running, .*: home .process 5.; work .process 6.$"),
     ],
 )
 def test_none_or_several_are_named(found: Sequence[Instance], port: int | None, line: str) -> None:
@@ -57,7 +60,7 @@ def test_what_has_no_port_is_named_by_its_process() -> None:
     assert choose([HOME, WORK], None, 5) == [HOME]
     assert choose(WORKERS, 8080, 4) == WORKERS[1:]
     with pytest.raises(
-        ControlError, match=r"^no running proxy is process 9; there are no port .process 5.; no port .process 6.$"
+        ControlError, match=r"^no running proxy is process 9; there are home .process 5.; work .process 6.$"
     ):
         choose([HOME, WORK], None, 9)
 

@@ -21,7 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen(given: argparse.Namespace) -> list[client.Instance]:
-    """Return the selected proxy, or the workers that share its port. Raise ControlError."""
+    """Return the selected proxy, or the workers that share its port. Raise ControlError.
+
+    If the command is about one end of a tunnel, and any runs, only such processes are considered.
+    """
     usual = (folders.certificates_folder() / folders.CONFDIR, folders.mitmproxy_confdir())
     found = client.instances([given.confdir] if given.confdir else usual)
-    return client.choose(found, given.port, given.pid)
+    end = getattr(given, "tunnel_end", None)
+    ends = [one for one in found if end in one.tunnel_ends]
+    return client.choose(ends if ends and given.pid is None and given.port is None else found, given.port, given.pid)

@@ -33,7 +33,8 @@ def run(given: argparse.Namespace) -> int:
 
 def lines(stats: Mapping[str, Any]) -> Iterator[str]:
     """Return a line for each counter of a process, after one about the process."""
-    where = ", ".join(stats["addresses"]) or "no port"
+    ends = stats.get("tunnel_ends", ())  # a proxy that was started before an upgrade has none
+    where = ", ".join([*stats["addresses"], *ends]) or "no port"
     yield f"process {stats['pid']} on {where}, for {stats['seconds']:.0f} s; proxy-policies {stats['version']}"
     for policy, counts in stats["policies"].items():
         for name, count in counts.items():

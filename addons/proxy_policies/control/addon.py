@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 COMMANDS = ("cache.", "policy.stats", "tunnel.")
 """Prefixes of the mitmproxy commands that are allowed: others may need flows, which cannot be named from outside."""
+TUNNEL_ENDS = ("home", "work")
+"""Addons whose `is_on` tells whether this process is that end of the reverse tunnel."""
 
 
 class Control:
@@ -114,13 +116,14 @@ class Control:
         return await task if task is not None else result
 
     def status(self) -> dict[str, Any]:
-        """Return what distinguishes this proxy from others: its process, addresses, modes and versions."""
+        """Return what distinguishes this proxy from others: its process, addresses, modes, tunnel ends and versions."""
         proxyserver: Any = ctx.master.addons.get("proxyserver")
         addresses = [f"{host}:{port}" for host, port, *_ in proxyserver.listen_addrs()]
         return {
             "pid": os.getpid(),
             "addresses": addresses,
             "modes": list(ctx.options.mode) if ctx.options.server else [],
+            "tunnel_ends": [end for end in TUNNEL_ENDS if getattr(ctx.master.addons.get(end), "is_on", False)],
             "version": VERSION,
             "mitmproxy": requirements.mitmproxy_version(),
             "seconds": round(time.time() - self._since, 1),

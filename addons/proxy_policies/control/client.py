@@ -29,9 +29,15 @@ class Instance:
 
     @property
     def title(self) -> str:
-        """The addresses and the process id, for messages."""
-        where = ", ".join(self.status["addresses"]) or "no port"
+        """The addresses, the ends of a tunnel and the process id, for messages."""
+        where = ", ".join([*self.status["addresses"], *self.tunnel_ends]) or "no port"
         return f"{where} (process {self.status['pid']})"
+
+    @property
+    def tunnel_ends(self) -> Sequence[str]:
+        """Whether it is `home`, `work`, both or neither."""
+        ends: Sequence[str] = self.status.get("tunnel_ends", ())
+        return ends
 
     def ask(self, command: str, *arguments: str) -> Any:
         """Return the answer to a command. Raise ControlError."""

@@ -10,7 +10,7 @@ from proxy_policies.command.main import main
 
 
 def test_a_port_that_none_listens_on(asked: Any, run: Callable[..., str]) -> None:
-    there = f"127.0.0.1:{asked.proxy.port} (process {asked.proxy.pid})"
+    there = f"127.0.0.1:{asked.proxy.port}, home (process {asked.proxy.pid})"
     said = run("stats", "--port", "1", code=1)
     assert said == f"proxy-policies stats: no running proxy listens on port 1; there are {there}\n"
 

@@ -13,7 +13,8 @@ def test_it_prints_what_every_policy_has_counted(asked: Any, run: Callable[..., 
     proxy: Mitmdump = asked.proxy
     first, *counts = run("stats").splitlines()
     assert re.fullmatch(
-        rf"process {proxy.pid} on 127\.0\.0\.1:{proxy.port}, for \d+ s; proxy-policies {re.escape(VERSION)}", first
+        rf"process {proxy.pid} on 127\.0\.0\.1:{proxy.port}, home, for \d+ s; proxy-policies {re.escape(VERSION)}",
+        first,
     )
     found = {tuple(re.split(r"\s{2,}", line)[:2]): int(line.split()[-1]) for line in counts}
     assert found["explain", "cache: stored"] >= 1
