@@ -2,6 +2,7 @@
 
 import pytest
 
+from proxy_policies.command.mitmproxy_arguments import flow_files, value_of
 from proxy_policies.command.mitmproxy_arguments import require_patterns, value_of
 
 
@@ -25,3 +26,11 @@ def test_an_invalid_pattern_is_quoted(option: str) -> None:
         with pytest.raises(ValueError, match=rf"^option {option}='\(': missing \)"):
             require_patterns(["-n", *arguments, "-q"])
     require_patterns([flag, r"^a\.example:443$", "--set", f"{option}=b", "--set", "header_rules=(", "("])
+
+
+@pytest.mark.parametrize(
+    "words", ["-r a -S b -C c", "--rfile a --server-replay=b --client-replay c", "-nra -p 80 -Sb -Cc"]
+)
+def test_the_flow_files(words: str) -> None:
+    given = flow_files([*words.split(), "-r", "-", "--set", "cache=off", "-w", "d", "~u x"])
+    assert given == (["b", "c"] if "-nra" in words else ["a", "b", "c"])  # combined flags are mitmproxy's to read

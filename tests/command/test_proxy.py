@@ -6,6 +6,7 @@ import pytest
 
 from proxy_policies.certificates import folders
 from proxy_policies.command.commands import parse
+from proxy_policies.command.main import main
 from proxy_policies.command.proxy import arguments_of
 from proxy_policies.script_paths import scripts
 
@@ -37,6 +38,12 @@ def test_what_is_ours_becomes_options() -> None:
 
 def test_an_abbreviation_is_mitmproxys_to_refuse() -> None:
     assert given_to_mitmproxy("run", "--work", "3")[-2:] == ["--work", "3"]
+
+
+@pytest.mark.parametrize("flag", ["-r", "-S", "-C"])
+def test_a_flow_file_that_is_not_there_is_named(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "-q", flag, "nowhere.mitm"]) == 1
+    assert capsys.readouterr().err == "proxy-policies run: nowhere.mitm: No such file or directory\n"
 
 
 @pytest.mark.parametrize("theirs", [["--set", "listen_host=::1"], ["--set=listen_host=::1"]])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Sequence
 from itertools import pairwise
 
 HOST_PATTERNS = ("ignore_hosts", "allow_hosts", "tcp_hosts", "udp_hosts")
 """Options whose values are regular expressions that mitmproxy compiles unchecked."""
+
+FLOW_FILES = (("-r", "--rfile"), ("-C", "--client-replay"), ("-S", "--server-replay"))
+"""Arguments of mitmproxy that are followed by the path of a file to read."""
 
 
 def value_of(arguments: Sequence[str], option: str) -> str:
@@ -31,3 +35,12 @@ def require_patterns(arguments: Sequence[str]) -> None:
 def _set_values(arguments: Sequence[str], option: str) -> list[str]:
     specs = [argument.removeprefix("--set=").partition("=") for argument in arguments]
     return [value for name, _, value in specs if name == option]
+
+
+def flow_files(arguments: Sequence[str]) -> list[str]:
+    """Return the paths of the flow files to be read, without `-`, the standard input."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for names in FLOW_FILES:
+        parser.add_argument(*names, dest="paths", action="append", nargs="?", default=[])
+    given, _ = parser.parse_known_args(arguments)
+    return [path for path in given.paths if path and path != "-"]

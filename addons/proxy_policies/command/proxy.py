@@ -14,7 +14,7 @@ from proxy_policies.argument_parser import set_help
 from proxy_policies.certificates import folders
 from proxy_policies.command import mitmproxy_arguments
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.option_files import expand_home
+from proxy_policies.option_files import expand_home, require_file_or_folder
 from proxy_policies.script_paths import PROGRAM, scripts
 from proxy_policies.start_up import early_hang_up, mitmproxy_program
 
@@ -122,6 +122,8 @@ def run(program: str, script: str, given: argparse.Namespace) -> int:
     early_hang_up.note()
     if program == "mitmproxy":
         require_terminal(given.mitmproxy_arguments)
+    for path in mitmproxy_arguments.flow_files(given.mitmproxy_arguments):
+        require_file_or_folder(expand_home(path))  # mitmproxy's error would not name it, or would be a traceback
     arguments = arguments_of(script, given.settings, given.mitmproxy_arguments)
     mitmproxy_arguments.require_patterns(arguments)
     folders.require_confdir(
