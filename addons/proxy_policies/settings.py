@@ -142,10 +142,10 @@ def settings_of(policy: object) -> Iterator[Setting[Any]]:
 def reject(text: str) -> None:
     """Refuse the current options: at start by an error line, which ends mitmproxy; later by a rollback."""
     text = printable(text)
-    if is_starting():
-        logger.error(text)
-    else:
+    if not is_starting():
         raise exceptions.OptionsError(text)
+    if text not in start_errors():  # options from a policy file are configured twice
+        logger.error(text)
 
 
 class Settings:

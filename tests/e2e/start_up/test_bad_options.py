@@ -188,3 +188,13 @@ def test_two_scripts_with_the_same_policy_say_so(mitmdump: Start) -> None:
     assert proxy.wait_exit() == 1
     proxy.wait_log(re.escape("already loaded: cache; policy.py has every policy"))
     assert "Traceback" not in proxy.log()
+
+
+def test_what_a_policy_file_cannot_have_is_said_once(mitmdump: Start, tmp_path: Path) -> None:
+    """The options of the file are configured by themselves, and again with all others."""
+    file = tmp_path / "policies.yaml"
+    file.write_text(f"cache: disk:{file}/x\naccess_log: {tmp_path}/no/x\n")
+    proxy = mitmdump("--set", f"policy_file={file}", wait=False)
+    assert proxy.wait_exit() == 1
+    for text in ("policies.yaml/x: Not a directory", "no/x': No such file or directory"):
+        assert proxy.log().count(text) == 1, proxy.log()
