@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 
+from proxy_policies import argument_parser
 from proxy_policies.argument_parser import did_you_mean, set_help
 from proxy_policies.command import commands
 from proxy_policies.script_paths import own_command
@@ -22,6 +23,7 @@ from proxy_policies.script_paths import own_command
         (["certs", "make", "--froce"], "did you mean --force?"),
         (["cache", "purge", "--sfot", "x"], "did you mean --soft?"),
         (["stats", "--zzz"], "unrecognized arguments: --zzz\n"),
+        (["capture", "record", "a.har", "curl", "-s", "x"], "arguments: -s x; write -- before the command to run\n"),
     ],
     ids=str,
 )
@@ -30,6 +32,14 @@ def test_what_is_misspelt_is_told_apart(words: list[str], meant: str, capsys: py
         commands.parse(words)
     assert ended.value.code == 2
     assert meant in capsys.readouterr().err
+
+
+def test_a_file_of_the_same_name_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(argument_parser, "own_command", lambda: "scripts/proxy-policies")
+    parser = argparse.ArgumentParser()
+    set_help(parser, "", ["x zsh >~/.zfunc/_proxy-policies      then", 'x "$(proxy-policies env)"'], {})
+    assert "zsh >~/.zfunc/_proxy-policies  " in parser.format_help()
+    assert '"$(scripts/proxy-policies env)"' in parser.format_help()
 
 
 def test_nothing_near_is_no_hint() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -16,6 +17,9 @@ WRONG_USAGE = 2
 
 class ArgumentParser(argparse.ArgumentParser):
     """The parser of a command; its sub-commands' parsers are of this class, too."""
+
+    advice = ""
+    """What the message about unknown arguments says if none is similar to a known one."""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:
@@ -31,7 +35,7 @@ class ArgumentParser(argparse.ArgumentParser):
     def reject(self, unknown: Sequence[str]) -> NoReturn:
         """Exit with a message that lists unknown arguments."""
         options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
-        hint = did_you_mean(options[0], self._option_string_actions) if options else ""
+        hint = (did_you_mean(options[0], self._option_string_actions) if options else "") or self.advice
         self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
 
     def record_subparser(self) -> None:
@@ -72,4 +76,4 @@ def set_help(
 
 def _typed(example: str) -> str:
     """Return an example in which each mention of our command is written as the user has to type it."""
-    return example.replace(f"{PROGRAM} ", f"{own_command()} ")
+    return re.sub(rf"(?<![\w/]){PROGRAM} ", f"{own_command()} ", example)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from proxy_policies.argument_parser import set_help
+from proxy_policies.argument_parser import ArgumentParser, set_help
 from proxy_policies.capture.cli.messages import say
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.lazy_imports import lazy_imports
@@ -251,6 +251,8 @@ def add_policies(command: argparse.ArgumentParser) -> None:
 
 def _add_proxied(command: argparse.ArgumentParser) -> None:
     add_policies(command)
+    if isinstance(command, ArgumentParser):  # the pytest plugin has others
+        command.advice = "; write -- before the command to run"
     command.add_argument("command", nargs="+", help="the command to run, after --")
 
 
