@@ -31,6 +31,8 @@ def cut(changelog: str, version: str, date: str) -> str:
     if not found:
         raise NotReadyError(f"{CHANGELOG} has no section {UNRELEASED.strip()!r}")
     changes, heading, older = rest.partition("\n## ")
+    if re.search(rf"^## {re.escape(version)}\b(?!\.)", heading.lstrip() + older, re.MULTILINE):
+        raise NotReadyError(f"{CHANGELOG} has a section {version} already: choose the next version")
     if not re.search(r"^- ", changes, re.MULTILINE):
         raise NotReadyError(f"{CHANGELOG}: nothing is listed under {UNRELEASED.strip()!r}")
     return f"{before}{UNRELEASED}\n## {version}, {date}\n{changes}{heading}{older}"

@@ -19,6 +19,9 @@ def test_the_changelog_is_cut(older: str) -> None:
     assert cut_once == (f"# Changelog\n\n## Unreleased\n\n## 1.0.0, 2026-12-01\n\n- New.\n  More of it.\n{older}")
     with pytest.raises(NotReadyError, match="nothing is listed under"):
         cut(cut_once, "1.0.1", "2026-12-02")
+    with pytest.raises(NotReadyError, match=r"has a section 1\.0\.0 already"):
+        cut(CHANGES + "\n## 1.0.0, 2026-11-30\n\n- Old.\n", "1.0.0", "2026-12-02")
+    assert "## 1.0.0, 2026" in cut(CHANGES + "\n## 1.0.0rc1, 2026-11-30\n\n- Old.\n", "1.0.0", "2026-12-02")
     with pytest.raises(NotReadyError, match="has no section"):
         cut("# Changelog\n", "1.0.1", "2026-12-02")
 
@@ -104,4 +107,4 @@ def test_a_release_is_built_checked_and_tagged(clone: Clone) -> None:
 def test_the_projects_own_changelog_can_be_cut() -> None:
     """As soon as something stands under Unreleased."""
     text = (ROOT / "CHANGELOG.md").read_text().replace(UNRELEASED, f"{UNRELEASED}\n- New.\n", 1)
-    assert cut(text, "1.0.0", "2026-12-01").count("\n## ") == text.count("\n## ") + 1
+    assert cut(text, "9.9.9", "2026-12-01").count("\n## ") == text.count("\n## ") + 1
