@@ -26,7 +26,7 @@ from proxy_policies.log_lines import printable
 from proxy_policies.option_parsers import OneOf, as_text, one_of, parse_duration, parse_size, parse_switch
 from proxy_policies.option_updates import batched_updates
 from proxy_policies.option_values import coerce, is_secret
-from proxy_policies.starting import is_starting
+from proxy_policies.starting import is_starting, start_errors
 from proxy_policies.worker_number import worker_number
 
 __all__ = [  # with the parsers, so that policies find all they need to declare options here

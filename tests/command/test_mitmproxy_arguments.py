@@ -2,8 +2,7 @@
 
 import pytest
 
-from proxy_policies.command.mitmproxy_arguments import flow_files, value_of
-from proxy_policies.command.mitmproxy_arguments import require_patterns, value_of
+from proxy_policies.command.mitmproxy_arguments import flow_files, require_patterns, value_of
 
 
 @pytest.mark.parametrize(
