@@ -79,6 +79,12 @@ UPDATES = [
     Update("Authorization in the request", ("Cache-Control: max-age=60",), False, request=("Authorization: x",)),
     Update("Authorization, public", ("Cache-Control: max-age=60, public",), request=("Authorization: x",)),
     Update("a cookie", ("Set-Cookie: a=b", "Cache-Control: max-age=60"), only_shown=("set-cookie",)),
+    Update(
+        "for one request's credentials",
+        ("Authentication-Info: nextnonce=x", "Cache-Control: max-age=60, public"),
+        only_shown=("authentication-info",),
+        request=("Authorization: x",),
+    ),
     Update("a cookie, public", ("Set-Cookie: a=b", "Cache-Control: max-age=60, public")),
     Update("a private field", ("X-Own: 1", 'Cache-Control: max-age=60, private="x-own"'), only_shown=("x-own",)),
 ]

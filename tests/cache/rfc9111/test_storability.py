@@ -136,7 +136,8 @@ def test_what_is_left_out() -> None:
     response = fields(
         "Connection: a, close", "A: 1", "B: 2", "C: 3", "D: 4", "Keep-Alive: x", "TE: x", "Upgrade: x", "Trailer: x",
         "Proxy-Authenticate: x", "Proxy-Authentication-Info: x", "Transfer-Encoding: chunked",
-        'Cache-Control: no-cache="b", private="c"',
+        "Authentication-Info: nextnonce=x", "DPoP-Nonce: x", "Replay-Nonce: x", "Clear-Site-Data: \"cache\"",
+        'Cache-Control: public, no-cache="b", private="c"',
     )  # fmt: skip
     kept = stored_fields(response, parse_response(response))
-    assert [name for name, _ in kept] == ["D", "Cache-Control"]
+    assert [name for name, _ in kept] == ["D", "Clear-Site-Data", "Cache-Control"]

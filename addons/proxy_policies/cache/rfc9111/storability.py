@@ -40,6 +40,16 @@ NOT_STORED = frozenset(
 )  # fmt: skip
 """Fields of one connection or one hop (section 3.1). Via stays: it records the response's path."""
 
+FOR_ONE_REQUEST = (
+    "authentication-info",  # its meaning comes from the request's Authorization (RFC 9110, section 11.6.3)
+    "dpop-nonce",  # a later request must not get a nonce that is no longer valid (RFC 9449, section 8)
+    "replay-nonce",  # a client uses each once (RFC 8555, section 6.5)
+)
+"""Fields about the credentials of the one request that a response answers.
+
+Others stay, as section 3.1 demands: what Clear-Site-Data, NEL or Alt-Svc say is the origin's to all its clients.
+"""
+
 
 class StorageContext(NamedTuple):
     """What storing depends on besides the response: its request, and the user's rules."""
@@ -176,11 +186,11 @@ def end_to_end(response: Fields) -> Fields:
 
 
 def stored_fields(response: Fields, said: ResponseDirectives, overrides: Overrides = NO_OVERRIDES) -> Fields:
-    """Return the fields to store, without hop-by-hop fields, those that no-cache or private name, and cookies.
+    """Return the fields to store: none for one hop or one request, none that no-cache or private name, and no cookies.
 
     Cookies stay if `public` or a rule allows sharing them. Squid always removes them from hits; nginx, Varnish and
     Fastly do not store responses that set one.
     """
     named = (said.no_cache or frozenset()) | (said.private or frozenset())
     cookies = () if is_shared(said, overrides) else COOKIE_FIELDS
-    return end_to_end(response).without(named.union(cookies))
+    return end_to_end(response).without(named.union(cookies, FOR_ONE_REQUEST))
