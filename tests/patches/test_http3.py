@@ -1,14 +1,15 @@
-"""Heads of requests over HTTP/3, as mitmproxy's layer gets them."""
+"""Messages over HTTP/3, as mitmproxy's layers get them."""
 
 import pytest
 from aioquic.h3.events import HeadersReceived
-from mitmproxy import options
-from mitmproxy.connection import Client
+from hypothesis import given
+from hypothesis import strategies as st
+from mitmproxy import connection, options
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http._events import RequestHeaders, RequestProtocolError
-from mitmproxy.proxy.layers.quic import SendQuicStreamData
+from mitmproxy.proxy.layers.quic import CloseQuicConnection, QuicStreamDataReceived, SendQuicStreamData
 
-from proxy_policies.patches.http3 import Server
+from proxy_policies.patches.http3 import CheckedH3Connection, Server
 
 VALID = {b":method": b"GET", b":scheme": b"https", b":authority": b"localhost", b":path": b"/"}
 
@@ -16,7 +17,9 @@ VALID = {b":method": b"GET", b":scheme": b"https", b":authority": b"localhost", 
 def server(*, is_strict: bool = True) -> Server:
     settings = options.Options()
     settings.add_option("validate_inbound_headers", bool, is_strict, "")
-    client = Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), timestamp_start=0, transport_protocol="udp")
+    client = connection.Client(
+        peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), timestamp_start=0, transport_protocol="udp"
+    )
     return Server(Context(client, settings))
 
 
@@ -43,3 +46,60 @@ def test_an_invalid_one_is_answered_and_goes_to_no_layer(pseudo: dict[str, bytes
 
 def test_one_is_taken_as_it_is_if_the_user_says_so() -> None:
     assert isinstance(server(is_strict=False).parse_headers(head(path=b"/a b")), RequestHeaders)
+
+
+SERVER = connection.Server(address=("localhost", 443), transport_protocol="udp")
+HEAD = [(b":status", b"200"), (b"content-type", b"text/plain")]
+INTERIM = [(b":status", b"103"), (b"link", b"</style.css>")]
+BODY = b"0123456789" * 20
+
+
+def sent(heads: list[list[tuple[bytes, bytes]]], body: bytes) -> bytes:
+    """Give the bytes of a response's stream."""
+    sender = CheckedH3Connection(connection.Client(peername=("h", 1), sockname=("h", 2)), is_client=False)
+    for lines in heads:
+        sender.send_headers(0, lines)
+    if body:
+        sender.send_data(0, body)
+    made = [it.data for it in sender.transmit() if isinstance(it, SendQuicStreamData) and it.stream_id == 0]
+    return b"".join(made)
+
+
+def received(data: bytes, *splits: int, method: str = "GET") -> tuple[bool, bool]:
+    """Receive the bytes and the end of a response's stream: whether it is a whole one, and whether that is an error."""
+    receiver, is_whole, at = CheckedH3Connection(SERVER, is_client=True), False, 0
+    if method == "HEAD":
+        receiver.heads.add(0)
+    for end in (*sorted(splits), len(data)):
+        part = QuicStreamDataReceived(SERVER, 0, data[at:end], end_stream=end == len(data))
+        is_whole = is_whole or any(getattr(it, "stream_ended", False) for it in receiver.handle_stream_event(part))
+        at = end
+    return is_whole, any(isinstance(it, CloseQuicConnection) for it in receiver.transmit())
+
+
+@given(st.data())
+def test_what_is_cut_off_is_never_whole(data: st.DataObject) -> None:
+    """RFC 9114, section 7.1: the end of a stream within a frame is an error."""
+    whole = sent([INTERIM, HEAD], BODY)
+    size = data.draw(st.integers(0, len(whole)))
+    split = data.draw(st.integers(0, max(size - 1, 0)))
+    is_end_of_frame = size in (len(whole), len(sent([INTERIM, HEAD], b"")))
+    assert received(whole[:size], split) == (is_end_of_frame, not is_end_of_frame)
+
+
+LONG = (b"content-length", b"5")
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", b"200"), ("GET", b"304"), ("HEAD", b"404")])
+def test_a_length_without_content_is_no_error(method: str, status: bytes) -> None:
+    assert received(sent([[(b":status", status), LONG]], b""), method=method) == (True, False)
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", b"200"), ("GET", b"204"), ("GET", b"304")])
+def test_content_where_there_is_none_is_an_error(method: str, status: bytes) -> None:
+    assert received(sent([[(b":status", status)]], BODY), method=method) == (False, True)
+
+
+@pytest.mark.parametrize("body", [b"", b"1234", b"123456"])
+def test_content_of_another_length_is_an_error(body: bytes) -> None:
+    assert received(sent([[*HEAD, LONG]], body)) == (False, True)

@@ -1,38 +1,121 @@
-"""The side of the proxy that speaks HTTP/3 with its clients, checking requests as in every HTTP version.
+"""The two sides of the proxy that speak HTTP/3, checking messages as in every HTTP version.
 
-mitmproxy accepts what aioquic accepts: targets with spaces or without a slash, methods that are not tokens.
+mitmproxy accepts what aioquic accepts: targets with spaces or without a slash, methods that are not tokens, statuses
+beyond 599, bodies whose last frame is cut off. aioquic takes the head after an interim one for trailers, and rejects
+the Content-Length of a response to HEAD and of a 304.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
+from aioquic.h3.connection import ErrorCode, H3Stream, HeadersState, MessageError, ProtocolError
+from aioquic.h3.events import H3Event, HeadersReceived
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
-from mitmproxy.proxy.layers.http._events import RequestHeaders, RequestProtocolError
-from mitmproxy.proxy.layers.http._http3 import Http3Server
+from mitmproxy.proxy.layers.http._events import RequestHeaders, RequestProtocolError, ResponseProtocolError
+from mitmproxy.proxy.layers.http._http3 import Http3Client, Http3Connection, Http3Server
+from mitmproxy.proxy.layers.http._http_h3 import LayeredH3Connection
 
+from proxy_policies.http1.framing import InterimCount, has_no_body, is_interim
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.patch import Companion
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http1.server import log_refusal
-from proxy_policies.patches.multiplexed_heads import read_request
+from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
 from proxy_policies.validity import Invalid
 
 
-class Server(Http3Server):
+class CutOffError(ProtocolError):
+    """A stream ends within a frame."""
+
+    error_code = ErrorCode.H3_FRAME_ERROR
+
+
+class CheckedH3Connection(LayeredH3Connection):
+    """One side of a connection; methods with an underscore override aioquic's."""
+
+    def __init__(self, *how: Any, **more: Any) -> None:
+        super().__init__(*how, **more)
+        self.heads: set[int] = set()
+        """The streams of requests with HEAD."""
+        self._statuses: dict[int, int] = {}
+
+    def _receive_request_or_push_data(self, stream: H3Stream, data: bytes, stream_ended: bool) -> list[H3Event]:
+        """Receive data; raise an error if it ends within a frame (RFC 9114, section 7.1), or before its final head."""
+        received = super()._receive_request_or_push_data(stream, data, stream_ended)
+        if stream.ended and not stream.blocked:
+            if stream.frame_size is not None or stream.buffer:
+                raise CutOffError("the stream ends within a frame")
+            if stream.headers_recv_state is HeadersState.INITIAL:
+                raise MessageError("the stream ends before its head")
+        return received
+
+    def _decode_headers(self, stream_id: int, frame_data: bytes | None) -> Any:
+        lines = super()._decode_headers(stream_id, frame_data)
+        status = dict(lines).get(b":status", b"")
+        if status.isdigit():
+            self._statuses[stream_id] = int(status)
+        return lines
+
+    def _check_content_length(self, stream: H3Stream) -> None:
+        """Raise MessageError if the content is not as long as declared; some statuses and HEAD have none."""
+        method = "HEAD" if stream.stream_id in self.heads else "GET"
+        if has_no_body(method, self._statuses.get(stream.stream_id, 200)):
+            stream.expected_content_length = 0
+        super()._check_content_length(stream)
+
+    def _handle_request_or_push_frame(self, *frame: Any, **more: Any) -> list[H3Event]:
+        received = super()._handle_request_or_push_frame(*frame, **more)
+        for event in received:
+            if isinstance(event, HeadersReceived) and is_interim(self._statuses.get(event.stream_id, 200)):
+                self._stream[event.stream_id].headers_recv_state = HeadersState.INITIAL
+        return received
+
+    def send_headers(self, stream_id: int, headers: Any, end_stream: bool = False) -> None:
+        """Send a head, which another follows if it is interim."""
+        super().send_headers(stream_id, headers, end_stream)
+        status = dict(headers).get(b":status", b"200")
+        if is_interim(int(status)):
+            self._stream[stream_id].headers_send_state = HeadersState.INITIAL
+
+
+class Side(Http3Connection):
+    """Behaviour common to both sides."""
+
+    h3_conn: CheckedH3Connection
+
+    def check(self, *, is_client: bool) -> None:
+        """Have the connection checked."""
+        self.h3_conn = CheckedH3Connection(self.conn, is_client=is_client)
+
+    @property
+    def is_strict(self) -> bool:
+        """Return whether the user wants messages to be checked."""
+        return bool(self.context.options.validate_inbound_headers)
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        """Send fields that policies add, such as `Via`, in lower case without a log line for each."""
+        for command in super()._handle_event(event):
+            if not (isinstance(command, commands.Log) and command.message.startswith("Lowercased ")):
+                yield command
+
+
+class Server(Side, Http3Server):
     """Receives requests and sends responses."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
+        self.check(is_client=False)
         self._refused: list[Invalid] = []
         """Not logged yet."""
 
     def parse_headers(self, event: Any) -> Any:
         """Return a request; if it is invalid, answer it, and return an error of a stream that no layer handles."""
-        if not self.context.options.validate_inbound_headers:
+        if not self.is_strict:
             return super().parse_headers(event)
         stream_id = event.stream_id
         try:
@@ -51,20 +134,62 @@ class Server(Http3Server):
         self.h3_conn.send_data(stream_id, response.raw_content or b"", end_stream=True)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        """Log refusals; send fields that policies add, such as `Via`, in lower case without a log line for each."""
-        for command in super()._handle_event(event):
-            if not (isinstance(command, commands.Log) and command.message.startswith("Lowercased ")):
-                yield command
+        """Log refusals."""
+        yield from super()._handle_event(event)
         while self._refused:
             yield from log_refusal(self.conn, self._refused.pop())
 
 
-COMPANION = Companion(
-    owner=layers,
-    attribute="Http3Server",
-    wrap=in_place_of(Server),
-    seen_on="12.2.1 to 12.3.1",
-    why="invalid HTTP/3 requests are passed on, and each field that a policy adds is a log line",
-    test="tests/e2e/messages/test_validity_http3.py::test_a_bad_target_is_refused",
-    source_sha256={"12.2.1 to 12.3.1": "6d0d02bf46a1c2a364096b999adc5aa2bf5489af123064f06d4349312c99da98"},
+class Client(Side, Http3Client):
+    """Sends requests and receives responses."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.check(is_client=True)
+        self._interim: dict[int, InterimCount] = defaultdict(InterimCount)
+        """By stream."""
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        """Note which responses have no content."""
+        is_head = isinstance(event, RequestHeaders) and event.request.method == "HEAD"
+        yield from super()._handle_event(event)
+        if is_head and isinstance(event, RequestHeaders):
+            self.h3_conn.heads.add(event.stream_id)  # by now the origin's
+
+    def parse_headers(self, event: Any) -> Any:
+        """Return a response; if it is invalid, end its stream, and return an error."""
+        if not self.is_strict:
+            return super().parse_headers(event)
+        try:
+            status = read_status(lines_of(event))
+            event.headers = checked_response(lines_of(event), status, is_interim(status))
+            if is_interim(status):
+                self._interim[event.stream_id].add()
+        except Invalid as error:
+            self.h3_conn.close_stream(event.stream_id, ErrorCode.H3_MESSAGE_ERROR)
+            failed = ResponseProtocolError
+            return failed(event.stream_id, f"HTTP/3 protocol error: {error}", failed.code)
+        return super().parse_headers(event)
+
+
+COMPANIONS = (
+    Companion(
+        owner=layers,
+        attribute="Http3Server",
+        wrap=in_place_of(Server),
+        seen_on="12.2.1 to 12.3.1",
+        why="invalid HTTP/3 requests are passed on, one that is cut off as a whole one; each field that a policy adds "
+        "is a log line",
+        test="tests/e2e/messages/test_validity_http3.py::test_a_bad_target_is_refused",
+        source_sha256={"12.2.1 to 12.3.1": "6d0d02bf46a1c2a364096b999adc5aa2bf5489af123064f06d4349312c99da98"},
+    ),
+    Companion(
+        owner=layers,
+        attribute="Http3Client",
+        wrap=in_place_of(Client),
+        seen_on="12.2.1 to 12.3.1",
+        why="the same of HTTP/3 responses; a response to HEAD or a 304 with a length fails, and one after a 103",
+        test="tests/e2e/messages/test_validity_http3.py::test_a_bad_response_is_not_passed_on",
+        source_sha256={"12.2.1 to 12.3.1": "2b4a93c45e199ce2aa4a42f21f1f424fa4cdaaf93951c62dacca82a1fc62d37f"},
+    ),
 )

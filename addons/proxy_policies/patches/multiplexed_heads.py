@@ -1,4 +1,4 @@
-"""Reads the heads of requests over HTTP/2 and HTTP/3 (RFC 9113, section 8.3; RFC 9114, section 4.3)."""
+"""Reads and checks the heads of messages over HTTP/2 and HTTP/3 (RFC 9113, section 8.3; RFC 9114, section 4.3)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from mitmproxy import http
 
 from proxy_policies import validity
 from proxy_policies.fields import RawFields
+from proxy_policies.http1.framing import is_interim
 from proxy_policies.http1.request_heads import name_of
+from proxy_policies.validity import Invalid
 
 PSEUDO = (b":method", b":scheme", b":authority", b":path")
+SWITCHING_PROTOCOLS = 101
 
 
 def lines_of(event: Any) -> RawFields:
@@ -41,3 +44,20 @@ def read_request(event: Any, version: bytes) -> http.Request:
         timestamp_start=time.time(),
         timestamp_end=None,
     )
+
+
+def read_status(lines: RawFields) -> int:
+    """Return a response's status. Raise Invalid."""
+    text = dict(lines).get(b":status", b"")
+    if len(text) != 3 or not text.isdigit() or text[:1] not in b"12345":
+        raise Invalid(f"the status is not valid: {validity.shown(text)}")
+    return int(text)
+
+
+def checked_response(lines: RawFields, status: int, is_interim_head: bool) -> list[tuple[bytes, bytes]]:
+    """Return the lines of a response's head with one Content-Length. Raise Invalid."""
+    if is_interim(status) != is_interim_head or status == SWITCHING_PROTOCOLS:  # RFC 9113, section 8.6
+        raise Invalid(f"the status is not valid: {status}")
+    fields = lines[1:]
+    validity.check_fields(fields)
+    return [lines[0], *validity.with_one_length(fields)]

@@ -1,17 +1,20 @@
-"""Requests over HTTP/3 that are not valid: each is refused alone (RFC 9114, section 4.1.2)."""
+"""Messages over HTTP/3 that are not valid: each is refused alone (RFC 9114, section 4.1.2)."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import trustme
 from aioquic.asyncio.client import connect
 from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.asyncio.server import serve
 from aioquic.h3.connection import H3_ALPN, H3Connection
 from aioquic.h3.events import HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.events import ConnectionTerminated, QuicEvent
+from aioquic.quic.events import ConnectionTerminated, ProtocolNegotiated, QuicEvent
 from tests.support.mitmdump import Mitmdump
 
 TIMEOUT = 100.0
@@ -63,5 +66,66 @@ def test_a_bad_target_is_refused(mitmdump: Callable[..., Mitmdump]) -> None:
     nobody_there = b"502"
     refused = [b"501" if request.get(":method") == b"CONNECT" else b"400" for request in BAD]
     assert asyncio.run(statuses(proxy.port, [{}, *BAD, {}])) == [nobody_there, *refused, nobody_there]
+    assert "Lowercased" not in proxy.log()
+    assert "Traceback" not in proxy.log()
+
+
+Fields = list[tuple[bytes, bytes]]
+FRESH: Fields = [(b"cache-control", b"max-age=60")]
+FRAME_OF_200 = b"\x00\x40\xc8"  # the head of a DATA frame of that length
+BAD_RESPONSES: dict[bytes, tuple[Fields, bytes]] = {
+    b"/cut": ([(b":status", b"200"), *FRESH], FRAME_OF_200 + b"x" * 50),
+    b"/short": ([(b":status", b"200"), *FRESH, (b"content-length", b"51")], b"\x00\x32" + b"x" * 50),
+    b"/beyond": ([(b":status", b"600"), *FRESH], b""),
+    b"/switching": ([(b":status", b"101"), *FRESH], b""),
+    b"/control": ([(b":status", b"200"), *FRESH, (b"x", b"a\x01b")], b""),
+    b"/content": ([(b":status", b"204"), *FRESH], b"\x00\x01x"),
+}
+"""By path: a response's head, and what follows on its stream."""
+
+
+class Origin(QuicConnectionProtocol):
+    """Answers with the response for a path, or with a valid one."""
+
+    asked: list[bytes]
+    _h3: H3Connection | None = None
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        """Answer a request."""
+        if isinstance(event, ProtocolNegotiated):
+            self._h3 = H3Connection(self._quic)
+        for heard in self._h3.handle_event(event) if self._h3 else ():
+            if isinstance(heard, HeadersReceived) and self._h3:
+                path = dict(heard.headers)[b":path"]
+                self.asked.append(path)
+                lines, rest = BAD_RESPONSES.get(path, ([(b":status", b"200"), *FRESH], b""))
+                self._h3.send_headers(heard.stream_id, lines)
+                self._quic.send_stream_data(heard.stream_id, rest, end_stream=True)
+                self.transmit()
+
+
+async def through(
+    start: Callable[..., Mitmdump], certificate: Path, paths: list[bytes]
+) -> tuple[Mitmdump, list[bytes]]:
+    """Ask a proxy before an origin with HTTP/3; give the proxy, and the statuses."""
+    configuration = QuicConfiguration(is_client=False, alpn_protocols=H3_ALPN)
+    configuration.load_cert_chain(certificate, certificate)
+    origin = await serve("127.0.0.1", 0, configuration=configuration, create_protocol=Origin)
+    assert origin._transport
+    mode = f"reverse:http3://127.0.0.1:{origin._transport.get_extra_info('sockname')[1]}"
+    proxy = await asyncio.to_thread(start, "--set", "ssl_insecure=true", mode=mode)
+    try:
+        return proxy, await statuses(proxy.port, [{":path": path} for path in paths])
+    finally:
+        origin.close()  # type: ignore[no-untyped-call]
+
+
+def test_a_bad_response_is_not_passed_on(mitmdump: Callable[..., Mitmdump], ca: trustme.CA, tmp_path: Path) -> None:
+    Origin.asked, certificate = [], tmp_path / "origin.pem"
+    ca.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    paths = [b"/", *BAD_RESPONSES, *BAD_RESPONSES, b"/"]
+    proxy, answers = asyncio.run(through(mitmdump, certificate, paths))
+    assert answers == [b"200", *[b"502"] * (len(paths) - 2), b"200"]
+    assert Origin.asked == paths[:-1]  # nothing bad was stored
     assert "Lowercased" not in proxy.log()
     assert "Traceback" not in proxy.log()

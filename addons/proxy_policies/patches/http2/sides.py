@@ -21,7 +21,6 @@ from mitmproxy.proxy.layers.http._events import ErrorCode, RequestHeaders, Respo
 from mitmproxy.proxy.layers.http._http2 import Http2Client, Http2Server, StreamState
 
 from proxy_policies import validity
-from proxy_policies.fields import RawFields
 from proxy_policies.http1.framing import InterimCount, is_interim
 from proxy_policies.http1.sent_heads import SPLITS, error_response
 from proxy_policies.patch import Patch
@@ -30,10 +29,10 @@ from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http1.server import log_refusal
 from proxy_policies.patches.http2.graceful_shutdown import GracefulShutdown
 from proxy_policies.patches.http2.stream_errors import STREAM_WINDOW, PerStreamConnection
-from proxy_policies.patches.multiplexed_heads import lines_of, read_request
+from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
 from proxy_policies.validity import Invalid
 
-CONTINUE, SWITCHING_PROTOCOLS = 100, 101
+CONTINUE = 100
 
 
 class Streams(GracefulShutdown):
@@ -132,9 +131,9 @@ class Client(Streams, Http2Client):
         if not isinstance(event, h2.events.InformationalResponseReceived | h2.events.ResponseReceived):
             return (yield from super().handle_h2_event(event))
         try:
-            status = _status(lines_of(event))
+            status = read_status(lines_of(event))
             if self._strict:
-                event.headers = _checked_response(
+                event.headers = checked_response(
                     lines_of(event), status, not isinstance(event, h2.events.ResponseReceived)
                 )
             if is_interim(status):
@@ -150,21 +149,6 @@ class Client(Streams, Http2Client):
             interim = http.Response(b"HTTP/2.0", status, b"", fields, None, None, time.time(), None)
             yield ReceiveHttp(ResponseHeaders(event.stream_id, interim, end_stream=False))
         return False
-
-
-def _status(lines: RawFields) -> int:
-    text = dict(lines).get(b":status", b"")
-    if len(text) != 3 or not text.isdigit() or text[:1] not in b"12345":
-        raise Invalid(f"the status is not valid: {validity.shown(text)}")
-    return int(text)
-
-
-def _checked_response(lines: RawFields, status: int, is_interim_head: bool) -> list[tuple[bytes, bytes]]:
-    if is_interim(status) != is_interim_head or status == SWITCHING_PROTOCOLS:  # RFC 9113, section 8.6
-        raise Invalid(f"the status is not valid: {status}")
-    fields = lines[1:]
-    validity.check_fields(fields)
-    return [lines[0], *validity.with_one_length(fields)]
 
 
 PATCHES = (
@@ -187,7 +171,7 @@ PATCHES = (
             "12.2.1": "c5e111bb9c6d3146cb8d45f7771e6e8564a4c5103dba06d58a0e7a6fcb507293",
             "12.3.1": "5a6d6f4e5bf1963ffa1f9da7fa3e607439f9fd38ba1525b507a2b2274661b8ca",
         },
-        companions=(http3.COMPANION,),
+        companions=http3.COMPANIONS,
     ),
     Patch(
         owner=layers,
