@@ -7,6 +7,7 @@ import base64
 import html
 import json
 import string
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus, urlsplit
@@ -244,6 +245,55 @@ def markup_in_string(pairs: Pairs) -> str:
     return json.dumps({"html": f"<p>{inner}</p>", "id": 7}, ensure_ascii=False)
 
 
+def php(pairs: Pairs) -> str:
+    def text(value: str) -> str:
+        return f's:{len(octets(value))}:"{value}";'
+
+    return f"a:{len(pairs)}:{{{''.join(text(name) + text(value) for name, value in pairs)}}}"
+
+
+def php_in_string(pairs: Pairs) -> str:
+    return json.dumps({"city": "Bonn", "meta": php(pairs)})
+
+
+def php_session(pairs: Pairs) -> str:
+    return "city|" + php([("a", "b")]) + "".join(f'{name}|s:{len(octets(value))}:"{value}";' for name, value in pairs)
+
+
+def bencode(pairs: Pairs) -> str:
+    return "d" + "".join(f"{len(octets(text))}:{text}" for pair in pairs for text in pair) + "e"
+
+
+def inserted(pairs: Pairs) -> str:
+    def row(values: Sequence[str]) -> str:
+        return ", ".join("'" + value.replace("\\", "\\\\").replace("'", "''") + "'" for value in values)
+
+    names, values = [f'"{name}"' for name, _ in pairs], row([value for _, value in pairs])
+    return f"INSERT INTO users (id, {', '.join(names)}) VALUES (7, {values}),\n  (lower('a'), {values});"
+
+
+def transit(pairs: Pairs) -> str:
+    return json.dumps(["^ ", "~:city", "Bonn", *(text for name, value in pairs for text in (f"~:{name}", value))])
+
+
+def deflated(pairs: Pairs) -> str:
+    return json.dumps({"n": 7, "page": base64.b64encode(zlib.compress(json_text(pairs).encode())).decode()})
+
+
+def in_hexadecimal(pairs: Pairs) -> str:
+    return json.dumps({"n": 7, "page": json_text(pairs).encode().hex()})
+
+
+def form_in_forms(pairs: Pairs) -> str:
+    return f"n=7&page={quote_plus(quote_plus(json_text(pairs)))}"
+
+
+def table_in_string(pairs: Pairs) -> str:
+    names, values = zip(("city", "Bonn, am Rhein"), *pairs, strict=True)
+    lines = [",".join(['"' + value.replace('"', '""') + '"' for value in row]) for row in (names, values, values)]
+    return json.dumps({"city": "Bonn", "csv": "\n".join(["of 2026", *lines])})
+
+
 def wide(pairs: Pairs) -> str:
     """Return JSON in UTF-16, each byte as a character that `octets` makes it of again."""
     return ("\ufeff" + json_text(pairs)).encode("utf-16-le").decode("ascii", "surrogateescape")
@@ -298,6 +348,16 @@ STRUCTURES = {
     "titles in a string": Structure(named_in_string, "application/json"),
     "inputs in a string": Structure(markup_in_string, "application/json"),
     "UTF-16": Structure(wide, "application/json"),
+    "PHP": Structure(php, "text/plain"),
+    "PHP in a string": Structure(php_in_string, "application/json"),
+    "PHP session": Structure(php_session, "text/plain"),
+    "bencode": Structure(bencode, "application/x-bittorrent"),
+    "SQL": Structure(inserted, "application/sql"),
+    "Transit": Structure(transit, "application/transit+json"),
+    "zlib in base64": Structure(deflated, "application/json"),
+    "hexadecimal": Structure(in_hexadecimal, "application/json"),
+    "form in forms": Structure(form_in_forms, "application/x-www-form-urlencoded"),
+    "table in a string": Structure(table_in_string, "application/json"),
 }
 structures = st.sampled_from(sorted(STRUCTURES))
 secrets = st.tuples(st.sampled_from(SECRET_NAMES), SECRETS)

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -59,6 +60,10 @@ def test_any_text_is_looked_through_and_what_is_packed_in_it(plain: str) -> None
     assert in_base64(base64.b64encode(plain.encode()).decode(), look) == base64.b64encode(clean.encode()).decode()
     packed = in_base64(base64.b64encode(gzip.compress(plain.encode())).decode(), look)
     assert gzip.decompress(base64.b64decode(packed)).decode() == clean
+    for level in (0, 1, 6, 9):
+        deflated = in_base64(base64.b64encode(zlib.compress(plain.encode(), level)).decode(), look)
+        assert zlib.decompress(base64.b64decode(deflated)).decode() == clean
+    assert in_base64(f"a letter: {plain}".encode().hex(), look) == f"a letter: {clean}".encode().hex()
 
 
 def test_what_is_packed_is_looked_through_up_to_a_limit() -> None:

@@ -25,6 +25,16 @@ COMMANDS = {
     "Oracle's client": "sqlplus -s scott/§@db.test",
     "SQL": "ALTER USER bob IDENTIFIED BY '§'",
     "SQL of a role": "CREATE ROLE bob WITH LOGIN PASSWORD '§'",
+    "MySQL": "mysqldump -uroot -p§ shop",
+    "sshpass": "sshpass -p '§' ssh bob@a.test",
+    "Redis": "redis-cli -h a.test -a § ping",
+    "registry": "docker login -u bob -p § a.test",
+    "LDAP": "ldapsearch -x -D cn=admin -w § -b dc=a",
+    "SMB": "smbclient //a/b -U bob%§",
+    "htpasswd": "htpasswd -cb users bob §",
+    "OpenSSL": "openssl rsa -in a.pem -passin pass:§",
+    "PowerShell": 'ConvertTo-SecureString "§" -AsPlainText -Force',
+    "Clojure": '{:user "bob" :password "§"}',
     "OData": "/users?$filter=name eq 'bob' and password eq '§'",
 }
 STAYS = [
@@ -34,6 +44,9 @@ STAYS = [
     "def f(password, name): return password == name",
     "jdbc:oracle:thin:@//db.test:1521/x and jdbc:postgresql://db.test/x",
     "name eq 'password' and city eq 'Bonn'",
+    "mysql -u root -p shop",
+    "docker run -p 127.0.0.1:80:80 image; docker login",
+    "PASS tests/shop/test_login.py",
     "a --password-file /run/x --cookie-domain a.test",
 ]
 

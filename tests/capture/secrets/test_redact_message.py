@@ -1,13 +1,12 @@
 """The secrets of one message, each part looked through as what it is."""
 
-import gzip
-
 import pytest
 
-from proxy_policies.capture.model import Body, Headers
+from proxy_policies.capture.model import Body
 from proxy_policies.capture.secrets.decider import Decider
-from proxy_policies.capture.secrets.redact_message import MAX_NESTING, MessageRedactor, is_binary, unsearched_reason
+from proxy_policies.capture.secrets.redact_message import MAX_NESTING, MessageRedactor
 from proxy_policies.capture.secrets.rules import parse_rules
+from proxy_policies.capture.secrets.searchable import unsearched_reason
 
 S = "Wz-zbpjD-jMLZkbxrVhyYQ"
 
@@ -90,30 +89,6 @@ def test_a_document_keeps_its_form() -> None:
     assert redactor().document(before) == {"token": "~", "list": [{"password": "~"}, 5, None], "text": "a"}
 
 
-JSON = (("Content-Type", "application/json"),)
-PACKED = gzip.compress(b"{}")
-WHY: dict[str, tuple[Body, Headers, str]] = {
-    "nothing": (Body(), (), ""),
-    "text": (Body(b"{}"), JSON, ""),
-    "undone": (Body(b"{}", wire=PACKED), (*JSON, ("Content-Encoding", "gzip")), ""),
-    "cut": (Body(b"{", dropped=1), JSON, "cut"),
-    "mislabelled": (Body(b"{}", wire=b"{}"), (*JSON, ("Content-Encoding", "gzip")), "coding"),
-    "packed": (Body(PACKED), (("Content-Encoding", "x-odd"),), "coding"),
-    "binary": (Body(b"a\0b"), (), "binary"),
-    "picture": (Body(b"abc"), (("Content-Type", "image/png"),), "binary"),
-    "parts": (Body(b"--b\r\n\r\n\0\r\n--b--"), (("Content-Type", "multipart/form-data; boundary=b"),), ""),
-}
-
-
-@pytest.mark.parametrize(("body", "fields", "why"), WHY.values(), ids=WHY)
-def test_it_is_said_why_a_body_cannot_be_searched(body: Body, fields: Headers, why: str) -> None:
-    assert unsearched_reason(body, fields) == why
-
-
-def test_a_drawing_in_xml_is_text() -> None:
-    assert not is_binary(b"<svg>", "image/svg+xml")
-
-
 GRAPHQL = "application/graphql"
 GONE = {
     "a quoted name of Python": ("{'password': 'Zq7hunter2Q9xZab'}", "text/plain"),
@@ -190,12 +165,6 @@ def test_texts_of_wide_characters_are_searched(codec: str, mark: bool) -> None:
     text = "\ufeff" * mark + '{"password": "~"}'
     assert redactor().content(text.replace("~", S).encode(codec), mime) == text.encode(codec)
     assert unsearched_reason(Body(text.encode(codec)), (("Content-Type", mime),)) == ""
-
-
-@pytest.mark.parametrize("mime", ["application/msgpack", "application/cbor", "application/octet-stream"])
-def test_what_is_in_a_format_of_bytes_is_not_searched(mime: str) -> None:
-    assert unsearched_reason(Body(b"\x81\xa8password\xb0Zq7hunter2Q9xZab"), (("Content-Type", mime),)) == "binary"
-    assert unsearched_reason(Body(b'{"a": 1}'), (("Content-Type", mime),)) == ""
 
 
 @pytest.mark.parametrize("depth", [MAX_NESTING, 2000])

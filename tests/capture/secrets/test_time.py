@@ -14,17 +14,22 @@ from proxy_policies.capture.locations import values_in_response
 from proxy_policies.capture.model import Body, Response
 from proxy_policies.capture.parsed_body import parse
 from proxy_policies.capture.secrets import (
+    redact_adjacent,
     redact_base64,
     redact_calls,
     redact_columns,
     redact_commands,
     redact_csv,
+    redact_html_tables,
     redact_json,
+    redact_lengths,
     redact_lines,
     redact_markup,
     redact_multipart,
     redact_pairs,
+    redact_sql,
     redact_text,
+    redact_text_tables,
 )
 from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.known_secrets import CHUNK_SIZE, KnownSecrets
@@ -72,6 +77,12 @@ PARTS: dict[str, Callable[[str], object]] = {
     "event": lambda text: rewrite(text.encode(), Framing.EVENTS, str),
     "locations": lambda text: list(values_in_response(Response(200, headers=HTML, body=Body(text.encode())))),
     "parts": lambda text: parse(Body(f"--b\r\n{text}\r\n\r\n".encode()), MULTIPART),
+    "tables": lambda text: redact_text_tables.in_text_tables(text, DECIDER),
+    "tables of HTML": lambda text: redact_html_tables.in_html_tables(text, DECIDER),
+    "lengths": lambda text: redact_lengths.in_lengths(text, DECIDER),
+    "SQL": lambda text: redact_sql.in_sql(text, DECIDER),
+    "adjacent": lambda text: redact_adjacent.in_adjacent(text, DECIDER, is_code=False),
+    "adjacent in code": lambda text: redact_adjacent.in_adjacent(text, DECIDER, is_code=True),
     "shapes": lambda text: in_shapes(text, str),
 }
 TYPES = ["text/plain", "application/json", "application/x-www-form-urlencoded", "text/csv", "application/xml"]
@@ -105,6 +116,25 @@ PIECES += [
     "- a\n",
     "a: a: ",
     "&a !a ",
+]
+PIECES += [
+    "token|a\n",
+    "a  token  b\n",
+    "token,",
+    "token;b\n",
+    "mysql ",
+    "mysql -",
+    "8:password",
+    's:8:"password";s:1:"',
+]
+PIECES += [
+    "INTO u (token) VALUES ('a'),",
+    "INTO u (",
+    "('a'",
+    "COPY u (token) FROM stdin\n",
+    "<tr><th>token",
+    "token is ",
+    "0a0a",
 ]
 PAIRS = [";a", "\r\n", "= ", ": ", "<token><!--", "<a =", "cookie: a;", "password='", '"a" :', "- ", "; "]
 FRAMES = [  # what stands before the repeated piece and behind it, where that alone shows nothing

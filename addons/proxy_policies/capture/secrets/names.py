@@ -27,7 +27,7 @@ def _words(text: str) -> frozenset[str]:
 
 PASSWORDS = _words(
     "password passwords passwd passwort pwd passphrase passphrases passcode passcodes pass pw secret secrets otp totp "
-    "pin cvv cvc ssn mnemonic kennwort passe contraseña contrasena senha wachtwoord"
+    "psk pin cvv cvc ssn mnemonic kennwort passe contraseña contrasena senha wachtwoord"
 )
 TOKENS = _words(
     "authorization auth cookie cookies token tokens session sessionid sid sessid phpsessid jsessionid apikey jwt csrf "

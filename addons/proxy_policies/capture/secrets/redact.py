@@ -26,8 +26,9 @@ from proxy_policies.capture.model import (
 from proxy_policies.capture.secrets.decider import Decider, is_sweepable
 from proxy_policies.capture.secrets.known_secrets import MAX_SECRETS, KnownSecrets, sweep
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders
-from proxy_policies.capture.secrets.redact_message import CREDENTIALS, MessageRedactor, unsearched_reason
+from proxy_policies.capture.secrets.redact_message import CREDENTIALS, MessageRedactor
 from proxy_policies.capture.secrets.rules import RedactionRules, parse_rules
+from proxy_policies.capture.secrets.searchable import unsearched_reason
 from proxy_policies.capture.secrets.sweep_entry import (
     SearchedResponses,
     add_strings,

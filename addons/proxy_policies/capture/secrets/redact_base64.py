@@ -1,8 +1,9 @@
-"""Redact texts in base64 (RFC 4648), compressed or not, as in `state` parameters and queues."""
+"""Redact texts in base64 (RFC 4648), compressed or not, and in hexadecimal, as in `state` parameters and queues."""
 
 import base64
 import gzip
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from string import ascii_letters, digits
 
@@ -22,13 +23,16 @@ _FOLDED = re.compile(
 )
 """Base64 in lines of 60 to 76 characters (RFC 2045 section 6.8, RFC 7468)."""
 _RUN = re.compile(r"(?<![\w.])[A-Za-z0-9+/_-]++(?:={1,2}|(?:%3[Dd]){1,2})?(?![\w+/=-]|\.\w)")
-_TEXT_START = re.compile(r"H4sI|77u/|[C-Za-f][A-HQ-Xg-nw-z0-3]")
-"""The first characters of gzip, of a UTF-8 byte order mark and of ASCII."""
+_TEXT_START = re.compile(r"H4sI|eJ[w-z]|eN[o-r]|eA[E-H]|eF[4-7]|77u/|A[C-H]|[C-Za-f][A-HQ-Xg-nw-z0-3]")
+"""The first characters of gzip, zlib (RFC 1950), a UTF-8 byte order mark, a NUL before ASCII, and ASCII."""
 _TEXT_SEGMENT = re.compile(rf"/(?:{_TEXT_START.pattern})[^/]{{{MIN_LENGTH - 4},}}")
 """A segment that may be a text, of at least MIN_LENGTH characters; a fast check."""
+_HEX = re.compile(r"(?:0[9adAD]|[2-7][0-9a-f]|[2-7][0-9A-F]){8}")
+"""The first bytes of a text in hexadecimal, at least as long as a name and its secret."""
 _PREFIX_LENGTH = 16  # characters decoded first to exclude most runs that are not texts
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_GZIP = "H4sI"
+_CONTROL_CHARACTER = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\x00[^\x00]*\x00[^\x00]*\x00")
+"""A character that texts do not have; the credentials of SASL PLAIN have two NULs (RFC 4616)."""
+_COMPRESSED = re.compile(r"(?P<gzip>H4sI)|eJ[w-z]|eN[o-r]|eA[E-H]|eF[4-7]")
 MAX_DECOMPRESSED = 1 << 20
 """Maximum decompressed bytes: 1 MB, AWS's limit of an event, as sent by `awslogs`."""
 
@@ -54,15 +58,19 @@ def _in_folded(found: re.Match[str], redact: Callable[[str], str]) -> str:
 
 
 def _runs(text: str) -> Iterator[re.Match[str]]:
-    """Yield runs with the start of a text in base64; searching bytes instead of characters makes this fast."""
+    """Yield runs with the start of a text in base64 or hexadecimal; searching bytes instead of characters is fast."""
     classes = text.encode("latin-1", "replace").translate(_CLASSES)
     at = classes.find(_LONG_RUN)
     while at >= 0:
         end = classes.find(0, at) % (len(text) + 1)
-        has_start = _TEXT_START.match(text, at) is not None or _TEXT_SEGMENT.search(text, at, end) is not None
+        has_start = _has_start(text, at) or _TEXT_SEGMENT.search(text, at, end) is not None
         if has_start and (run := _RUN.match(text, at)) is not None:
             yield run
         at = classes.find(_LONG_RUN, end)
+
+
+def _has_start(text: str, at: int) -> bool:
+    return _TEXT_START.match(text, at) is not None or _HEX.match(text, at) is not None
 
 
 def _in_run(run: str, redact: Callable[[str], str], is_cut: bool) -> str:
@@ -85,19 +93,34 @@ def _in_run(run: str, redact: Callable[[str], str], is_cut: bool) -> str:
 
 def _redacted_base64(source: str, redact: Callable[[str], str], is_cut: bool) -> str | None:
     """Return a redacted text in base64, `source` if nothing is replaced; None if it is not a text."""
+    if _HEX.match(source) is not None:
+        return _redacted_hex(source, redact)
     if not _may_be_text(source):
         return None
     plain = source.replace("%3D", "=").replace("%3d", "=")
     unpadded = plain.rstrip("=")
     is_url_safe = "-" in unpadded or "_" in unpadded
-    is_gzip = unpadded.startswith(_GZIP)
-    inner = _decompressed(unpadded) if is_gzip else _text_of(unpadded, is_cut)
+    compressed = _COMPRESSED.match(unpadded)
+    coding = "" if compressed is None else "gzip" if compressed["gzip"] else "deflate"
+    inner = _decompressed(unpadded, coding) if coding else _text_of(unpadded, is_cut)
     if inner is None or (replaced := redact(inner)) == inner:
         return None if inner is None else source
-    data = gzip.compress(replaced.encode(), mtime=0) if is_gzip else replaced.encode()
+    data = _compressed(replaced.encode(), coding)
     encoded = (base64.urlsafe_b64encode if is_url_safe else base64.b64encode)(data).decode()
     encoded = encoded if plain != unpadded or len(unpadded) % 4 == 0 else encoded.rstrip("=")
     return encoded.replace("=", "%3D") if "%" in source else encoded
+
+
+def _redacted_hex(source: str, redact: Callable[[str], str]) -> str | None:
+    """Return a redacted text in hexadecimal, `source` if nothing is replaced; None if it is not a text."""
+    try:
+        text = bytes.fromhex(source[: len(source) & -2]).decode()
+    except ValueError:
+        return None
+    if _CONTROL_CHARACTER.search(text) or (replaced := redact(text)) == text:
+        return None if _CONTROL_CHARACTER.search(text) else source
+    written = replaced.encode().hex()
+    return written if source == source.lower() else written.upper()
 
 
 def _may_be_text(source: str) -> bool:
@@ -105,7 +128,7 @@ def _may_be_text(source: str) -> bool:
     if len(source) < MIN_LENGTH or _TEXT_START.match(source) is None:
         return False
     first = source[:_PREFIX_LENGTH].rstrip("=")
-    return first.startswith(_GZIP) or ("%" not in first and _text_of(first, is_cut=True) is not None)
+    return _COMPRESSED.match(first) is not None or ("%" not in first and _text_of(first, is_cut=True) is not None)
 
 
 def _decoded(unpadded: str) -> bytes:
@@ -123,11 +146,16 @@ def _text_of(unpadded: str, is_cut: bool) -> str | None:
         if not is_cut or len(data) - error.start > 3:
             return None
         text = data[: error.start].decode()
-    return None if _CONTROL_CHARACTER.search(text) else text
+    is_text = is_cut or text.count("\0") in (0, 2)
+    return text if is_text and not _CONTROL_CHARACTER.search(text) else None
 
 
-def _decompressed(unpadded: str) -> str | None:
+def _decompressed(unpadded: str, coding: str) -> str | None:
     try:
-        return decode(_decoded(unpadded), "gzip", MAX_DECOMPRESSED).decode()
+        return decode(_decoded(unpadded), coding, MAX_DECOMPRESSED).decode()
     except ValueError:
         return None
+
+
+def _compressed(data: bytes, coding: str) -> bytes:
+    return gzip.compress(data, mtime=0) if coding == "gzip" else zlib.compress(data) if coding else data

@@ -42,6 +42,46 @@ _FILTER = re.compile(
     r"(?P<value>[^\"'\\\n]+)(?=(?P=quote))"
 )
 """A comparison in OData and SCIM."""
+_GAP = r"(?:[ \t]++|\"\s*+,\s*+\")\\?[\"']?"
+"""What is between the arguments of a command, also in a list of JSON."""
+_PASSWORD_FLAGS = {  # by the program
+    "mysql": "-p",
+    "mariadb": "-p",
+    "sshpass": rf"-p(?:{_GAP})?",
+    "redis-cli": rf"-a{_GAP}",
+    "valkey-cli": rf"-a{_GAP}",
+    "docker login": rf"-p{_GAP}",
+    "podman login": rf"-p{_GAP}",
+    "registry login": rf"-p{_GAP}",
+    "mongo": rf"-p{_GAP}",
+    "ldap": rf"-w{_GAP}",
+    "sqlcmd": rf"-P(?:{_GAP})?",
+    "bcp": rf"-P(?:{_GAP})?",
+    "zip": rf"-P{_GAP}",
+    "smbclient": rf"-U(?:{_GAP})?[^\s%\"']{{1,100}}%",
+    "rpcclient": rf"-U(?:{_GAP})?[^\s%\"']{{1,100}}%",
+    "htpasswd": rf"-\w{{0,3}}b\w{{0,3}}{_GAP}[^\s\"']{{1,200}}{_GAP}[^\s\"']{{1,100}}{_GAP}",
+    "openssl": rf"-pass(?:in|out)?{_GAP}pass:",
+}
+"""The arguments before a password, where the name of the flag does not say so."""
+
+
+def _password_flag(program: str, flag: str) -> re.Pattern[str]:
+    before = rf"\b{program}\w*+\b[^\n;&|]{{0,300}}?(?<=[\s\"']){flag}\\?[\"']?"
+    return re.compile(rf"(?P<before>{before})(?P<value>[^\s\"'\\<>;&|$-][^\s\"'\\<>;&|]*+)")
+
+
+_PROTOCOL = re.compile(
+    r"(?m)(?P<before>^(?:[\w.]{1,8} )?(?:PASS|AUTH|LOGIN)(?: [\w.@-]{1,100})? )(?P<value>[^\s\"']{6,200})(?=\r?$)"
+)
+"""A line of a client in IMAP, POP3, FTP, IRC or Redis."""
+_SECURE_STRING = re.compile(
+    r"(?P<before>ConvertTo-SecureString[ \t]++(?:-\w++[ \t]++)*+\\?[\"'])(?P<value>[^\"'\\$\n]+)"
+)
+_TUPLE = re.compile(r"(?P<before>\{(?P<name>[a-z]\w{1,60}+),[ ]?\\?\")(?P<value>[^\"\\\n]+)")
+"""A tuple of Erlang with a name and its value."""
+_KEYWORD = re.compile(r"(?P<before>:(?<![\w:]:)(?P<name>[A-Za-z][\w./*!?-]{1,99})\s{1,9}+\\?\")(?P<value>[^\"\\\n]+)")
+"""A keyword of Clojure, EDN or Lisp and its value."""
 _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], Place | None], ...] = (
     (("--",), _FLAG, None),
     (("curl",), _USER, Place.MEMBER),
@@ -51,6 +91,11 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], Place | None], ...] = (
     ((" BY '", " by '", "PASSWORD '", "password '"), _SQL, Place.MEMBER),
     ((" eq ", " EQ ", " co ", " sw "), _FILTER, None),
     (('("', "('", '(\\"'), _CALL, Place.CODE),
+    *(((program,), _password_flag(program, flag), Place.MEMBER) for program, flag in _PASSWORD_FLAGS.items()),
+    (("PASS ", "AUTH ", "LOGIN "), _PROTOCOL, Place.CODE),
+    (("ConvertTo-",), _SECURE_STRING, Place.MEMBER),
+    ((' "', ' \\"'), _KEYWORD, None),
+    ((',"', ', "', ',\\"'), _TUPLE, Place.CODE),
 )
 """Marks of a command, its pattern, and the place of its value; None for the place of the text."""
 

@@ -30,9 +30,13 @@ _LISTED_PAIR = re.compile(
 )
 """A list of two items in a list, such as `[["password", "…"], ["city", "Bonn"]]`."""
 _OPERATOR = r'"(?:[=~<>!:]{1,3}|i?eq|is|i?like|in|contains|equals|not|ne|matches)"'
-_OPERATOR_ITEM = re.compile(rf",\s*+{_OPERATOR}\s*+,")
+_OPERATOR_ITEM = re.compile(rf"[\[,]\s*+{_OPERATOR}\s*+,")
 _COMPARISON = re.compile(rf'\[\s*+"{NAME}(?P<slashes>))"\s*+,\s*+{_OPERATOR}\s*+,\s*+(?=["\d\[-]){PLAIN_VALUE}')
 """A list of three items, such as `["password", "=", "…"]`."""
+_PREFIXED = re.compile(rf'\[\s*+{_OPERATOR}\s*+,\s*+"{NAME}(?P<slashes>))"\s*+,\s*+(?=["\d\[-]){PLAIN_VALUE}')
+"""The same with the operator first, as in Mapbox."""
+_KEYWORD = re.compile(rf'"~:{NAME}(?P<slashes>))"\s*,\s*(?="){PLAIN_VALUE}')
+"""A keyword of Transit and its value."""
 _NEXT_TO_NAME = re.compile(rf'[\[,]\s*"{NAME}(?P<slashes>))"\s*,\s*(?=")(?!"[\w-]*"\s*:){PLAIN_VALUE}')
 _STRING = re.compile(r'"(?P<source>(?:[^"\\]|\\.)*+\\?)(?P<end>"|\Z)', re.DOTALL)
 _CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
@@ -65,6 +69,9 @@ def in_json(text: str, decider: Decider) -> str:
         text = _replace_after(text, _LISTED_PAIR, decider, Place.MEMBER)
     if _OPERATOR_ITEM.search(text) is not None:
         text = _replace_after(text, _COMPARISON, decider, Place.MEMBER)
+        text = _replace_after(text, _PREFIXED, decider, Place.MEMBER)
+    if '"~:' in text:
+        text = _replace_after(text, _KEYWORD, decider, Place.MEMBER)
     if '"rawHeaders"' in text:  # Node.js: names and values alternate
         text = _replace_after(text, _NEXT_TO_NAME, decider, Place.CODE)
     return _replace_after(text, members, decider, Place.MEMBER) if names.secret or text != before else text

@@ -8,24 +8,29 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
-from proxy_policies.capture.har.body import as_bytes, as_text, charset
-from proxy_policies.capture.model import Body, Headers, Response, header, size_of
+from proxy_policies.capture.har.body import as_bytes, as_text
+from proxy_policies.capture.model import Headers, Response, size_of
 from proxy_policies.capture.multipart import is_form_data
 from proxy_policies.capture.secrets import redact_calls, redact_csv, redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.decider import Decider, Place
+from proxy_policies.capture.secrets.redact_adjacent import in_adjacent
 from proxy_policies.capture.secrets.redact_base64 import in_base64
 from proxy_policies.capture.secrets.redact_commands import in_commands
+from proxy_policies.capture.secrets.redact_html_tables import in_html_tables
+from proxy_policies.capture.secrets.redact_lengths import in_lengths, is_bencode
 from proxy_policies.capture.secrets.redact_lines import in_named_lines, in_prose
+from proxy_policies.capture.secrets.redact_sql import in_sql
+from proxy_policies.capture.secrets.redact_text_tables import in_text_tables
 from proxy_policies.capture.secrets.redaction_cache import RedactionCache
+from proxy_policies.capture.secrets.searchable import codec_of, is_binary
+from proxy_policies.capture.secrets.secret_words import may_have_secret_word
 from proxy_policies.capture.secrets.shapes import in_shapes
 from proxy_policies.capture.streams.events import rewrite, rewrite_binary
 from proxy_policies.capture.streams.frames import framing_of
-from proxy_policies.decoding import codings_of
 
 CREDENTIALS = ("authorization", "proxy-authorization")
 CREDENTIAL = "credentials"
-BINARY = ("image/", "video/", "audio/", "font/")
 MAX_NESTING = 16
 """Maximum nesting of multipart bodies, as each level is read once more; deeper ones are replaced."""
 _JSON_STARTS = ("{", "[")
@@ -37,56 +42,38 @@ _MARKUP_START = re.compile(r"\s*<")
 
 
 _JSON = re.compile(r'\s*(?:\{\s*(?:["}]|\Z)|\[\s*(?:[\[{"\]\d-]|true|false|null))')
-_BINARY_FORMATS = ("msgpack", "cbor", "octet-stream", "protobuf", "zip", "gzip", "pdf", "wasm", "avro", "thrift")
-"""Binary formats, whose texts are searched for shapes only."""
-_TEXT_TYPES = ("text/", "json", "xml", "javascript", "form-urlencoded")
-_UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
-"""Byte order marks of UTF-16 (RFC 2781 section 3.2), which override the declared charset."""
+_SASL_PLAIN = re.compile(r"([^\0\n]{0,255}\0[^\0\n]{1,255}\0)([^\0\n]{1,255})")
+"""A user and a password (RFC 4616)."""
 
 
-def is_binary(content: bytes, mime: str) -> bool:
-    """Return whether content has no text to search."""
-    kind = mime.lower()
-    return (kind.startswith(BINARY) and "svg" not in kind) or (b"\0" in content[:4096] and not _is_text(content, mime))
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a media type says about a text."""
 
-
-def _is_text(content: bytes, mime: str) -> bool:
-    """Return whether content with a NUL is a text, by its media type or a charset with 2 or 4 bytes per character."""
-    name = _codec(content, mime)
-    is_declared = name.startswith(("utf-16", "utf-32")) or any(part in mime.lower() for part in _TEXT_TYPES)
-    return is_declared and as_text(content, f"; charset={name}") is not None
-
-
-def _codec(content: bytes, mime: str) -> str:
-    """Return the name of a codec that keeps a text's byte order mark and adds none."""
-    name = _UTF16.get(content[:2], charset(mime)).lower().replace("_", "-")
-    if name in ("utf-16", "utf16"):
-        return "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
-    return name
-
-
-def unsearched_reason(body: Body, headers: Headers) -> str:
-    """Return why a body cannot be searched as a whole: `cut`, `coding`, `binary`; empty if it can."""
-    if not body.content:
-        return ""
-    if body.dropped:
-        return "cut"
-    coding = header(headers, "content-encoding")
-    if coding and body.wire in (None, body.content) and codings_of(coding) not in ([], ["identity"]):
-        return "coding"
-    mime = header(headers, "content-type") or ""
-    return "binary" if _has_binary_data(body.content, mime) and not mime.lower().startswith("multipart/") else ""
-
-
-def _has_binary_data(content: bytes, mime: str) -> bool:
-    if is_binary(content, mime):
-        return True
-    return not content.isascii() and _is_binary_format(mime) and rewrite_binary(content, mime, str) is None
+    is_form: bool
+    is_table: bool
+    is_structured: bool
+    """Notes and fields have no kind, and are not."""
+    is_script: bool
+    is_html: bool
+    is_yaml: bool
 
 
 @lru_cache(256)  # media types repeat with every exchange
-def _is_binary_format(mime: str) -> bool:
-    return any(name in mime.lower() for name in _BINARY_FORMATS)
+def _kind_of(mime: str) -> _Kind:
+    kind = mime.lower()
+
+    def has(*parts: str) -> bool:
+        return any(part in kind for part in parts)
+
+    return _Kind(
+        has("x-www-form-urlencoded"),
+        has(*_TABLE_TYPES),
+        has("json", "xml", *_SCRIPT_TYPES),
+        has(*_SCRIPT_TYPES),
+        has("html"),
+        has("yaml"),
+    )
 
 
 class MessageRedactor:
@@ -173,7 +160,7 @@ class MessageRedactor:
             return rewritten
         if is_binary(content, mime):
             return content
-        name = _codec(content, mime)
+        name = codec_of(content, mime)
         text = as_text(content, f"; charset={name}")
         if text is None:
             text, name = content.decode("utf-8", "surrogateescape"), "utf-8"
@@ -195,10 +182,16 @@ class MessageRedactor:
             return text
         text = redact_multipart.in_quoted_printable(text, self._embedded)
         kind = _kind_of(mime)
+        if is_bencode(text):
+            return self._redact_shapes(in_lengths(text, self.decider))
         is_form = kind.is_form and _JSON.match(text) is None  # curl declares any body as a form
         if is_form or (not kind.is_structured and texts.is_form(text)):
             text = texts.in_form(texts.in_userinfo(text, self.decider), self._with_secret_variables(text))
             return self._redact_shapes(redact_json.in_json(text, self.decider))
+        return self._in_text(self._in_documents(text, kind), kind)
+
+    def _in_documents(self, text: str, kind: _Kind) -> str:
+        """Return a text without the secrets that CSV, JSON, calls and markup in it name."""
         if kind.is_table or (not kind.is_structured and redact_csv.is_table(text)):
             text = redact_csv.in_table(text, self.decider)
         with_variables = redact_calls.with_secret_variables(text, self.decider)
@@ -206,18 +199,36 @@ class MessageRedactor:
         text = redact_calls.in_defaults(text, with_variables)
         text = redact_calls.in_positions(text, self.decider)
         text = redact_json.in_strings(text, _DOCUMENT_MARKS, self._embedded)
-        if "<" in text:
-            text = redact_markup.in_markup(text, self.decider)
+        return redact_markup.in_markup(text, self.decider) if "<" in text else text
+
+    def _in_text(self, text: str, kind: _Kind) -> str:
+        """Return a text without secrets in assignments, commands, lines, tables, URLs, and next to their names."""
         is_code = kind.is_script or _MARKUP_START.match(text) is not None
+        is_structured = is_code or kind.is_structured or _JSON.match(text) is not None
         is_script = is_code and not kind.is_html and "<" not in text[:1]
         place = Place.CODE if is_code else Place.MEMBER
         text = in_commands(texts.in_assignments(text, self.decider, place), self.decider, place)
-        if not is_code and not kind.is_structured and _JSON.match(text) is None:
+        if not is_structured:
             text = in_named_lines(text, self.decider, Place.MEMBER if kind.is_yaml else Place.CODE)
         elif not is_script:
             text = in_prose(texts.in_tight_pairs(text, self.decider, place), self.decider)
+        has_secret_word = may_have_secret_word(text)
+        text = self._in_tables(text, is_code) if has_secret_word else text
         text = texts.in_lines(texts.in_paths(texts.in_userinfo(text, self.decider), self.decider), self.decider)
-        return self._redact_shapes((texts.in_links if is_script else texts.in_parameters)(text, self.decider))
+        text = self._redact_shapes((texts.in_links if is_script else texts.in_parameters)(text, self.decider))
+        return in_adjacent(text, self.decider, is_structured) if has_secret_word else text
+
+    def _in_tables(self, text: str, is_code: bool) -> str:
+        """Return a text that has the name of a secret without secrets in tables, SQL, and strings with a length."""
+        if "<t" in text:
+            text = in_html_tables(text, self.decider)
+        if not is_code:
+            text = redact_json.in_strings(text, ("\\n", ':\\"'), self._in_lines)
+            text = text if _JSON.match(text) else self._in_lines(text)
+        return in_sql(text, self.decider)
+
+    def _in_lines(self, text: str) -> str:
+        return in_lengths(in_text_tables(text, self.decider), self.decider)
 
     def _redact_shapes(self, text: str) -> str:
         pattern = self.decider.rules.pattern
@@ -227,6 +238,8 @@ class MessageRedactor:
 
     def _embedded(self, text: str) -> str:
         """Return a text that was encoded within another one, as a JSON string or in base64, without secrets."""
+        if (sasl := _SASL_PLAIN.fullmatch(text)) is not None:
+            return sasl[1] + self.decider.replace("password", sasl[2])
         content = as_bytes(text)
         replaced = self.content(content, "")
         return text if replaced == content else replaced.decode("utf-8", "surrogateescape")
@@ -266,36 +279,6 @@ class MessageRedactor:
         if isinstance(value, dict):
             return {key: self.document(item, str(key)) for key, item in value.items()}
         return [self.document(item, name) for item in value] if isinstance(value, list | tuple) else value
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What a media type says about a text."""
-
-    is_form: bool
-    is_table: bool
-    is_structured: bool
-    """Notes and fields have no kind, and are not."""
-    is_script: bool
-    is_html: bool
-    is_yaml: bool
-
-
-@lru_cache(256)  # media types repeat with every exchange
-def _kind_of(mime: str) -> _Kind:
-    kind = mime.lower()
-
-    def has(*parts: str) -> bool:
-        return any(part in kind for part in parts)
-
-    return _Kind(
-        has("x-www-form-urlencoded"),
-        has(*_TABLE_TYPES),
-        has("json", "xml", *_SCRIPT_TYPES),
-        has(*_SCRIPT_TYPES),
-        has("html"),
-        has("yaml"),
-    )
 
 
 def _set_at(document: Any, parts: list[Any], value: Any) -> Any:

@@ -5,6 +5,7 @@ All other characters are unchanged.
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from string import ascii_letters, digits
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -35,10 +36,11 @@ _PATH_TOKEN = re.compile(
 _ASSIGNMENT_SIGN = re.compile(r"[:=]>?\s*+(?P<quote>(?P<one>\\*+[\"'`])(?:(?P=one){2})?)")
 """Three quotes begin a block string in GraphQL, TOML and Python."""
 _JSON_START = re.compile(r'\s*(?:\{\s*["}]|\[\s*(?:[\[{"\]\d-]|true|false|null))')
+_JSON_VALUE = re.compile(r"(?i)%(?:25){0,4}(?:7b|5b)|[{\[]")
 _LONG_SEGMENT = re.compile(r"/[\w.~-]{12}")
 _BARE_PAIR = re.compile(
     r"(?P<before>(?P<name>(?<![\w.$-])[A-Za-z_][\w.-]{1,99})(?:=|=[ \t]|[ \t]=(?!=)[ \t]?|[ \t]?(?::=|=>)[ \t]?))"
-    r"(?P<value>[^\s&;,\"'<>(){}\[\]\\]+)(?![\w(])"
+    r"(?P<value>(?![bruBRU][\"'])[^\s&;,\"'<>(){}\[\]\\]+)(?![\w(])"
 )
 _TIGHT_PAIR = re.compile(r"=(?<=[\w.-]=)(?P<value>[^\s&;,\"'<>(){}\[\]\\=][^\s&;,\"'<>(){}\[\]\\]*+)(?!\()")
 _NAME_CHARACTERS = f"{ascii_letters}{digits}_$-"
@@ -57,10 +59,10 @@ _FORM = re.compile(r"[\w.\[\]%+~-]++=[^\s\"'<>{}]*+\s*+")
 
 
 _PERCENT_ENCODERS: tuple[Callable[[str], str], ...] = (
-    quote_plus,
-    quote,
-    lambda text: quote(text, safe=""),
-    lambda text: quote(text, safe="!'()*~"),  # encodeURIComponent
+    partial(quote_plus, errors="surrogateescape"),
+    partial(quote, errors="surrogateescape"),
+    partial(quote, safe="", errors="surrogateescape"),
+    partial(quote, safe="!'()*~", errors="surrogateescape"),  # encodeURIComponent
 )
 """The ways in which programs percent-encode a value."""
 
@@ -152,13 +154,16 @@ def _form_pair(pair: str, decider: Decider) -> str:
 
 
 def _parameter(name: str, value: str, decider: Decider) -> str:
-    """Replace a parameter's value, or the secrets in a value that is JSON."""
+    """Replace a parameter's value, or the secrets in a value that is JSON, percent-encoded any number of times."""
     replaced = _encoded(name, value, decider)
-    if replaced != value or not value.lower().startswith(("%7b", "%5b", "{", "[")):
+    if replaced != value or _JSON_VALUE.match(value) is None:
         return replaced
     plain = unquote_plus(value)
-    inner = in_assignments(in_json(plain, decider), decider, Place.MEMBER)  # as GraphQL's `{login(password: "…")}`
-    encode = next((encode for encode in _PERCENT_ENCODERS if encode(plain) == value), quote_plus)
+    if plain[:1] == "%":
+        inner = _parameter("", plain, decider)
+    else:
+        inner = in_assignments(in_json(plain, decider), decider, Place.MEMBER)  # as GraphQL's `{login(password: "…")}`
+    encode = next((encode for encode in _PERCENT_ENCODERS if encode(plain) == value), _PERCENT_ENCODERS[0])
     return value if inner == plain else encode(inner)
 
 
