@@ -119,7 +119,7 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture(scope="session")
 def ca() -> trustme.CA:
-    """Return a certificate authority for test origins, unknown to everybody else."""
+    """Return a certificate authority for test origins, which no system trusts."""
     return trustme.CA()
 
 

@@ -1,4 +1,4 @@
-"""What a misspelt command line is told, and how each help ends."""
+"""Errors for misspelt command lines, and the end of each help text."""
 
 import argparse
 

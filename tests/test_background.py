@@ -1,4 +1,4 @@
-"""Tasks that are done even if nobody waits for them."""
+"""Background tasks are completed without being awaited."""
 
 import ast
 import asyncio

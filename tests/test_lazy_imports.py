@@ -18,7 +18,7 @@ assert COUNT > 1
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of modules that nobody else knows."""
+    """A folder with modules that are imported nowhere else."""
     package = tmp_path / "put_off"
     package.mkdir()
     (package / "__init__.py").touch()

@@ -72,7 +72,7 @@ IMPORTS = {
 
 
 def way_to_mitmproxy(module: str, seen: set[str]) -> list[str]:
-    """Return the modules by which one comes to mitmproxy, itself first; none when it does not."""
+    """Return the chain of imports from a module to mitmproxy, itself first; empty if there is none."""
     seen.add(module)
     for name in IMPORTS.get(module, ()):
         if name.split(".")[0] == "mitmproxy":
@@ -97,7 +97,7 @@ def test_adapters_are_found_to_import_it() -> None:
 
 
 def test_a_package_imports_nothing() -> None:
-    """Else a module of it would come to whatever that imports; only the outermost looks whether all is there."""
+    """Otherwise each of its modules would import that, too; only the outermost checks the requirements."""
     packages = {name: path for name, path in MODULES.items() if path.name == "__init__.py"}
     found = {name: list(imported(ast.parse(path.read_text()))) for name, path in packages.items()}
     assert {name: names for name, names in found.items() if names} == {
@@ -119,6 +119,6 @@ def test_what_rfc_9111_says_knows_no_store_no_loop_and_no_clock() -> None:
 
 
 def test_what_speaks_http_1_knows_nothing_of_the_patches() -> None:
-    """They use its codec; it would come to them for nothing."""
+    """They use its codec; it does not need theirs."""
     ours = {module: names for module, names in IMPORTS.items() if module.startswith("proxy_policies.http1.")}
     assert not [name for names in ours.values() for name in names if name.startswith("proxy_policies.patches")]

@@ -1,4 +1,4 @@
-"""The words of our own that were replaced by the field's: none of them comes back, as a name or in prose."""
+"""Words that were replaced by standard ones must not be used again, as a name or in prose."""
 
 import ast
 import io

@@ -1,4 +1,4 @@
-"""The thread that writes: nobody waits for it, what it cannot write is counted, and no line is torn."""
+"""The thread that writes the log: it delays no request, counts lines it cannot write, and never tears a line."""
 
 import os
 import resource

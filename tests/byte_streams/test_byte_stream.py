@@ -6,7 +6,7 @@ from proxy_policies.byte_streams.byte_stream import READ_AHEAD, ByteStream
 
 
 class Fed(ByteStream):
-    """A stream that is told what comes."""
+    """A stream whose input the test supplies."""
 
     sock, is_closed, unsent = None, False, 0
 

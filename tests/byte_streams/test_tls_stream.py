@@ -104,7 +104,7 @@ async def test_a_proper_end(pair: Pair) -> None:
 
 
 async def test_what_comes_together_with_the_end(pair: Pair) -> None:
-    """The bytes are told of before it."""
+    """The data is delivered before it."""
     pair.peer.sendall(b"last words")
     pair.peer.settimeout(0.01)
     with contextlib.suppress(OSError):  # it waits for our closing alert
@@ -116,7 +116,7 @@ async def test_what_comes_together_with_the_end(pair: Pair) -> None:
 
 
 async def test_an_end_that_is_none(pair: Pair) -> None:
-    """Without the closing alert anybody on the way may have cut what came."""
+    """Without the closing alert, the data may have been cut by an attacker on the path."""
     pair.peer.sendall(b"a part")
     pair.peer.shutdown(socket.SHUT_WR)
     assert await pair.all_received() == b"a part"

@@ -1,8 +1,8 @@
-"""Our decisions beside a model of RFC 9111 that is written on its own: no answer comes from the store that may not.
+"""Compares the cache's decisions with an independent model of RFC 9111: no response is reused that must not be.
 
-A URL is asked for again and again while its representation, its directives and the time change. Whatever is answered
-without the origin must be what the origin sent last for such a request, be fresh or allowed to be stale, and nobody
-else's. The model reads fields by itself, in the few forms in which they are written here.
+A URL is requested repeatedly while its representation, its directives and the time change. A response from the store
+must be what the origin sent last for such a request, be fresh or allowed to be stale, and not be private to another
+client. The model parses fields itself, in the few forms in which they are written here.
 """
 
 import asyncio

@@ -73,7 +73,7 @@ def test_pieces_are_there_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_is_neither_closed_to_others_nor_recorded_into(tmp_path: Path) -> None:
-    """As /dev/null is none: root would take it away from everybody else."""
+    """/dev/null is not one: root would make it unusable for all others."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     pipe.chmod(0o666)

@@ -1,4 +1,4 @@
-"""A database that takes no memory, and whose file is nobody else's."""
+"""A database in a private file that takes no memory."""
 
 import sqlite3
 

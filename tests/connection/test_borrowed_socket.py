@@ -19,7 +19,7 @@ async def watched() -> tuple[TakeoverReader, socket.socket]:
 
 @pytest.mark.parametrize("seed", range(20))
 async def test_every_byte_comes_once(seed: int) -> None:
-    """Whoever reads, and however often that changes."""
+    """For each reader, however often it changes."""
     dice = random.Random(seed)
     reader, peer = await watched()
     sent, got = dice.randbytes(300_000), bytearray()

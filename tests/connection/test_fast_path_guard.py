@@ -22,7 +22,7 @@ from proxy_policies.fast_paths import PATHS
 
 
 def addon(**facts: Any) -> Any:
-    """Make an addon that nobody knows."""
+    """Make an addon that the bundle does not know."""
     return type("Unknown", (), {"name": "unknown", **facts})()
 
 

@@ -44,7 +44,7 @@ def no(_: LayeredHttp) -> bool:
 
 
 class Http(HttpLayer):
-    """Notes what comes to mitmproxy's layer."""
+    """Notes the events that reach mitmproxy's layer."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, HTTPMode.transparent)
@@ -134,7 +134,7 @@ def test_a_client_that_has_left(context: Context) -> None:
 
 @pytest.mark.parametrize("error", [None, ConnectionResetError()], ids=["ended", "reset"])
 def test_an_end_of_a_client(context: Context, error: Exception | None) -> None:
-    """What broke may be told from what has ended."""
+    """A broken connection can be distinguished from one that has ended."""
     layer = PolicyHttpLayer(Http(context), yes)
     (hook,) = layer.handle_event(events.Start())
     assert isinstance(hook, HttpConnectionHook)

@@ -58,7 +58,7 @@ def test_the_sockets_of_the_dead_are_removed(tmp_path: Path) -> None:
 
 
 def test_one_that_is_being_made_is_not_taken_for_a_dead_ones(tmp_path: Path) -> None:
-    """Whoever starts beside it, or asks, looks at every socket of the confdir: at whatever moment, it stays."""
+    """Other proxies that start, and clients, inspect every socket in the confdir at any moment: it is not removed."""
 
     def look(frame: FrameType, event: str, argument: object) -> Any:
         if frame.f_code is not listen.__code__:

@@ -1,4 +1,4 @@
-"""There is one set of counts, however many read it, and none while nobody does."""
+"""All readers share one set of counts; without readers there is none."""
 
 from proxy_policies.counting.shared import Counting
 from proxy_policies.finished import reporting

@@ -362,7 +362,7 @@ async def test_an_asynchronous_hook_that_need_not_wait_is_through_at_once() -> N
 
 
 async def test_one_that_waits_is_a_task_of_its_own() -> None:
-    """Its time-outs are its own, and do not hit whoever asked."""
+    """Its time-outs are its own, and do not reach its caller."""
     with taddons.context(patient := Patient()) as context:
         dispatch = Dispatch(context.master.addons)
         event = HttpRequestHook(tflow.tflow())

@@ -1,4 +1,4 @@
-"""What has ended is told to whoever wants to know."""
+"""Requests and tunnels that have ended are reported to subscribers."""
 
 import asyncio
 from collections.abc import Sequence

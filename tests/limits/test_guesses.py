@@ -1,4 +1,4 @@
-"""Whoever guesses at a secret has to wait."""
+"""A client that guesses secrets is delayed."""
 
 from proxy_policies.limits.guesses import FORGET_GUESS, LAST_GUESS, Guesses
 

@@ -1,4 +1,4 @@
-"""Copies are bounded, compared, and nobody waits for them."""
+"""Copies are bounded and compared, and delay no client."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Names are looked up in threads of their own: one that hangs is nobody else's trouble."""
+"""Names are looked up in separate threads: one that hangs delays no other."""
 
 import asyncio
 import socket

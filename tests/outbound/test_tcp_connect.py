@@ -1,4 +1,4 @@
-"""Connecting: of several addresses a silent one holds nobody up; failures are told in plain words."""
+"""Connecting to several addresses: a silent one does not delay the others; errors are readable."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""What unpacks to much is not unpacked whole for whoever looks at it."""
+"""A body that decompresses to much is not decompressed completely for scripts and views."""
 
 import bz2
 import gzip

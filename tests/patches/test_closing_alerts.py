@@ -39,7 +39,7 @@ def move(one: SSL.Connection, other: SSL.Connection) -> None:
 
 
 def closed(layer: Any, peer: SSL.Connection) -> bool:
-    """Close it, and return whether the peer was told."""
+    """Close it, and return whether the peer got a closing alert."""
     close = closing_alerts.PATCH.wrap(type(layer).send_close)
     for command in close(layer, commands.CloseConnection(layer.conn)):
         if isinstance(command, commands.SendData):

@@ -1,4 +1,4 @@
-"""A connection that was cut is told from one that has ended, and one is cut where only that tells."""
+"""A connection that was cut is distinguished from one that has ended, and cut on to the other side."""
 
 import asyncio
 import socket

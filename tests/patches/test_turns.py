@@ -17,7 +17,7 @@ from proxy_policies.patches.turns import NextTurnHook, OffLoopHook, next_turn, o
 
 
 class Handler(ConnectionHandler):
-    """A client's connection that asks nobody."""
+    """A client's connection without addons."""
 
     async def handle_hook(self, hook: StartHook) -> None:
         raise NotImplementedError
@@ -107,7 +107,7 @@ async def test_the_next_turn_comes_when_the_client_has_taken_what_it_was_sent(ha
 
 @pytest.mark.parametrize("is_heard", [True, False])
 async def test_what_is_done_in_a_thread_is_done_once(handler: Handler, is_heard: bool) -> None:
-    """By whoever hears of it; by the layer itself where nobody does."""
+    """By an addon that handles the hook; by the layer itself if there is none."""
     calls = []
 
     def call() -> bytes:

@@ -14,7 +14,7 @@ from proxy_policies.reverse_tunnel.identity import Credentials
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the collector close the hundreds of clients that tests leave in mid-handshake, whenever it comes to them."""
+    """Ignore warnings about the hundreds of clients that tests leave in mid-handshake until they are collected."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))

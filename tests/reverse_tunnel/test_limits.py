@@ -1,4 +1,4 @@
-"""Bounds on strangers, sessions, bytes and retries."""
+"""Limits on unauthenticated peers, sessions, bytes and retries."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ async def test_a_client_that_is_refused_is_reset(tunnel: Tunnel) -> None:
 
 
 async def test_a_stream_of_this_process(tunnel: Tunnel) -> None:
-    """What the proxy gets for SERVICE.WORK.internal tells a reset from an end, too; and so does the service."""
+    """Connections of the proxy to SERVICE.WORK.internal, and the service, distinguish a reset from an end, too."""
     came: asyncio.Queue[Streams] = asyncio.Queue()
     over = asyncio.Event()
 

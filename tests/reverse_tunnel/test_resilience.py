@@ -1,4 +1,4 @@
-"""Peers that freeze, vanish, come back, or do not read."""
+"""Peers that freeze, vanish, reconnect, or do not read."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def beat() -> float:
 
 @pytest.fixture
 async def middle(tunnel: Tunnel) -> Middle:
-    """Work reaches home by way of somebody who can stop passing bytes on."""
+    """Work reaches home through a relay that can stop passing bytes on."""
     started = await Middle(tunnel.command_listener).start()
     await tunnel.start_home()
     tunnel.command_listener = started.address
@@ -88,7 +88,7 @@ async def test_idle_connections_live_on_as_long_as_they_like(tunnel: Tunnel) -> 
 
 
 async def test_a_reader_that_pauses_is_no_dead_peer_and_stops_the_sender(tunnel: Tunnel) -> None:
-    """Back-pressure end to end: the service comes to a halt, memory stays flat, nobody is given up, nothing is lost."""
+    """Back-pressure end to end: the service pauses, memory stays flat, no session is ended, nothing is lost."""
     sent = 0
     total = 96 * MIB
 

@@ -1,4 +1,4 @@
-"""scripts/test, scripts/check and scripts/fix: what they run, with programs that only tell what they were given."""
+"""scripts/test, scripts/check and scripts/fix: what they run, with programs that only print their arguments."""
 
 import subprocess
 
@@ -15,7 +15,7 @@ CHECKS = ["ruff check", "ruff format --check", "python -m mypy", "python -m pip 
 
 @pytest.fixture
 def telling(clone: Clone) -> Clone:
-    """Return a clone whose programs tell how they are called, and do nothing."""
+    """Return a clone whose programs only print their arguments."""
     for name in ("python", "ruff"):
         path = clone.root / ".venv/bin" / name
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""`scripts/conformance examples`: the runner tells apart what is alike and what is not; with a checkout, everything."""
+"""`scripts/conformance examples`: the runner finds differences; with a checkout, all examples are run."""
 
 import os
 import subprocess

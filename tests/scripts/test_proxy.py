@@ -1,4 +1,4 @@
-"""scripts/proxy, from the clone of somebody else's working directory."""
+"""scripts/proxy, from a clone, with another working directory."""
 
 import socket
 from collections.abc import Callable

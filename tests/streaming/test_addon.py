@@ -39,7 +39,7 @@ async def through(asked: Awaitable[None] | None) -> None:
 
 
 async def complete(flow: http.HTTPFlow) -> None:
-    """Have a response that has come whole go through its pipeline."""
+    """Pass a complete response through its pipeline."""
     await through(Streaming().receive_response(flow))
     await through(Streaming().complete_response(flow))
 

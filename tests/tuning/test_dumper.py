@@ -138,7 +138,7 @@ def test_the_terminal_is_not_asked_about_a_short_url(monkeypatch: pytest.MonkeyP
 
 
 class OfAnothers(Dumper):
-    """Somebody's own way to print."""
+    """A user's own way to print."""
 
     def echo_flow(self, f: http.HTTPFlow) -> None:
         super().echo_flow(f)

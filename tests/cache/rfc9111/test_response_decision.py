@@ -60,7 +60,7 @@ def decide(
 
 @dataclass
 class Update:
-    """What a 304 says besides its tag, whether the whole may be stored, and what nobody else gets of it."""
+    """Fields of a 304 besides its tag, whether the whole response may be stored, and what is not shared."""
 
     id: str
     lines: tuple[str, ...]

@@ -271,7 +271,7 @@ async def test_variants_by_the_thousand_do_not_slow_a_lookup(store: Store) -> No
 async def test_what_is_made_of_what_a_purge_is_about_while_it_is_under_way_is_not_stored(
     store: Store, soft: bool
 ) -> None:
-    """A purge of many takes a while, and the look-ups in between find what it has not come to."""
+    """A purge of many entries takes a while; look-ups meanwhile find those not purged yet."""
     for number in range(200):
         await keep(store, entry(str(number)), b"1")
         await store.lookup(f"http://x.test/{number}")

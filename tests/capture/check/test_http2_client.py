@@ -82,7 +82,7 @@ async def test_each_message_waits_for_as_much_of_the_answer_as_it_did(ca: trustm
     heard: list[int] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer a message with another when it comes, and note how many have come by then."""
+        """Answer each message at once, and note how many have been received."""
         h2 = H2Connection(H2Configuration(client_side=False))
         h2.initiate_connection()
         received = answered = 0

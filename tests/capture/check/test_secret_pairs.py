@@ -1,4 +1,4 @@
-"""Secrets are compared, though nobody knows them."""
+"""Secrets are compared without being known."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Bodies in a HAR file are read as they were written, or as somebody edited them."""
+"""Bodies in a HAR file are read as they were written or edited."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Of secrets in requests it is told where they stand."""
+"""Secrets in requests are reported with their places."""
 
 from typing import Any
 

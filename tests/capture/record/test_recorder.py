@@ -1,4 +1,4 @@
-"""Entries reach the file in the order in which they ended, without secrets, whoever writes them."""
+"""Entries reach the file in the order in which they ended, without secrets, from every thread."""
 
 import asyncio
 import gzip

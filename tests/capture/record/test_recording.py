@@ -21,7 +21,7 @@ def a_flow() -> http.HTTPFlow:
 
 
 def came(recording: Recording, sent: bytes, origin: bytes, client: bytes) -> None:
-    """Have bodies come whole."""
+    """Receive complete bodies."""
     for body, data in ((recording.sent, sent), (recording.origin, origin), (recording.client, client)):
         body.feed(data)
         body.finish()

@@ -39,7 +39,7 @@ CALLS = {
 
 
 class Call:
-    """A live call, and what was told of it."""
+    """A live call, and its log."""
 
     def __init__(self, speed: float = 0.0) -> None:
         self.turns = InterleavedCall(dict(CALLS), compare)

@@ -1,6 +1,6 @@
-"""Crowds on one URL: one upstream request where the answer can be shared, and nobody waits for what does not serve him.
+"""Simultaneous requests for one URL: one upstream request if the response can be shared, else no client waits for it.
 
-What counts is what reaches the origin, and in which order: no test measures seconds.
+Tests check what reaches the origin, and in which order, not times.
 """
 
 import itertools
@@ -99,7 +99,7 @@ class Client:
 
 
 class Gate:
-    """Holds an origin's answers until it is opened, and tells how many wait at it."""
+    """Holds an origin's responses until it is opened, and counts the waiting ones."""
 
     def __init__(self) -> None:
         self.waiting = 0
@@ -154,7 +154,7 @@ def test_an_origin_however_slow_is_asked_once(lane: str, mitmdump: Start, origin
 
 
 def test_leaders_that_break_off_hold_nobody_up_in_a_queue(policy_proxy: Mitmdump, origin: Origins) -> None:
-    """The body is sent on once it is complete, so nobody has had a piece of it."""
+    """The body is sent once it is complete, so no client has received a part of it."""
     server, proxy, gates = origin(), policy_proxy, [Gate(), Gate(), Gate()]
 
     def raw() -> Iterator[bytes]:
@@ -621,7 +621,7 @@ def test_ranges_are_shared_by_those_of_the_same(policy_proxy: Mitmdump, origin: 
 
 @pytest.mark.parametrize("lane", ["off", "on"])
 def test_ranges_of_a_whole_that_is_coming(lane: str, mitmdump: Start, origin: Origins) -> None:
-    """Whose bytes are there, or next to come, is served from it; whoever would have to wait goes on at once."""
+    """A range that has arrived, or is next to arrive, is served from it; other requests are forwarded at once."""
     server, proxy, gate = origin(), mitmdump("--set", f"fast_lane={lane}", "--set", "encode=off"), Gate()
     body = os.urandom(9_000_000)
 

@@ -1,4 +1,4 @@
-"""Crowds, failing origins, other people's stores, purges and poison, in a real mitmdump."""
+"""Simultaneous requests, failing origins, shared stores, purges and poisoning, in a real mitmdump."""
 
 import concurrent.futures
 import itertools

@@ -44,7 +44,7 @@ def text_of(size: int) -> bytes:
 
 @dataclass(frozen=True)
 class Case:
-    """How a stored response comes to be sent again."""
+    """The ways in which a stored response is reused."""
 
     id: str
     cache_control: str

@@ -1,4 +1,4 @@
-"""What is one client's is nobody else's: cookies, and what a 304 or a HEAD says of what is stored."""
+"""Personal responses are not shared: cookies, and fields of a 304 or a HEAD for a stored response."""
 
 from __future__ import annotations
 

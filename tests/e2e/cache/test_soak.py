@@ -1,6 +1,6 @@
-"""Clients that ask for anything and leave at any time, an origin that changes, breaks off and fails: no wrong answer.
+"""Random requests and disconnections, an origin that changes, breaks off and fails: no wrong response.
 
-Every version of a page is known by its entity tag, so that each answer can be told right or wrong by itself.
+The entity tag identifies every version of a page, so that each response can be judged by itself.
 """
 
 import gzip

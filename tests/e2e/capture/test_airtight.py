@@ -1,4 +1,4 @@
-"""Airtight: under strace, a replay makes no connection but those of its clients, and asks nobody for a name."""
+"""A replay makes no connection, and looks up no name, except for its clients' connections: seen with strace."""
 
 import re
 import subprocess

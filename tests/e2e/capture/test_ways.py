@@ -166,7 +166,7 @@ def test_by_options_that_are_set_while_the_proxy_runs(
 
 
 def beginning(port: int, data: bytes) -> bytes:
-    """Send bytes to a port of 127.0.0.1 and give what comes back first."""
+    """Send bytes to a port of 127.0.0.1 and return the first data received."""
     with socket.create_connection(("127.0.0.1", port), timeout=100) as sock:
         sock.sendall(data)
         return sock.recv(1000)

@@ -1,4 +1,4 @@
-"""WebSocket connections: recorded, replayed with nobody there, and sent to another build."""
+"""WebSocket connections are recorded, replayed without a server, and sent to another build."""
 
 import json
 import ssl

@@ -55,7 +55,7 @@ def test_who_is_refused_is_told_nothing(mitmdump: Start, origin: Callable[[], Or
 
 
 def test_whom_a_load_balancer_speaks_for(mitmdump: Start, origin: Callable[[], Origin]) -> None:
-    """What it says first may come in pieces, and is none of the request."""
+    """Its first bytes may arrive in pieces, and are not part of the request."""
     pages = origin()
     pages.route("/", Answer(body=b"here"))
     proxy = mitmdump("--set", "proxy_protocol=127.0.0.1", mode=f"reverse:{pages.url}")

@@ -1,4 +1,4 @@
-"""No byte is lost, and nobody waits for one that came, wherever a connection is handed on and its bytes are split.
+"""No byte is lost or left unread, wherever a connection is handed over and its bytes are split.
 
 A connection is read by mitmproxy's layers, by ours on its socket, and by mitmproxy's again once HTTP was upgraded.
 Every client hello, request and message is sent in pieces, cut at every byte in turn and at random; so are the answers.
@@ -170,7 +170,7 @@ class TurningOrigin:
 
 @dataclass(frozen=True)
 class Way:
-    """How a client comes to the origin."""
+    """How a client reaches the origin."""
 
     mode: str
     is_tunnel: bool

@@ -1,4 +1,4 @@
-"""HTTP/1.1 inside of TLS that the proxy opened, and of tunnels: the same connection, whoever responds."""
+"""HTTP/1.1 inside intercepted TLS and tunnels: the same connection, whether our code or mitmproxy's layers respond."""
 
 from __future__ import annotations
 
@@ -308,7 +308,7 @@ def test_time_is_up_for_one_that_says_nothing_more(
 
 
 def test_an_option_that_is_set_meanwhile(mitmdump: Start, server: Origin, tmp_path: Path) -> None:
-    """Whoever has hooks of its own from now on sees everything, on connections that are there, too."""
+    """Addons that are loaded later get all events, also on existing connections."""
     script = tmp_path / "later.py"
     rewrite(script, "addons = []\n")
     proxy = mitmdump(*OPENED, "-s", str(script))

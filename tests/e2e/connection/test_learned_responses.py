@@ -1,6 +1,6 @@
-"""Hits before the machinery: the same requests down both lanes, and everything that keeps them in the slow one.
+"""Hits without mitmproxy's layers: the same requests on both paths, and all conditions that require the layers.
 
-A request that comes in two pieces takes the slow lane, whole it takes the fast one, in the same proxy at the same time.
+A request sent in two pieces goes through the layers, a whole one does not, in the same proxy at the same time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Nobody who has not the token sees the page, or changes anything: not from another page, nor by another name."""
+"""Without the token the page cannot be read or used, also from other pages, and under other host names."""
 
 import json
 import re

@@ -112,7 +112,7 @@ def test_a_part_does_not_continue_a_compressed_form(
 
 @pytest.mark.parametrize("lane", ["off", "on"])
 def test_hits_and_stores(lane: str, mitmdump: Start, origin: Callable[..., Origin], curl: Any, tmp_path: Path) -> None:
-    """What is stored has the origin's own tag, whoever stored it and whoever asks."""
+    """A stored response has the origin's own tag, whichever client caused it to be stored or requests it."""
     server = origin()
     server.route("/", Answer(200, [HTML, ("ETag", '"v1"'), ("Cache-Control", "max-age=60")], PAGE))
     options = ("--set", f"fast_lane={lane}", "--set", f"cache=disk:{tmp_path / 'store'}")

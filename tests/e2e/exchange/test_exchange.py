@@ -168,7 +168,7 @@ def behind_socks(sock: socket.socket, origin: Origin) -> socket.socket:
 
 @dataclass(frozen=True)
 class Way:
-    """How clients come to an origin."""
+    """How clients reach an origin."""
 
     mode: str
     """The proxy's; {} is the origin's port."""

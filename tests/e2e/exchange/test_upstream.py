@@ -73,7 +73,7 @@ def test_tls_to_the_origin_is_not_for_this_way(proxy: Mitmdump, server: Origin) 
 
 
 def test_an_origin_that_says_too_much(proxy: Mitmdump, server: Origin) -> None:
-    """What follows a response is nobody's: the connection is not used again."""
+    """Data after a response belongs to no request: the connection is not used again."""
     server.route("/more", Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1HTTP/1.1 200 OK\r\n\r\nforged"))
     assert post(proxy, "/more").endswith(b"\r\n\r\n1")
     assert post(proxy, "/").endswith(b"body.")

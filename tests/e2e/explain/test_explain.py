@@ -1,4 +1,4 @@
-"""What mitmdump tells of a flow."""
+"""What mitmdump prints about a flow."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""mitmweb in a real browser: what the policies did is told there, and options edited there take effect."""
+"""mitmweb in a real browser shows what the policies did, and options edited there take effect."""
 
 import threading
 from collections.abc import Callable, Iterator

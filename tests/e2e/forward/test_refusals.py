@@ -43,7 +43,7 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
 
 
 def upload(proxy: Mitmdump, head: bytes, size: int) -> tuple[bytes, int]:
-    """Send a head and up to `size` bytes of body, and give what comes back and how much could be sent."""
+    """Send a head and up to `size` bytes of body; return what was received, and how much was sent."""
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         sent = 0
 

@@ -65,7 +65,7 @@ class InterimAndEnd(SocketServer):
 
 @pytest.mark.parametrize("fast_lane", LANES)
 def test_what_was_answered_in_part_is_not_sent_again(mitmdump: Callable[..., Mitmdump], fast_lane: str) -> None:
-    """The connection had not died: whoever has seen a hint would see it twice."""
+    """The connection had not died: the client would receive the hint twice."""
     server = InterimAndEnd()
     options = ("--set", "cache=off", "--set", f"fast_lane={fast_lane}")
     proxy = mitmdump(*options, mode=f"reverse:http://127.0.0.1:{server.port}")

@@ -70,7 +70,7 @@ def echoing(tls: ssl.SSLContext | None) -> Iterator[int]:
 
 
 def say(url: str, through: Mitmdump, trust: Path | None, text: str) -> None:
-    """Send a WebSocket message through a proxy and see it come back, then a binary one."""
+    """Send a text message, then a binary one, over a WebSocket through a proxy; both are echoed."""
     tls = ssl.create_default_context(cafile=str(trust)) if trust else None
     with websockets.sync.client.connect(url, proxy=through.url, ssl=tls, compression=None) as client:
         client.send(text)
@@ -164,7 +164,7 @@ def test_plain_http_in_a_tunnel_is_opened_for_listed_hosts(
 @pytest.mark.parametrize("said", [b"", b"hi", b"GET", b"\x16", b"\x16\x03\x01"])
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_a_client_that_ends_before_it_said_enough(proxy: Mitmdump, host: str, said: bytes) -> None:
-    """What nobody can tell the protocol of is passed on with its end, and the server has its say."""
+    """Data of an unknown protocol is passed on with its end, and the server's reply, too."""
     way = ("127.0.0.1", proxy.port)
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(way, timeout=100) as client:
         connect(client, f"{host}:{server.getsockname()[1]}")

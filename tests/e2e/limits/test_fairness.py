@@ -68,7 +68,7 @@ def test_pipelined_requests_leave_others_their_turn(proxy: Mitmdump, kind: str) 
 
 
 def assert_fair(beside: Bystander, work: float) -> None:
-    """Assert that a bystander waited for a small part of a crowd's work."""
+    """Assert that a bystander waited for a small part of the work for the others."""
     assert beside.longest < max(0.25, work / 2), f"{beside.longest:.3f} s of {work:.3f} ({beside.asked})"
 
 

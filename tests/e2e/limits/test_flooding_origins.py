@@ -1,4 +1,4 @@
-"""Origins that send without an end what carries nothing: sent away, and their clients told."""
+"""Origins that send empty frames endlessly are disconnected, and their clients get an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP/2 clients that make work without asking for anything: closed on, and nobody beside them waits."""
+"""HTTP/2 clients that cause work without requesting anything are disconnected, and delay no other client."""
 
 from __future__ import annotations
 

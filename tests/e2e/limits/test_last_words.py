@@ -1,7 +1,7 @@
-"""Last words: whoever is sent away reads why, however much it is still sending when its connection is closed.
+"""A client that is disconnected can read why, however much it is still sending.
 
-A socket that is closed on bytes it never read resets the connection. On some systems, Linux not among them, that takes
-from the client what it has not read yet (RFC 9112, section 9.6; RFC 9113, section 5.4.1).
+A socket that is closed with unread data resets the connection. On some systems, but not on Linux, the client then loses
+what it has not read yet (RFC 9112, section 9.6; RFC 9113, section 5.4.1).
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
 
 
 class Sink(SocketServer):
-    """Switches to WebSocket where it is asked for that, and hears everything."""
+    """Upgrades to WebSocket if requested, and reads everything."""
 
     heard = 0
 

@@ -1,4 +1,4 @@
-"""A stream whose bytes nobody takes holds up no other of its connection, and fills no memory (RFC 9113, 5.2)."""
+"""A stream whose data is not read delays no other on its connection, and fills no memory (RFC 9113, 5.2)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Http2:
 
 
 class Origin(SocketServer):
-    """Has a large body at /large, and takes nothing of an upload to /upload until somebody asks for /take."""
+    """Has a large body at /large, and reads nothing of an upload to /upload until /take is requested."""
 
     def __init__(self, tls: ssl.SSLContext | None) -> None:
         self.sent = SIZE

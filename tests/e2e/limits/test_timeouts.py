@@ -403,7 +403,7 @@ def tunnels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
 @unless_late(BRIEF)
 def test_a_first_line_that_dribbles_in_a_tunnel(tunnels: Mitmdump, secure: bool, pauses: Pauses) -> None:
-    """Of which nobody knows yet that it is a request's."""
+    """It is not known yet whether it is a request's."""
     with pauses:
         sock = opened(tunnels.port)
     with pauses:

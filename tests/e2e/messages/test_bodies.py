@@ -174,7 +174,7 @@ addons = build_addons(Watch())
 
 @pytest.fixture
 def watched(tmp_path: Path, mitmdump: Callable[..., Mitmdump]) -> Callable[..., Mitmdump]:
-    """Start a proxy that tells what its taps are told."""
+    """Start a proxy that logs what its taps receive."""
     script = tmp_path / "watch.py"
     script.write_text(WATCH)
     addons = str(ADDONS)
@@ -293,7 +293,7 @@ def test_saved_flows_have_their_bodies_whole(
 
 
 def test_an_upload_reaches_the_origin_as_it_comes(mitmdump: Callable[..., Mitmdump], bulk: Callable[..., Bulk]) -> None:
-    """A chunked upload, whose length nobody knows, is not held back."""
+    """A chunked upload, whose length is unknown, is not held back."""
     origin, proxy = bulk(), mitmdump()
     with socket.create_connection(("127.0.0.1", proxy.port), 20) as client:
         head = f"PUT {origin.url}/ HTTP/1.1\r\nHost: 127.0.0.1:{origin.port}\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -262,7 +262,7 @@ CHUNKED = b"POST /kept HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n
 
 
 def test_the_end_of_a_half_is_handed_over(stage: Stage) -> None:
-    """What mitmproxy's layers have to answer, whoever has read it."""
+    """A request that mitmproxy's layers answer, whichever code has read it."""
 
     def check(way: str) -> object:
         end = WAYS[way](stage)

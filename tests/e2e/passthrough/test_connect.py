@@ -37,7 +37,7 @@ def connect(proxy_port: int, target: str) -> tuple[socket.socket, bytes]:
 
 
 class Peer:
-    """A TCP server that does as it is told with its first connection."""
+    """A TCP server that calls a given function for its first connection."""
 
     def __init__(self, talk: Callable[[socket.socket], object]) -> None:
         self.server = socket.create_server(("127.0.0.1", 0))
@@ -159,7 +159,7 @@ def test_a_server_may_end_first(mitmdump: Callable[..., Mitmdump], lane: str) ->
 
 @pytest.mark.parametrize("lane", ["on", "off"])
 def test_a_tunnel_is_over_when_both_have_ended(mitmdump: Callable[..., Mitmdump], lane: str) -> None:
-    """However little was said, and whoever ended first: nothing of it stays open."""
+    """However little was sent, and whichever side ended first: nothing stays open."""
     through = mitmdump("--set", f"fast_lane={lane}")
     for said, reply in itertools.product((b"", b"x", b"xy"), repeat=2):
         for ends_first in ("client", "server"):

@@ -147,7 +147,7 @@ addons = [Busy()]
 
 @pytest.mark.parametrize("mode", ["regular", "socks5", "reverse"])
 def test_flows_of_bytes(mitmdump: Callable[..., Mitmdump], listener: socket.socket, mode: str, tmp_path: Path) -> None:
-    """Where mitmproxy shows what is said: the layer may hear of a reset when the connection has gone for long."""
+    """For flows that mitmproxy shows: the layer may be notified of a reset long after it."""
     (tmp_path / "busy.py").write_text(BUSY)
     target = f"127.0.0.1:{listener.getsockname()[1]}"
     options = ("--set", "tcp_hosts=.*", "-s", str(tmp_path / "busy.py"))

@@ -38,7 +38,7 @@ addons = build_addons(Probe())
 
 
 class House:
-    """A folder with a policy file, a config.yaml and a mitmdump that tells its options."""
+    """A folder with a policy file, a config.yaml and a mitmdump that prints its options."""
 
     def __init__(self, folder: Path, mitmdump: Callable[..., Mitmdump], curl: Any) -> None:
         self.file = folder / "policies.yaml"

@@ -133,7 +133,7 @@ def test_502_says_what_is_missing(pair: Pair, curl: Any, host: str, says: str, t
 
 
 def test_a_keep_alive_client_tries_again(pair: Pair, origin_server: Origin) -> None:
-    """mitmproxy remembers a failed dial for ever; a work that has come back is to be found."""
+    """mitmproxy never dials again after a failure; a work that has reconnected must be found."""
     with socket.create_connection(("127.0.0.1", pair.home.port)) as sock, sock.makefile("rb") as file:
         for name, status in (("none.late", 502), ("wiki.late", 502)):
             assert _get(sock, file, name) == status

@@ -169,7 +169,7 @@ def test_the_console(origin: Callable[..., Origin], free_port: Any, late: str, t
 
 @contextmanager
 def console(confdir: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run mitmproxy's console interface on a terminal that nobody looks at."""
+    """Run mitmproxy's console interface on a pseudo-terminal."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
     command = [str(Path(sys.executable).parent / "mitmproxy"), "--set", f"confdir={confdir}", "-s", POLICY]
@@ -238,7 +238,7 @@ def test_a_replay_of_the_first_instant(
 def test_who_asks_at_the_word_takes_the_direct_path(
     mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path
 ) -> None:
-    """mitmproxy says that it listens some turns of its event loop before it tells its addons so."""
+    """mitmproxy logs that it listens some turns of its event loop before its addons are notified."""
     script = tmp_path / "at_the_word.py"
     script.write_text(AT_THE_WORD)
     server = origin()

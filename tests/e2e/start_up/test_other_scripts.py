@@ -203,7 +203,7 @@ def test_uploads(
 def test_a_stream_that_raises_breaks_the_exchange_off(
     fast_lane: str, script: Path, mitmdump: Start, origin: Callable[..., Origin]
 ) -> None:
-    """Nobody waits for ever, nor gets as compressed what is not; the proxy goes on."""
+    """No client waits forever, or gets a plain body marked as compressed; the proxy continues."""
     server = origin()
     server.route("/", pages)
     proxy = mitmdump("-s", str(script), "--set", f"fast_lane={fast_lane}", mode=f"reverse:{server.url}")
@@ -231,9 +231,9 @@ FOLLOWED = (
 def test_nobody_waits_for_an_answer_that_a_script_took(
     path: str, mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path
 ) -> None:
-    """Of eight who ask at once only the first is meant by the script; the others have their answer at once.
+    """Of eight simultaneous requests the script holds only the first; the others are answered at once.
 
-    That nobody waits for a time is seen where time goes slowly: the five seconds that a crowd once waited take minutes.
+    A wait would be noticed because the proxy's clock is slowed down: five seconds take minutes.
     """
     hook, action = path.split("/")
     text = (

@@ -16,7 +16,7 @@ StartOrigin = Callable[..., Origin]
 
 @pytest.fixture(autouse=True)
 def network() -> Iterator[None]:
-    """Give each test a network of its own: what is redirected there disturbs nobody."""
+    """Run each test in its own network: redirections there affect no other program."""
     with own_network():
         yield
 

@@ -1,4 +1,4 @@
-"""scripts/fleet: proxies behind HAProxy that share Redis; what dies under load costs nobody an answer."""
+"""scripts/fleet: proxies behind HAProxy that share Redis; no response is lost if one dies under load."""
 
 import os
 import re

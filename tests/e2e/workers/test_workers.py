@@ -1,4 +1,4 @@
-"""Several workers on one port: they share it and what is on the disk, and come back when they die."""
+"""Several workers share a port and the cache on disk, and are restarted when they die."""
 
 from __future__ import annotations
 

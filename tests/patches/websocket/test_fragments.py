@@ -11,7 +11,7 @@ from proxy_policies.patches.websocket.fragments import MODIFIED, Fragments, Whol
 
 
 def put_together(frames: Sequence[str | bytes]) -> Whole:
-    """Return the message that frames make, each of which comes in two parts."""
+    """Return the message assembled from frames, each received in two parts."""
     made = Fragments()
     for number, frame in enumerate(frames, 1):
         middle, is_last = len(frame) // 2, number == len(frames)

@@ -48,7 +48,7 @@ async def test_one_that_is_removed_is_not_found_any_more(tunnel: Tunnel) -> None
 async def test_a_data_connection_that_comes_as_its_client_leaves_is_closed(
     tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both in one turn of the event loop: nobody gets the connection."""
+    """Both in one turn of the event loop: no client gets the connection."""
     await tunnel.start_home()
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, spares=0)
     (work,) = tunnel.home.works

@@ -1,4 +1,4 @@
-"""Who does not get in, and that nobody outside disturbs those who are."""
+"""Unauthenticated peers are refused, and do not disturb authenticated ones."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ async def test_a_data_connection_needs_a_token_that_is_waited_for(tunnel: Tunnel
 
 
 class FakeWork:
-    """A work of a stranger's making, in plain mode: connected, and offering ssh."""
+    """A connected work in plain mode that offers ssh, with a foreign implementation."""
 
     def __init__(self, tunnel: Tunnel, name: str = "office") -> None:
         self._tunnel, self._name = tunnel, name
@@ -302,7 +302,7 @@ def load(kind: str, folder: Path) -> Any:
 
 
 def posing(kind: str, folder: Path) -> identity.Credentials:
-    """Load a certificate as what it is not, as somebody might who has stolen it."""
+    """Load a certificate for another role, as an attacker who has stolen it might."""
     honest = identity.load("work" if kind == "home" else "home", str(folder), "")
     context = identity._context(kind)
     context.verify_mode = ssl.CERT_REQUIRED
@@ -469,7 +469,7 @@ async def test_a_load_balancer_says_who_a_work_is(
 
 
 async def test_a_load_balancer_says_who_a_client_is(tunnel: Tunnel, caplog: pytest.LogCaptureFixture) -> None:
-    """The service may be told of it in turn."""
+    """The service may get a header in turn."""
     caplog.set_level("INFO")
     await tunnel.start_home(balancers=BALANCER)
     client_listener = await tunnel.client_listener("echo", proxy=True)
@@ -494,7 +494,7 @@ async def test_who_is_not_introduced_is_not_served(
 
 
 async def test_whoever_is_no_load_balancer_speaks_for_himself(tunnel: Tunnel) -> None:
-    """A header of his is only bytes, for the service; and where no balancers are, nobody is one."""
+    """A header of other clients is data for the service; without listed load balancers, that is every header."""
     await tunnel.start_home(balancers=parse_networks(["192.0.2.0/24"]))
     elsewhere, plain = await tunnel.client_listener("echo", proxy=True), await tunnel.client_listener("echo")
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
@@ -506,7 +506,7 @@ async def test_whoever_is_no_load_balancer_speaks_for_himself(tunnel: Tunnel) ->
 
 
 async def test_strangers_are_counted_by_who_they_are(tunnel: Tunnel) -> None:
-    """Behind one load balancer they have one address: a crowd from one client would push the others out."""
+    """Behind a load balancer they share an address: many connections of one client would displace the others."""
     await tunnel.start_home(listen=CommandListener(tunnel.command_listener, proxy=True), balancers=BALANCER)
     inside = tunnel.home._handshakes
 
@@ -524,7 +524,7 @@ async def test_strangers_are_counted_by_who_they_are(tunnel: Tunnel) -> None:
 
 
 async def test_who_says_something_is_not_closed_for_those_who_do_not(tunnel: Tunnel, folders: dict[str, Path]) -> None:
-    """A work that is far away, among strangers from its own address: TLS takes it two round trips."""
+    """A distant work among unauthenticated peers from its own address: TLS takes it two round trips."""
     await tunnel.start_home(credentials=load("home", folders["paris"]))
     reader, writer = await connect(tunnel.command_listener)
     writer.write(b"\x16\x03\x01\x02\x00\x01")

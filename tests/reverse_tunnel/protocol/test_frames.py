@@ -25,7 +25,7 @@ FRAMES = st.lists(st.tuples(st.integers(0, 30), st.binary(max_size=40)), max_siz
 
 
 def parse(pieces: list[bytes]) -> list[tuple[int, bytes]]:
-    """Parse, with neighbouring DATA joined: how it was cut is nobody's business."""
+    """Parse, with adjacent DATA joined: how it was split does not matter."""
     parser, found = Parser(), list[tuple[int, bytes]]()
     for piece in pieces:
         for kind, payload in parser.feed(piece):

@@ -1,4 +1,4 @@
-"""Messages come out as they went in, and nothing else comes in."""
+"""Messages are read as they were written, and invalid ones are rejected."""
 
 from __future__ import annotations
 

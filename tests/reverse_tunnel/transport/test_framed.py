@@ -147,7 +147,7 @@ async def test_mail_is_bounded(make_pair: MakePair) -> None:
 
 @pytest.mark.parametrize("pieces", [70, 3000])
 async def test_a_stream_that_begins_in_small_pieces_waits_for_its_protocol(make_pair: MakePair, pieces: int) -> None:
-    """However many there are, before somebody takes the stream: they are bytes, and no messages."""
+    """However many arrive before the stream is taken over: they are data, not messages."""
     a, b = await make_pair()
     said = [bytes((number % 251,)) for number in range(pieces)]
     a.send(frame(20, b"ready"), *(frame(Kind.DATA, piece) for piece in said))

@@ -108,7 +108,7 @@ async def test_bytes_both_ways_with_asyncios_own(theirs: Any, client_tls: ssl.SS
 
 
 async def test_what_is_paused_waits_decrypted_or_not(theirs: Any, client_tls: ssl.SSLContext) -> None:
-    """Whoever pauses in the middle of a read gets nothing more until he resumes, and then everything."""
+    """A reader that pauses in the middle of a read gets nothing more until it resumes, and then everything."""
     address, accepted = theirs
     sink = Sink(size=1000)
     tls = await dial(address, client_tls, sink)
@@ -163,7 +163,7 @@ async def test_close_says_close_notify(theirs: Any, client_tls: ssl.SSLContext) 
 
 
 async def test_a_server_that_is_not_trusted(theirs: Any) -> None:
-    """The client says why, and so hears the server."""
+    """The client sends the reason, and the server receives it."""
     address, accepted = theirs
     sink = Sink()
     tls = await dial(address, ssl.create_default_context(), sink)

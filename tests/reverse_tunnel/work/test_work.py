@@ -1,4 +1,4 @@
-"""Which service a client reaches, what it is told when there is none, and changes while everything runs."""
+"""Which service a client reaches, the error if there is none, and changes while everything runs."""
 
 from __future__ import annotations
 

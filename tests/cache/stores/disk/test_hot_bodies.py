@@ -87,7 +87,7 @@ async def test_anothers_newer_response_counts_at_once(store: DiskStore, other: D
 
 
 async def test_our_own_newer_response_counts_before_it_is_written(store: DiskStore) -> None:
-    """Whoever asks after it was received gets it: a look-up waits for the commit, this says that it does not know."""
+    """After it was received it is found: a look-up waits for the commit, this one returns that it is unknown."""
     await sync_view(store)
     disk = threading.Event()
     store._thread.submit(disk.wait, 10)

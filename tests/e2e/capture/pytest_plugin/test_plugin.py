@@ -1,4 +1,4 @@
-"""The pytest plugin: recorded on the first run, replayed ever after, with clients that nobody patched."""
+"""The pytest plugin records on the first run, and replays on later ones, without patching clients."""
 
 import os
 import ssl
