@@ -18,7 +18,7 @@ from tests.support.origin import Origin
 from tests.support.waiting import PATIENCE
 from tests.support.waiting import free_port as find_free_port
 
-# What nobody has set where people work, and hides that a program of ours keeps to itself what it prints.
+# Users do not set this, and it hides that one of our programs does not flush what it prints.
 os.environ.pop("PYTHONUNBUFFERED", None)
 
 # The short search draws the same examples in every run: what is judged is the change. The deep one draws new ones.

@@ -30,7 +30,7 @@ async def test_a_hook_is_no_coroutine_function_and_begins_at_once() -> None:
     assert policy.seen == ["done"]
 
 
-async def test_a_task_that_nobody_holds_is_not_collected() -> None:
+async def test_a_task_without_references_is_not_collected() -> None:
     over = asyncio.Event()
 
     async def work() -> None:
@@ -79,7 +79,7 @@ async def test_they_end_with_their_owner() -> None:
 MAKERS = {"create_task", "Task", "TaskGroup"}
 
 
-def test_nobody_else_makes_tasks() -> None:
+def test_no_other_module_creates_tasks() -> None:
     """asyncio holds them weakly, and forgets what they raise."""
     package = Path(background.__file__).parent
     found = [

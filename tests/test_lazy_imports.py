@@ -59,7 +59,7 @@ def test_what_is_not_there_is_missed_at_once(folder: Path) -> None:
     assert not any("later" in type(finder).__module__ for finder in sys.meta_path)
 
 
-def test_what_breaks_breaks_for_everybody_who_uses_it(folder: Path) -> None:
+def test_a_broken_module_fails_for_every_importer(folder: Path) -> None:
     with lazy_imports():
         from put_off import broken
     for _ in range(3):

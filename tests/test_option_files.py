@@ -54,7 +54,7 @@ def test_text(tmp_path: Path) -> None:
             read_text(tmp_path / name)
 
 
-def test_what_is_nobodys_home_folder_stays_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_home_folder_of_an_unknown_user_is_not_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert expand_home("~/x") == tmp_path / "x"
     assert expand_home(Path("~nobody-at-all/x")) == Path("~nobody-at-all/x")

@@ -18,7 +18,7 @@ def test_ours(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["", "attacker.test", "127.0.0.1.attacker.test", "localhost.attacker.test", "0x7f.1"])
-def test_somebody_elses(host: str) -> None:
+def test_foreign_hosts_are_refused(host: str) -> None:
     assert not is_own_name(host)
 
 

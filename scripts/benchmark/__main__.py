@@ -175,8 +175,8 @@ def main() -> None:
         return
     base = QUICK if asked.quick else WHOLE
     plan = Plan(asked.seconds or base.seconds, asked.rounds or base.rounds, base.scale)
-    everybody = known.ours() + (known.reverse_tunnels() + known.peers() if asked.peers else [])
-    chosen = [target for target in everybody if target.name == "stock" or fnmatch.fnmatch(target.name, asked.targets)]
+    available = known.ours() + (known.reverse_tunnels() + known.peers() if asked.peers else [])
+    chosen = [target for target in available if target.name == "stock" or fnmatch.fnmatch(target.name, asked.targets)]
     if asked.quick and asked.targets == "*":
         chosen = [target for target in chosen if target.is_peer or target.name in chart.NAMES]
     scenarios = [s for s in SCENARIOS if fnmatch.fnmatch(s.name, asked.only) and (s.is_quick or not asked.quick)]

@@ -29,7 +29,7 @@ def test_standard_output_stays_open(capfd: pytest.CaptureFixture[str]) -> None:
     os.fstat(1)
 
 
-def test_nobody_is_waited_for(tmp_path: Path) -> None:
+def test_no_reader_is_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path, why in (("", "Is a directory"), ("missing/file", "No such file"), ("pipe", "a pipe without a reader")):
         with pytest.raises(OSError, match=why):

@@ -67,7 +67,7 @@ def test_lines_go_on_in_the_file_that_is_opened_again(start: Start, tmp_path: Pa
     assert said == ["still writing to the previous file: Is a directory"]
 
 
-def test_a_reader_that_hangs_holds_nobody_up_and_what_is_lost_is_said(
+def test_a_hanging_reader_delays_no_request_and_lost_lines_are_reported(
     start: Start, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writers, "MAX_QUEUED", 100)

@@ -31,7 +31,7 @@ class Fed(ByteStream):
     reset = fail_silently = end_sending
 
 
-async def test_nobody_waits() -> None:
+async def test_data_without_a_waiter_calls_the_callback() -> None:
     stream, told = Fed(), []
     stream.on_readable = lambda: told.append(bytes(stream.received))
     stream.start_reading()
@@ -42,9 +42,9 @@ async def test_nobody_waits() -> None:
     assert (stream.take(), stream.take(), stream.total_received) == (b"one", b"", 3)
 
 
-async def test_somebody_waits() -> None:
+async def test_data_wakes_a_waiter_instead_of_calling_the_callback() -> None:
     stream = Fed()
-    stream.on_readable = lambda: pytest_fail("somebody waits")
+    stream.on_readable = lambda: pytest_fail("there is a waiter")
     waiting = stream.wait()
     stream.feed(b"one")
     stream.notify()

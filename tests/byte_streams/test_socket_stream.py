@@ -144,7 +144,7 @@ async def test_a_detached_socket_is_not_watched_any_more(pair: Pair) -> None:
         assert (bytes(stream.received), sock.recv(100)) == (b"", b"for somebody else")
 
 
-async def test_somebody_is_told_when_nobody_waits(pair: Pair) -> None:
+async def test_the_callback_is_called_without_a_waiter(pair: Pair) -> None:
     stream, peer = pair
     called = asyncio.Event()
     stream.on_readable = called.set

@@ -64,14 +64,14 @@ async def test_a_client_that_leaves_waits_for_those_who_follow_it() -> None:
     first = await lead(made)
     led = made.collapsed.led_by(first.client_conn.id)
     assert len(led) == 1
-    await asyncio.wait_for(collapsed_flows.finish_for_followers(led), 100)  # nobody follows
+    await asyncio.wait_for(collapsed_flows.finish_for_followers(led), 100)  # it has no followers
 
 
 PURGES = [(Selector("key", KEY), True), (Selector("tag", "t"), True), (Selector("key", f"{KEY}other"), False)]
 
 
 @pytest.mark.parametrize(("selector", "is_meant"), PURGES)
-async def test_nobody_who_asks_after_a_purge_follows_what_it_is_about(selector: Selector, is_meant: bool) -> None:
+async def test_a_request_after_a_purge_does_not_follow_a_purged_response(selector: Selector, is_meant: bool) -> None:
     made = engine()
     first, early, late = await lead(made), request(), request()
     waiting = [asyncio.create_task(request_phase.handle_request(made, early))]

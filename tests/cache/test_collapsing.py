@@ -90,7 +90,7 @@ def test_whom_an_answer_serves() -> None:
     assert not served_by(asked("Cookie: b"), [other], NOW, validated=True)
 
 
-def test_what_must_be_validated_serves_nobody_else_if_it_may_be_one_clients() -> None:
+def test_a_possibly_private_response_that_must_be_validated_is_not_shared() -> None:
     lines = "Cache-Control: max-age=0", 'ETag: "x"'
     for entry in (stored(*lines), stored(*lines).replace(personal=True)):
         assert not served_by(asked("Cookie: b"), [entry], NOW, validated=True)
@@ -158,7 +158,7 @@ async def test_a_range_is_found_in_a_whole_that_has_come_so_far() -> None:
     table = CollapsedForwarding()
     leader = table.lead(SAME, "c", NOW)
     near, far = asked("Range: bytes=90-199"), asked("Range: bytes=101-")
-    assert table.find_whole(near, (), NOW) is None  # nobody knows what it will be
+    assert table.find_whole(near, (), NOW) is None  # its response is unknown
     leader.body = IncomingBody(Room(), leader.changed)
     leader.body.feed(bytes(100))
     table.answered(leader, stored(size=1000), NOW)

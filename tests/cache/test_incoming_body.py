@@ -76,7 +76,7 @@ def test_every_reader_gets_every_byte_whenever_it_begins(pieces: list[bytes], he
         asyncio.run(run())
 
 
-async def test_one_that_breaks_off_is_whole_for_nobody() -> None:
+async def test_a_body_that_breaks_off_is_complete_for_no_reader() -> None:
     coming = body()
     reader = opened(coming)
     coming.feed(b"half")
@@ -87,7 +87,7 @@ async def test_one_that_breaks_off_is_whole_for_nobody() -> None:
     assert coming.open() is None
 
 
-async def test_nothing_is_held_for_long_of_what_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_data_without_readers_is_not_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incoming_body, "MAX_HELD", 1000)
     room = Room(10_000)
     coming = body(room)
@@ -122,9 +122,7 @@ async def test_who_is_far_behind_reads_from_a_file(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("reason", ["bound", "disk full"])
-async def test_who_is_too_far_behind_is_broken_off_and_nobody_else(
-    reason: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_a_reader_that_is_too_slow_is_broken_off(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incoming_body, "MAX_HELD", 1000)
     if reason == "bound":
         monkeypatch.setattr(incoming_body, "MAX_SPOOLED", 2000)

@@ -53,13 +53,13 @@ async def test_an_unsafe_request_purges() -> None:
     assert not await made.store.lookup(KEY)
 
 
-async def test_an_answer_to_one_who_waits_no_more_leads_nobody() -> None:
+async def test_a_response_that_is_not_stored_leads_no_followers() -> None:
     made = engine()
     await exchange(made, ("Cache-Control", "no-store"))
     assert not made.collapsed.led_by("any")
 
 
-async def test_interim_heads_are_nobody_s_business() -> None:
+async def test_interim_heads_are_ignored() -> None:
     made, flow = engine(), request()
     await request_phase.handle_request(made, flow)
     transaction = transaction_of(flow)

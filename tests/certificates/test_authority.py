@@ -175,7 +175,7 @@ def test_keys_are_of_the_kinds_that_mitmproxy_can_use(
         read_authority(tmp_path)
 
 
-def test_whoever_is_interrupted_leaves_everything_as_it_was(
+def test_an_interrupted_command_changes_nothing(
     authority: Authority, other: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_authority(tmp_path, authority)

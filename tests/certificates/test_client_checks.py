@@ -25,7 +25,7 @@ def folder_of(tmp_path: Path, name: str) -> Path:
 
 
 @pytest.mark.timeout(100)
-def test_clients_take_what_our_authority_signs_and_nobody_elses(tmp_path: Path) -> None:
+def test_clients_accept_certificates_of_our_authority_only(tmp_path: Path) -> None:
     ours, other = folder_of(tmp_path, "ours"), folder_of(tmp_path, "other")
     with client_checks.proxy(ours) as port:
         for name, ask in client_checks.clients().items():

@@ -60,7 +60,7 @@ def test_a_file_that_was_copied_and_no_more_is_taken_out(tmp_path: Path, capfd: 
     assert capfd.readouterr().out == f"+ rm {tmp_path}/copy\n"
 
 
-def test_a_folder_of_somebody_else_stays(tmp_path: Path) -> None:
+def test_a_foreign_folder_is_kept(tmp_path: Path) -> None:
     need("certutil")
     database = tmp_path / "nssdb"
     database.mkdir()

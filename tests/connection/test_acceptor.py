@@ -11,7 +11,7 @@ from proxy_policies.connection import acceptor
 from proxy_policies.connection.acceptor import Listener
 
 
-async def nobody(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def serve_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     raise AssertionError("the server itself has accepted")
 
 
@@ -24,7 +24,7 @@ async def until(condition: Any) -> None:
 
 
 async def test_every_connection_comes_here() -> None:
-    server = await asyncio.start_server(nobody, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve_nothing, "127.0.0.1", 0)
     accepted: list[tuple[socket.socket, Any]] = []
     Listener(server, lambda sock, peer: accepted.append((sock, peer)))
     clients = [socket.create_connection(server.sockets[0].getsockname()) for _ in range(5)]
@@ -38,7 +38,7 @@ async def test_every_connection_comes_here() -> None:
 
 
 async def test_none_comes_after_the_server_is_closed() -> None:
-    server = await asyncio.start_server(nobody, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve_nothing, "127.0.0.1", 0)
     address = server.sockets[0].getsockname()
     Listener(server, lambda sock, peer: sock.close())
     server.close()
@@ -51,7 +51,7 @@ async def test_it_waits_when_there_is_no_room(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(acceptor, "RETRY_AFTER", 0.05)
-    server = await asyncio.start_server(nobody, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve_nothing, "127.0.0.1", 0)
     accepted: list[socket.socket] = []
     failures = [OSError(errno.EMFILE, "Too many open files")]
 

@@ -38,7 +38,7 @@ def is_open(context: taddons.context, path: str, *addons: Any, condition: bool =
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_open_while_nobody_has_a_say(context: taddons.context, path: str) -> None:
+def test_open_without_other_addons(context: taddons.context, path: str) -> None:
     assert is_open(context, path, addon(running=lambda self: None, update=lambda self, flows: None))
     assert not is_open(context, path, condition=False)
 

@@ -63,6 +63,6 @@ def test_deep_nesting_is_refused() -> None:
         read_question(deep)
 
 
-def test_a_question_that_nobody_would_read_is_not_sent() -> None:
+def test_a_question_too_large_to_be_read_is_not_sent() -> None:
     with pytest.raises(ControlError, match="too long"):
         write_question(Question("x", ["y" * MAX_QUESTION]))

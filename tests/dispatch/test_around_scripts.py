@@ -27,8 +27,8 @@ class Both:
 
 
 def order(context: taddons.context) -> list[Any]:
-    everybody = list(traverse(context.master.addons.chain))
-    return [addon.name if isinstance(addon, Hooks) else type(addon) for addon in everybody]
+    loaded = list(traverse(context.master.addons.chain))
+    return [addon.name if isinstance(addon, Hooks) else type(addon) for addon in loaded]
 
 
 def test_where_they_stand() -> None:

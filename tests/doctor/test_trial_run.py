@@ -9,7 +9,7 @@ from proxy_policies.doctor.finding import Level
 from proxy_policies.doctor.trial_run import judge, look_at_port, trial_arguments
 
 
-def test_it_has_the_options_but_is_in_nobodys_way() -> None:
+def test_it_has_the_options_but_does_not_disturb_a_running_proxy() -> None:
     meant = ["--set", "cache=off", "--set=encode=gzip", "--mode", "socks5"]
     disturbing = [
         "--set",

@@ -90,7 +90,7 @@ async def test_what_is_not_to_be_kept(keeper: Keeper, media_type: str) -> None:
     assert keeper.made == b""
 
 
-async def test_a_head_that_nobody_encoded_yet_has_no_length() -> None:
+async def test_a_head_of_a_body_not_encoded_yet_has_no_length() -> None:
     flow = await hit(Keeper(), "HEAD")
     assert "Content-Length" not in response_of(flow).headers
     assert not flow_state.state_of(flow).response_body

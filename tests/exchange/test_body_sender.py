@@ -97,7 +97,7 @@ async def test_a_slow_client_holds_the_body_back(client: Client) -> None:
     assert await receiving == LARGE + b"x"
 
 
-async def test_a_slow_client_holds_nobody_back_who_wants_the_same(client: Client) -> None:
+async def test_a_slow_client_does_not_delay_others_with_the_same_request(client: Client) -> None:
     def backlog() -> tuple[IncomingBody, IncomingReader]:
         body = IncomingBody(Room(), lambda: None)
         return body, body.open_alone()

@@ -197,7 +197,7 @@ def test_requests_that_may_share(method: str, content: bytes, fields: dict[str, 
     )
 
 
-async def test_nobody_listens(seen: Seen, client: Client) -> None:
+async def test_connection_refused(seen: Seen, client: Client) -> None:
     origin = Origins(client, seen.trigger, None, OriginPool()).new(Destination("http", "127.0.0.1", free_port()))
     with pytest.raises(OriginError, match="connection refused"):
         await origin.connect()

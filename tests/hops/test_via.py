@@ -57,7 +57,7 @@ names = st.from_regex(TOKEN, fullmatch=True)
 
 
 @given(st.lists(names, max_size=4), names)
-def test_who_is_added_is_found_and_nobody_else(before: list[str], name: str) -> None:
+def test_only_the_added_name_is_found(before: list[str], name: str) -> None:
     fields = Fields()
     for other in before:
         fields = with_via(fields, other, "HTTP/1.1")

@@ -26,7 +26,7 @@ def read(reader: Callable[..., Any], data: Any) -> str | int:
 
 
 @pytest.mark.parametrize("field", [b"X: y\r\n", b"X: " + b"y" * 995 + b"\r\n", b"Transfer-Encoding: chunked\r\n"])
-def test_a_response_head_is_too_large_whoever_reads_it(field: bytes) -> None:
+def test_a_response_head_is_too_large_for_every_reader(field: bytes) -> None:
     """And however it came: here it is there whole."""
     begin, last = b"HTTP/1.1 200 OK\r\n" + field, b"X: %s\r\n\r\n"
     room = HEAD_LIMIT - len(begin + last) + 2

@@ -99,7 +99,7 @@ def test_parsing_raises_only_value_errors(text: str) -> None:
 
 
 @given(st.text("[]()|\\\\^$.*+?:!/- ,a1é", max_size=24))
-def test_whoever_follows_a_refusal_is_not_refused_again(text: str) -> None:
+def test_following_the_advice_of_an_error_is_accepted(text: str) -> None:
     try:
         glob = parse_glob(text)
     except ValueError as refusal:

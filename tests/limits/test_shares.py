@@ -39,7 +39,7 @@ def test_no_limit() -> None:
     assert all(shares.enter("192.0.2.7", number, 0) for number in range(100))
 
 
-def test_what_nobody_knows_any_more_is_gone() -> None:
+def test_unused_shares_are_removed() -> None:
     class Flow:
         pass
 

@@ -30,7 +30,7 @@ def copies(send: Send, noise: str = "", with_credentials: bool = False) -> Copie
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - copies tell nobody but a report
+        while not condition():  # noqa: ASYNC110 - copies have no event for it
             await asyncio.sleep(0.01)
 
 

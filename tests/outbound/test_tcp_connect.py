@@ -44,7 +44,7 @@ def test_words_for_tls() -> None:
         assert "_ssl.c" not in tcp_connect.reason(error, 3)
 
 
-def test_the_empty_name_is_nobody() -> None:
+def test_the_empty_name_is_no_host() -> None:
     """Not this machine, as to getaddrinfo(3)."""
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(socket.gaierror):
         asyncio.run(tcp_connect.connect("", listener.getsockname()[1]))
@@ -63,7 +63,9 @@ def silent() -> Iterator[tuple[str, int]]:
             sock.close()
 
 
-async def test_a_silent_address_holds_nobody_up(silent: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_address_does_not_delay_the_next(
+    silent: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.create_server(("127.0.0.1", silent[1])):
 
         def both(host: str, port: int, **how: object) -> list[object]:

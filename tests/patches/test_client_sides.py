@@ -63,7 +63,7 @@ def test_a_timeout_finds_its_way_through_each_http_layer(client: Client) -> None
     assert nested.command_sources == {event.command: side}
 
 
-def test_other_events_time_nobody_out(client: Client) -> None:
+def test_other_events_disconnect_no_client(client: Client) -> None:
     assert why_timed_out(events.Wakeup(commands.RequestWakeup(1))) == ""
     assert why_timed_out(events.DataReceived(client, b"x")) == ""
     assert TimedOut("x").delay == 0

@@ -56,7 +56,7 @@ class Shown:
 
 
 @pytest.mark.usefixtures("patched")
-async def test_nobody_is_shown_a_client_that_reset_its_connection_before_it_was_handed_over() -> None:
+async def test_a_client_that_was_reset_before_its_handover_is_not_shown() -> None:
     """As a balancer's health check does; it has no address any more, without which mitmproxy's own addons fail."""
     shown, loop = Shown(), asyncio.get_running_loop()
     with taddons.context(shown), socket.create_server(("127.0.0.1", 0)) as listening:

@@ -107,7 +107,7 @@ async def test_a_connection_is_broken_off_at_once(link: Link) -> None:
     assert await asyncio.to_thread(ends, link.peer) == "reset"
 
 
-async def test_of_a_connection_that_nobody_reads_nothing_is_known() -> None:
+async def test_an_unread_connection_has_no_error() -> None:
     connection = Server(address=("127.0.0.1", 1))
     context = Context(Client(peername=("", 1), sockname=("", 2), timestamp_start=0), Options())
     assert not resets.was_cut(connection, context)

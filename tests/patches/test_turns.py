@@ -49,7 +49,7 @@ async def test_nothing_is_read_until_every_layer_has_had_its_turn(handler: Handl
     await reading
 
 
-async def test_a_layer_that_is_abandoned_holds_nobody(handler: Handler) -> None:
+async def test_an_abandoned_layer_delays_no_reader(handler: Handler) -> None:
     layer = take_turn(handler.client)
     next(layer)
     reading = asyncio.ensure_future(received_is_handled(handler))

@@ -25,7 +25,7 @@ def test_an_option_that_leaves_returns() -> None:
     assert planned.returned == {"b"}
 
 
-def test_an_option_nobody_knows_any_longer_is_passed_over() -> None:
+def test_an_option_that_no_longer_exists_is_skipped() -> None:
     assert plan({"a": 1}, {"gone": 2}, {}).updates == {}
 
 

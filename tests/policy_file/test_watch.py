@@ -39,6 +39,6 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     assert read_state(Path("/dev/zero")) == Unreadable("not a file")
 
 
-def test_no_more_is_read_than_anybody_writes(tmp_path: Path) -> None:
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(3 << 20))
     assert read_state(tmp_path / "large") == Unreadable("more than 1024 KiB")

@@ -101,7 +101,7 @@ async def test_pipes_that_may_not_grow_are_used_as_they_are(
     make_end: MakeEnd, used: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     splice.PIPES.close()
-    monkeypatch.setattr(splice, "PIPE_SIZE", 1 << 31)  # beyond what anybody may have: refused
+    monkeypatch.setattr(splice, "PIPE_SIZE", 1 << 31)  # beyond every user's limit: refused
     await exchange(make_end)
     assert used == ["splice"]
     splice.PIPES.close()

@@ -48,7 +48,7 @@ async def test_a_reset_is_one_also_if_the_one_who_sends_there_learns_of_it(make_
     await asyncio.sleep(0.05)
     reset(broken)
     _, got = await asyncio.gather(close(linked), _end_of(other))
-    assert "reset" in (got, await pouring)  # Linux tells of a reset once, whoever asks first
+    assert "reset" in (got, await pouring)  # Linux reports a reset once, to the first call
 
 
 async def test_a_link_that_is_cancelled_resets_both(make_link: MakeLink) -> None:

@@ -44,7 +44,7 @@ def test_sessions_are_bounded_per_service_and_per_client() -> None:
     assert not sessions.clients
 
 
-def test_without_limits_everybody_may() -> None:
+def test_without_limits_all_are_admitted() -> None:
     sessions = SessionLimiter()
     for _ in range(1000):
         sessions.enter("ssh", "a")
@@ -79,7 +79,7 @@ def test_a_home_that_was_there_is_tried_often_for_a_while() -> None:
     assert retry_delay(50, 0, gone=90) == limits.LAST_RETRY
 
 
-def test_whoever_has_come_least_far_goes_first() -> None:
+def test_the_peer_least_far_in_its_handshake_is_closed_first() -> None:
     gate = HandshakeLimiter(most=4)
     numbers = [gate.enter("a", 0)[0] for _ in range(4)]
     for number, stage in zip(numbers, (Stage.ENCRYPTED, Stage.SENT_DATA, Stage.SILENT, Stage.SENT_DATA), strict=True):
@@ -91,7 +91,7 @@ def test_whoever_has_come_least_far_goes_first() -> None:
     assert len(gate) == 5
 
 
-def test_over_the_total_the_most_crowded_network_makes_room() -> None:
+def test_over_the_total_the_network_with_most_peers_is_reduced() -> None:
     gate = HandshakeLimiter(most=4)
     gate.enter("a", 0)
     crowd = [gate.enter("b", 0)[0] for _ in range(3)]
@@ -104,7 +104,7 @@ def test_over_the_total_the_most_crowded_network_makes_room() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.floats(0, 1, exclude_max=True)), max_size=60))
-def test_the_gate_is_bounded_and_lets_everybody_in(comings: list[tuple[str, int, float]]) -> None:
+def test_the_limiter_is_bounded_and_admits_every_new_peer(comings: list[tuple[str, int, float]]) -> None:
     gate, inside = HandshakeLimiter(most=5), list[int]()
     for address, expected, chance in comings:
         number, evicted = gate.enter(address, chance, expected)
@@ -114,12 +114,12 @@ def test_the_gate_is_bounded_and_lets_everybody_in(comings: list[tuple[str, int,
 
 
 @given(st.integers(100, 10_000), st.randoms())
-def test_a_work_among_strangers_has_its_chance(strangers: int, random: Random) -> None:
+def test_a_work_among_unauthenticated_peers_is_admitted(others: int, random: Random) -> None:
     """Who has spoken is safe from any number who have not."""
     gate = HandshakeLimiter(most=16)
     work = gate.enter("a", random.random())[0]
     gate.advance(work, Stage.SENT_DATA)
-    assert work not in [gate.enter("a", random.random())[1] for _ in range(strangers)]
+    assert work not in [gate.enter("a", random.random())[1] for _ in range(others)]
 
 
 @pytest.mark.parametrize(

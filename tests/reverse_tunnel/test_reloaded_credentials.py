@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
     return certificates.make("home", "paris", tmp_path / "paris")
 
 
-def test_nobody_before_it_is_loaded() -> None:
+def test_no_identity_before_it_is_loaded() -> None:
     followed = ReloadedCredentials("home", lambda _: None)
     assert followed.current.mode is Mode.NONE
     assert not followed.reload_if_changed("none", "")
@@ -63,7 +63,7 @@ def test_the_old_one_is_good_while_the_new_one_is_not(folder: Path, caplog: pyte
     assert caplog.text.count("the certificate has changed on disk and cannot be loaded") == 1
 
 
-def test_what_cannot_be_read_is_said_and_makes_nobody_of_anybody(
+def test_unreadable_credentials_are_reported_and_the_old_ones_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def forbidden(tls: str) -> None:

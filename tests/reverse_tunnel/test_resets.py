@@ -96,7 +96,7 @@ async def test_a_half_close(session: Session, first: str) -> None:
 
 
 @pytest.mark.parametrize("ends", ["home", "work", "session", "data connection"])
-async def test_whoever_ends_in_mid_stream(session: Session, ends: str) -> None:
+async def test_a_reset_by_either_side_in_mid_stream(session: Session, ends: str) -> None:
     tunnel = session.tunnel
     match ends:
         case "home":

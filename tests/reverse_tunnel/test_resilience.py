@@ -130,7 +130,7 @@ async def test_a_slow_reader_gets_everything_after_the_service_has_gone(tunnel: 
     reader, writer = await connect(client_listener)
     writer.write_eof()
     writer.transport.pause_reading()  # type: ignore[attr-defined]
-    await asyncio.sleep(4)  # longer than anybody waits for a last frame to go out
+    await asyncio.sleep(4)  # longer than FLUSH_TIMEOUT, for the last frame
     writer.transport.resume_reading()  # type: ignore[attr-defined]
     assert len(await reader.read()) == 3 * MIB
     writer.close()
@@ -260,7 +260,7 @@ async def test_nothing_ends_the_way_back_home(tunnel: Tunnel, monkeypatch: pytes
     await eventually(lambda: work.home, 20)
 
 
-async def test_a_home_that_sends_everybody_away_is_not_stormed(
+async def test_a_home_that_refuses_all_is_not_flooded_by_retries(
     tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """However often it says welcome first: neither it nor the log."""

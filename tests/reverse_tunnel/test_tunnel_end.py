@@ -84,7 +84,7 @@ def _with_ports(options: dict[str, Any], ports: dict[str, str]) -> dict[str, Any
     }
 
 
-async def test_an_end_of_which_nobody_knows_who_it_is_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_end_whose_identity_cannot_be_loaded_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise TypeError("whatever a certificate may bring about")
 

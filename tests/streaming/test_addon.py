@@ -136,7 +136,7 @@ def _script(context: taddons.context, script: Any) -> None:
 
 
 @pytest.mark.parametrize("want", WHOLE.values(), ids=WHOLE)
-def test_whoever_wants_a_body_whole_gets_it_unless_it_never_ends(
+def test_a_body_needed_whole_is_buffered_unless_it_never_ends(
     context: taddons.context, want: Callable[[taddons.context], Any]
 ) -> None:
     want(context)
@@ -165,7 +165,7 @@ def test_what_is_held_to_a_limit_is_streamed_for_its_length_or_type_only(context
     assert response(tflow.tflow(resp=True), {"content-type": "text/event-stream"}).stream
 
 
-def test_an_upload_without_an_end_is_streamed_whoever_wants_it_whole(context: taddons.context) -> None:
+def test_an_endless_upload_is_streamed_even_if_needed_whole(context: taddons.context) -> None:
     _script(context, SimpleNamespace(name="other", request=print))
     flow = tflow.tflow()
     flow.request.headers = _headers({"content-type": "application/grpc+proto"})

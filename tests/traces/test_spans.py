@@ -95,7 +95,7 @@ def test_a_tunnel() -> None:
     assert "url.full" not in span.attributes()
 
 
-def test_a_method_that_nobody_knows_makes_no_name() -> None:
+def test_an_unknown_method_is_not_part_of_the_name() -> None:
     request = RequestSummary(b"BREW", b"/", b"HTTP/2.0", b"pot")
     span = span_of(Record(request, None, 0, -1, 200), plain)
     assert (span.name, span.attributes()["http.request.method"]) == ("HTTP", "_OTHER")

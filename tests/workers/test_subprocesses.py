@@ -168,7 +168,7 @@ asyncio.run(main())
 """
 
 
-def test_it_ends_when_nobody_reads_what_it_prints() -> None:
+def test_it_ends_when_its_output_is_closed() -> None:
     command = (sys.executable, "-c", TALKING)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as supervisor:
         assert supervisor.stdout

@@ -32,7 +32,7 @@ def test_a_port_that_is_free_is_chosen_once(arguments: list[str], expected: list
 
 
 @pytest.mark.parametrize(("version", "address"), [(4, "127.0.0.1"), (4, "127.0.0.2"), (4, ""), (6, "::1"), (6, "")])
-def test_the_port_is_nobody_elses_wherever_workers_listen(version: int, address: str) -> None:
+def test_the_port_is_reserved_on_every_address(version: int, address: str) -> None:
     if version == 6 and not socket.has_dualstack_ipv6():
         pytest.skip("no IPv6 here")
     with reserve_port() as held:

@@ -75,6 +75,6 @@ PATCH = Patch(
     why="the reverse proxy dials its origin for responses that do not need it",
     upstream=("https://github.com/mitmproxy/mitmproxy/issues/2464, https://github.com/mitmproxy/mitmproxy/issues/4775"),
     remove_when="reverse mode dials for HTTP only when a request needs it, even if other modes are eager",
-    test="tests/e2e/reverse/test_reverse.py::test_nobody_is_dialled_before_a_request_needs_it",
+    test="tests/e2e/reverse/test_reverse.py::test_the_origin_is_dialled_only_when_a_request_needs_it",
     source_sha256={"12.2.1 to 12.3.1": "91f47432073a2bf6659c4d431a5220f495a2b10e04bbf1d59dd290eafe4340b8"},
 )

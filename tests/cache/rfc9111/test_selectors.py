@@ -62,7 +62,7 @@ def test_what_an_unsafe_request_invalidates(name: str, location: str, key: str |
     asked = REVERSE.removesuffix(" own=0123")
     keys = invalidated("POST", REVERSE, 303, fields(f"{name}: {location}"))
     assert keys == ([asked, key] if key else [asked])
-    assert invalidated("get", REVERSE, 200, fields()) == [asked]  # a method that nobody knows
+    assert invalidated("get", REVERSE, 200, fields()) == [asked]  # an unknown method
     assert invalidated("GET", REVERSE, 200, fields()) == []
 
 

@@ -126,7 +126,7 @@ COOKIES: list[tuple[str, Overrides, list[str]]] = [
 
 
 @pytest.mark.parametrize(("said", "overrides", "kept"), COOKIES)
-def test_cookies_are_kept_only_for_everybody(said: str, overrides: Overrides, kept: list[str]) -> None:
+def test_cookies_are_stored_only_if_shared(said: str, overrides: Overrides, kept: list[str]) -> None:
     response = fields("Set-Cookie: a=b", "Set-Cookie2: c=d", f"Cache-Control: {said}")
     names = [name for name, _ in stored_fields(response, parse_response(response), overrides)]
     assert names == [*kept, "Cache-Control"]

@@ -112,6 +112,6 @@ def peak(count: int) -> int:
         tracemalloc.stop()
 
 
-def test_values_that_nobody_gave_take_no_memory() -> None:
+def test_values_from_no_response_take_no_memory() -> None:
     peak(50)  # caches fill
     assert peak(800) - peak(200) < 200_000, "6 000 values more, of 60 bytes and more"

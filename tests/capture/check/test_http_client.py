@@ -61,7 +61,7 @@ async def test_a_stream_that_breaks_off_or_does_not_end_is_what_has_come() -> No
         assert (await connection.send(REQUEST)).response.body.cut == "not over within 0.3 s"
 
 
-async def test_a_stream_of_a_coding_that_nobody_knows_is_what_has_come() -> None:
+async def test_a_stream_with_an_unknown_coding_is_kept_as_received() -> None:
     coded = HEAD.replace(b"Transfer-", b"Content-Encoding: x-odd\r\nTransfer-")
     async with answering(coded + ONE) as port:
         body = (await Connection(port, 20).send(REQUEST)).response.body

@@ -131,7 +131,7 @@ async def test_nothing_is_left_running_when_a_result_cannot_be_kept(folder: Path
     assert [task for task in asyncio.all_tasks() - before if "Sender" in str(task.get_coro())] == []
 
 
-async def test_where_nobody_answers_each_entry_says_so(folder: Path) -> None:
+async def test_without_a_server_each_entry_has_an_error(folder: Path) -> None:
     run = Run(folder, [an_entry("POST", "/a"), an_entry("GET", "/b")], Proxy())
     async with run.proxy.listening() as port:
         pass

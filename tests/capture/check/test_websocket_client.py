@@ -133,7 +133,7 @@ async def test_what_is_no_conversation_is_an_error(answer: bytes) -> None:
         await raw(answer)
 
 
-async def test_nobody_there() -> None:
+async def test_no_server() -> None:
     async with serving(lambda _: asyncio.sleep(0)) as port:
         pass
     with pytest.raises(SendError, match="no connection"):

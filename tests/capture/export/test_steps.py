@@ -21,7 +21,7 @@ def test_steps_are_in_the_order_of_their_time_and_without_conversations() -> Non
     assert [step.path for step in script.steps] == ["/1", "/2", "http://b.test/3"]
 
 
-def test_a_secret_that_nobody_hands_out_comes_from_outside() -> None:
+def test_a_secret_from_no_response_is_read_from_the_environment() -> None:
     body = f'{{"user": "joe", "new-password": "{KEY.of("hunter2-Q9x")}"}}'
     script = script_of(
         [Entry(Request("POST", "http://a.test/", (JSON,), Body(body.encode())), Response(200), Times(1.0))]

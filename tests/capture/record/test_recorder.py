@@ -53,9 +53,7 @@ async def test_large_coded_and_small_entries_keep_their_order(tmp_path: Path) ->
     assert [entry.id for entry in open_capture(path)] == [str(number) for number in range(MAX_QUEUED * 3)]
 
 
-async def test_nobody_waits_for_the_thread_but_who_would_begin_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_new_requests_wait_for_the_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, may_go_on = tmp_path / "a.har", threading.Event()
     made = a_recorder(path)
     put = made._put

@@ -98,9 +98,7 @@ def test_the_rest_of_what_cannot_be_joined_is_not_asked_for(mitmdump: Start, ori
         assert [request.get("range") for request in server.requests[asked:]] == ["bytes=0-1", None]
 
 
-def test_a_part_that_nobody_asked_for_is_passed_on_once_and_not_stored(
-    mitmdump: Start, origin: Origins, curl: Any
-) -> None:
+def test_an_unrequested_part_is_passed_on_once_and_not_stored(mitmdump: Start, origin: Origins, curl: Any) -> None:
     server, proxy = origin(), mitmdump(script="cache.py")
     server.route("/", Answer(206, [*FRESH, ("Content-Range", "bytes 0-1/10")], DIGITS[:2]))
     for asked in (1, 2, 3):

@@ -153,7 +153,7 @@ def test_an_origin_however_slow_is_asked_once(lane: str, mitmdump: Start, origin
     assert sum("; collapsed" in client.head for client in clients) == 29
 
 
-def test_leaders_that_break_off_hold_nobody_up_in_a_queue(policy_proxy: Mitmdump, origin: Origins) -> None:
+def test_leaders_that_break_off_queue_no_followers(policy_proxy: Mitmdump, origin: Origins) -> None:
     """The body is sent once it is complete, so no client has received a part of it."""
     server, proxy, gates = origin(), policy_proxy, [Gate(), Gate(), Gate()]
 
@@ -382,7 +382,7 @@ def test_a_leader_that_breaks_off_breaks_its_followers_off(policy_proxy: Mitmdum
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_a_leader_that_fails_holds_nobody_up_in_a_queue(status: int, policy_proxy: Mitmdump, origin: Origins) -> None:
+def test_a_leader_that_fails_queues_no_followers(status: int, policy_proxy: Mitmdump, origin: Origins) -> None:
     server, proxy, leads, others = origin(), policy_proxy, Gate(), Gate()
 
     def answer(_: Received) -> Answer:
@@ -401,7 +401,7 @@ def test_a_leader_that_fails_holds_nobody_up_in_a_queue(status: int, policy_prox
 
 
 @pytest.mark.parametrize("kind", STORES)
-def test_slow_clients_hold_up_nobody_else(kind: str, mitmdump: Start, origin: Origins, tmp_path: Path) -> None:
+def test_slow_clients_delay_no_others(kind: str, mitmdump: Start, origin: Origins, tmp_path: Path) -> None:
     server, gate = origin(), Gate()
     proxy = mitmdump(*stored_in(kind, tmp_path), "--set", "encode=off")
     body = os.urandom(1_000_000) * 24  # far more than is held in memory, or stored
@@ -492,7 +492,7 @@ def test_a_leader_that_has_held_up_its_origin_already_holds_up_no_follower(
     server.route("/", Answer(headers=FRESH, body=body))
     leader = Client(proxy, f"{server.url}/", reads=False)
     wait_until(lambda: server.requests, PATIENCE)
-    settle()  # until nobody takes any more of the answer
+    settle()  # until no client reads any more of the response
     followers = crowd(proxy, f"{server.url}/", 2)
     assert {client.end().body == body for client in followers} == {True}
     assert len(server.requests) == 1
@@ -564,7 +564,7 @@ class ConditionalCrowd:
 
 
 @pytest.mark.parametrize("lane", ["off", "on"])
-def test_crowds_of_conditional_requests(lane: str, mitmdump: Start, origin: Origins) -> None:
+def test_simultaneous_conditional_requests(lane: str, mitmdump: Start, origin: Origins) -> None:
     """A 304 is for all who asked with the same conditions; others have the whole asked for, once for them all.
 
     So is a head.
@@ -660,7 +660,7 @@ def test_ranges_of_a_whole_that_is_coming(lane: str, mitmdump: Start, origin: Or
     assert len(server.requests) == 2
 
 
-def test_what_is_purged_is_followed_by_nobody_who_comes_after(policy_proxy: Mitmdump, origin: Origins) -> None:
+def test_a_purged_response_gets_no_new_followers(policy_proxy: Mitmdump, origin: Origins) -> None:
     server, proxy, gate = origin(), policy_proxy, Gate()
 
     def answer(request: Received) -> Answer:

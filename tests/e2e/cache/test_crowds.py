@@ -36,7 +36,7 @@ def crowd(curl: Any, count: int, *arguments: str) -> list[Any]:
         return list(pool.map(lambda _: curl(*arguments), range(count)))
 
 
-def test_a_crowd_makes_one_request(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+def test_simultaneous_requests_are_collapsed(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
     server, proxy, gate = origin(), cache_proxy, threading.Event()
 
     def answer(_: Received) -> Answer:
@@ -61,14 +61,14 @@ def test_a_crowd_makes_one_request(cache_proxy: Mitmdump, origin: Origins, curl:
     assert {*said[1:]} - {late} == {"proxy-policies; fwd=uri-miss; ttl; collapsed"}
 
 
-def test_what_is_not_storable_holds_nobody_up_in_a_queue(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+def test_a_response_that_is_not_storable_queues_no_followers(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
     server, proxy = origin(), cache_proxy
 
-    everybody = threading.Barrier(8)
+    all_begun = threading.Barrier(8)
 
     def together() -> Any:
         yield b"first"
-        everybody.wait(60)  # nobody's answer ends before all have begun
+        all_begun.wait(60)  # no response ends before all have begun
         yield b"last"
 
     server.route("/", lambda _: Answer(headers=[("Cache-Control", "no-store")], body=together()))
@@ -82,7 +82,9 @@ def test_what_is_not_storable_holds_nobody_up_in_a_queue(cache_proxy: Mitmdump, 
     assert len(server.requests) == 8
 
 
-def test_a_failed_leader_does_not_fail_the_crowd_one_by_one(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+def test_a_failed_leader_does_not_fail_its_followers_one_by_one(
+    cache_proxy: Mitmdump, origin: Origins, curl: Any
+) -> None:
     server, proxy = origin(), cache_proxy
 
     asking: list[int] = []
@@ -282,7 +284,7 @@ def test_what_is_not_in_the_key_selects_no_answer(
     assert (result.body, "hit" in status(result)) == (b"true", True)
 
 
-def test_a_lying_host_fills_nobody_elses_entry(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+def test_a_false_host_fills_no_other_entry(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
     attacker, victim = origin(), origin()
     attacker.route("/", Answer(headers=FRESH, body=b"evil"))
     victim.route("/", Answer(headers=FRESH, body=b"true"))

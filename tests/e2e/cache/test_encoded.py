@@ -120,7 +120,9 @@ def test_what_a_304_says_decides_anew(
     assert (result.body, result.get("content-length"), result.get("etag")) == (text, str(len(text)), '"v1"')
 
 
-def test_a_crowd_has_its_answer_compressed_once(mitmdump: Start, origin: Origins, curl: Any, counting: Any) -> None:
+def test_a_response_for_simultaneous_requests_is_compressed_once(
+    mitmdump: Start, origin: Origins, curl: Any, counting: Any
+) -> None:
     server, proxy, text = origin(), mitmdump(*counting), os.urandom(400_000).hex().encode()
 
     def answer(_: Received) -> Answer:

@@ -122,7 +122,7 @@ def test_cookies_are_personal(mitmdump: Start, origin: Origins, curl: Any) -> No
                 ask("alice", path, *cookies)  # so that what is stored is hers again
     server.route("/none", profile(OLD))
     ask("alice", "/none")
-    assert "hit" in ask("bob", "/none").get("cache-status")  # a guess at what nobody is named in
+    assert "hit" in ask("bob", "/none").get("cache-status")  # a heuristic for a response without personal fields
 
 
 def test_a_rule_shares_cookies_and_strict_stores_none(mitmdump: Start, origin: Origins, curl: Any) -> None:
@@ -136,7 +136,7 @@ def test_a_rule_shares_cookies_and_strict_stores_none(mitmdump: Start, origin: O
         assert result.get("set-cookie") == expected
 
 
-def test_one_clients_error_is_not_everybodys(mitmdump: Start, origin: Origins, curl: Any) -> None:
+def test_one_clients_error_is_not_shared(mitmdump: Start, origin: Origins, curl: Any) -> None:
     """An error that one client's request brings about: with 120 fields, say, or too often (RFC 6585)."""
     server = origin()
 
@@ -172,7 +172,7 @@ def test_wrong_statuses_are_refused(rule: str, mitmdump: Start) -> None:
 
 
 @pytest.mark.parametrize("lane", ["off", "on"])
-def test_a_crowd_has_its_own_pages_each(lane: str, mitmdump: Start, origin: Origins, curl: Any) -> None:
+def test_simultaneous_clients_each_get_their_own_page(lane: str, mitmdump: Start, origin: Origins, curl: Any) -> None:
     server, proxy = origin(), mitmdump("--set", f"fast_lane={lane}")
     users = ["", *(f"user{number}" for number in range(6))]
 

@@ -1,4 +1,4 @@
-"""A client that stops reading holds up nobody else who wants the same response, in HTTP/2 and with `fast_lane=off`.
+"""A client that stops reading does not delay others that want the same response, in HTTP/2 and with `fast_lane=off`.
 
 `test_collapsing.py` has the same for HTTP/1.1 on the fast path.
 """

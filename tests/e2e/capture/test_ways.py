@@ -158,7 +158,7 @@ def test_by_options_that_are_set_while_the_proxy_runs(
     rewrite(policies, json.dumps({"replay_file": str(path)}))
     wait_until(is_replaying, 20, "the replay to begin")
     assert client() == SAID
-    rewrite(policies, "{}")  # a tunnel to where nobody is is refused again, not opened first
+    rewrite(policies, "{}")  # a tunnel to a closed port is refused again, not opened first
     host = servers.urls[1].removeprefix("https://")
     connect = f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
     wait_until(lambda: beginning(proxy.port, connect).startswith(b"HTTP/1.1 502"), 20, "the replay to end")

@@ -52,7 +52,7 @@ def recorded(
     return url, tmp_path / "chat.har"
 
 
-def test_a_conversation_is_replayed_with_nobody_there(recorded: tuple[str, Path], tmp_path: Path) -> None:
+def test_a_conversation_is_replayed_without_a_server(recorded: tuple[str, Path], tmp_path: Path) -> None:
     url, path = recorded
     (entry,) = open_capture(path)
     assert (entry.close_code, entry.close_reason, entry.closed_by_client) == (4001, "so it is", False)
@@ -160,7 +160,7 @@ def said(text: bytes, when: float, from_client: bool = False) -> WebSocketMessag
     return WebSocketMessage(from_client, True, text, when)
 
 
-HOURS = 9999.0  # which nobody waits for
+HOURS = 9999.0  # longer than any test
 TALKS = {
     "as it came": ("1", (), True, (said(b"a", 10), said(b"b", 10.5), said(b"c", 13))),
     "at once": ("0", (), False, (said(b"a", 10), said(b"b", 10), said(b"c", HOURS))),

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(300)
 
 CASES = 40
 WAIT = 20.0 * PATIENCE
-"""Seconds for one client from its connecting to its end; an answer that nobody wakes up for never comes."""
+"""Seconds for one client from its connecting to its end; a response that no event announces never arrives."""
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: mine\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 END = b"\r\n\r\n"

@@ -272,7 +272,7 @@ def test_an_origin_that_ends_its_connection(
     assert "<< 502" not in proxy.log()
 
 
-def test_an_origin_whose_certificate_nobody_trusts(mitmdump: Start, server: Origin) -> None:
+def test_an_origin_with_an_untrusted_certificate(mitmdump: Start, server: Origin) -> None:
     proxy = mitmdump("--set", "inspect_hosts=localhost", "--set", "connection_strategy=lazy")
     client = Inspected(proxy, server)
     client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")

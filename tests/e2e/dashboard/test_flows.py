@@ -33,7 +33,7 @@ def by_socks(proxy: int, target: int) -> socket.socket:
 
 def directly(proxy: int, target: int) -> socket.socket:
     tunnel = socket.create_connection(("127.0.0.1", proxy), timeout=60)
-    tunnel.sendall(b"\x00")  # before that nobody knows what is spoken
+    tunnel.sendall(b"\x00")  # before that the protocol is unknown
     return tunnel
 
 

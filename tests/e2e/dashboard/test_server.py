@@ -34,7 +34,7 @@ def site(mitmdump: Start) -> Site:
     return Site(mitmdump("--set", f"dashboard={free_port()}", "--set", "cache=memory"))
 
 
-def test_whoever_guesses_has_to_wait_and_whoever_knows_comes_in(site: Site) -> None:
+def test_wrong_passwords_are_delayed_and_the_right_one_is_accepted(site: Site) -> None:
     """By Authorization, in the address, and by the form alike; a cookie of before a restart is no guess."""
     stale = ("-b", f"proxy-policies-{site.url.rpartition(':')[2]}=stale")
     assert {site.get("/ask/now", *stale).status for _ in range(5)} == {401}

@@ -85,7 +85,7 @@ def test_connections_are_not_shared_for(proxy: Mitmdump, origin: Origin, persona
     assert of_pages.isdisjoint(of_personal)
 
 
-def test_a_response_that_nobody_asked_for_reaches_no_client(proxy: Mitmdump, origin: Origin) -> None:
+def test_an_unrequested_response_reaches_no_client(proxy: Mitmdump, origin: Origin) -> None:
     origin.sends_junk = True
     first = connection(proxy, origin)
     origin.done.set()

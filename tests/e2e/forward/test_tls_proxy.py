@@ -70,8 +70,8 @@ def test_urllib3_with_forwarding_for_https(
     """`use_forwarding_for_https` sends `GET https://… HTTP/1.1` to the proxy, which verifies the origin."""
     secure = origin(server_tls)
     trusting = mitmdump("--set", f"ssl_verify_upstream_trusted_ca={ca_file}")
-    stranger = mitmdump()
-    for proxy, status in ((trusting, 200), (stranger, 502)):
+    untrusting = mitmdump()
+    for proxy, status in ((trusting, 200), (untrusting, 502)):
         to_proxy = ssl.create_default_context(cafile=str(proxy.ca))
         url = f"https://127.0.0.1:{proxy.port}"
         with urllib3.ProxyManager(url, proxy_ssl_context=to_proxy, use_forwarding_for_https=True) as pool:

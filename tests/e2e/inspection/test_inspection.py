@@ -82,8 +82,8 @@ def test_a_listed_host_is_fetched_over_verified_tls(mitmdump: Start, secure: Ori
     assert "Via" in dict(secure.requests[0].headers)
     assert result.get("via")
     proxy.wait_log(rf"GET https://localhost:{secure.port}/")
-    stranger = mitmdump("--set", "inspect_hosts=localhost")
-    result = curl("-x", stranger.url, "--cacert", str(stranger.ca), f"https://localhost:{secure.port}/")
+    other = mitmdump("--set", "inspect_hosts=localhost")
+    result = curl("-x", other.url, "--cacert", str(other.ca), f"https://localhost:{secure.port}/")
     assert result.status == 502
     assert b"verify failed" in result.body
 

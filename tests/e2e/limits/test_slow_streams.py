@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 SIZE = 20 << 20
 PIECE = bytes(range(256)) * 64
 MOST = 10 << 20
-"""Bytes that may be under way of what nobody takes: a stream's window, and what the system holds for sockets."""
+"""Bytes of an unread body that may be in transit: a stream's window, and the sockets' buffers."""
 
 
 class Http2:
@@ -155,7 +155,7 @@ def ask(client: Http2, stream: int, path: str, body: int = 0) -> None:
 
 
 @pytest.mark.parametrize("server", ["h2", "h2 behind a proxy"], indirect=True)
-def test_a_download_that_nobody_takes(client: Http2, server: Origin) -> None:
+def test_an_unread_download(client: Http2, server: Origin) -> None:
     ask(client, 1, "/large")
     client.until(lambda: client.came.get(1) == 65_535)  # all that HTTP/2 allows by itself
     client.h2.increment_flow_control_window(65_535)  # of the connection

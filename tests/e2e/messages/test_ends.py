@@ -270,7 +270,7 @@ def test_the_end_of_a_half_is_handed_over(stage: Stage) -> None:
         end.sendall(b"GET /first HTTP/1.1\r\nHost: h\r\n\r\n")
         read_until(end, b"", BODY)
         end.sendall(CHUNKED[:9])
-        time.sleep(0.2)  # whoever reads it waits for the rest
+        time.sleep(0.2)  # the reader waits for the rest
         end.end_sending(CHUNKED[9:])
         data, has_end = read_to_end(end)
         return (data.endswith(BODY) and has_end) or (data[:300], has_end)

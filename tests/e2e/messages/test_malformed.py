@@ -181,9 +181,7 @@ def test_random_damage_never_hangs_or_crashes(proxy: Mitmdump) -> None:
     assert not [word for word in TROUBLE if word in proxy.log()], proxy.log()[-3000:]
 
 
-def test_one_that_says_nothing_holds_up_nobody(
-    mitmdump: Callable[..., Mitmdump], origin: Callable[..., Origin]
-) -> None:
+def test_a_silent_client_delays_no_other(mitmdump: Callable[..., Mitmdump], origin: Callable[..., Origin]) -> None:
     server = origin()
     proxy = mitmdump(mode=f"reverse:{server.url}")
     quiet = [socket.create_connection(("127.0.0.1", proxy.port)) for _ in range(20)]

@@ -63,9 +63,9 @@ async def statuses(port: int, requests: Sequence[dict[str, bytes]]) -> list[byte
 
 def test_a_bad_target_is_refused(mitmdump: Callable[..., Mitmdump]) -> None:
     proxy = mitmdump("--set", "header_rules=/~s/X-New/1", mode="reverse:http3://127.0.0.1:9")
-    nobody_there = b"502"
+    no_origin = b"502"
     refused = [b"501" if request.get(":method") == b"CONNECT" else b"400" for request in BAD]
-    assert asyncio.run(statuses(proxy.port, [{}, *BAD, {}])) == [nobody_there, *refused, nobody_there]
+    assert asyncio.run(statuses(proxy.port, [{}, *BAD, {}])) == [no_origin, *refused, no_origin]
     assert "Lowercased" not in proxy.log()
     assert "Traceback" not in proxy.log()
 

@@ -122,11 +122,11 @@ async def test_tunnels_set_up_fast(mitmdump: Start, tmp_path: Path) -> None:
     assert tunnels(proxy) == len(HEADERS)
 
 
-def test_nobody_else_is_asked_for_one(mitmdump: Start, origin: StartOrigin) -> None:
+def test_no_other_listener_requires_a_header(mitmdump: Start, origin: StartOrigin) -> None:
     server = origin()
     proxy = mitmdump("--set", "proxy_protocol=192.0.2.0/24", mode=f"reverse:{server.url}")
     assert ask(proxy, b"").endswith(b"hello from the origin\n")
-    assert ask(proxy, HEADERS["v1"]).startswith(b"HTTP/1.1 400 "), "a stranger says nothing about anybody"
+    assert ask(proxy, HEADERS["v1"]).startswith(b"HTTP/1.1 400 "), "a header of an unknown balancer is not accepted"
 
 
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)

@@ -137,7 +137,7 @@ def test_a_dead_origin_is_502_until_it_is_back(
 
 
 @pytest.mark.parametrize("kind", ["http", "https"])
-def test_nobody_is_dialled_before_a_request_needs_it(
+def test_the_origin_is_dialled_only_when_a_request_needs_it(
     mitmdump: Callable[..., Mitmdump], origin: Callable[..., Origin], server_tls: ssl.SSLContext, curl: Any, kind: str
 ) -> None:
     """With TLS on both sides too, where mitmproxy would fetch the origin's certificate first."""

@@ -85,7 +85,7 @@ def test_a_frozen_work_is_noticed_and_comes_back(pair: Pair, sshd: Sshd, session
     pair.home.wait_log(rf"work office disconnected: silent for {SILENCE:g} s", timeout=SILENCE + 5)
     assert session.process.wait(100) != 0  # the idle session was given up as well
     how_refused(pair.client_listeners["ssh"])
-    pair.home.wait_log("no work connected")  # which nobody has to wait for, as for a work that does not answer
+    pair.home.wait_log("no work connected")  # at once, unlike for a work that does not answer
     work.process.send_signal(signal.SIGCONT)
     in_service_again(pair, sshd)
 
@@ -177,7 +177,7 @@ def test_a_process_that_is_killed_is_no_end_of_file(pair: Pair, dies: str) -> No
             wait_until(lambda: "offers ssh" in pair.home.log(), BACK, "work to be back")
 
 
-class Strangers:
+class UnauthenticatedPeers:
     """Connect as fast as they can, say something, or nothing, and stay as long as they are let."""
 
     def __init__(self, port: int, says: bytes) -> None:
@@ -203,15 +203,15 @@ class Strangers:
 
 
 @pytest.mark.parametrize("says", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "the beginning of a ClientHello"])
-def test_strangers_at_works_own_address_do_not_keep_it_out(tmp_path: Path, sshd: Sshd, says: bytes) -> None:
+def test_unauthenticated_peers_at_works_address_do_not_lock_it_out(tmp_path: Path, sshd: Sshd, says: bytes) -> None:
     pair = Pair(tmp_path, clients=["ssh"])
-    strangers = [Strangers(pair.home_port, says) for _ in range(2)]
+    floods = [UnauthenticatedPeers(pair.home_port, says) for _ in range(2)]
     try:
-        wait_until(lambda: all(each.count > 300 for each in strangers), what="strangers")
+        wait_until(lambda: all(each.count > 300 for each in floods), what="floods")
         pair.start_work({"ssh": sshd.port})
         greeting = socket.create_connection(("127.0.0.1", pair.client_listeners["ssh"]), timeout=60)
         assert greeting.recv(4) == b"SSH-"
     finally:
-        for each in strangers:
+        for each in floods:
             each.close()
         pair.close()

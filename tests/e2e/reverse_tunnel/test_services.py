@@ -40,7 +40,7 @@ def origin_server() -> Iterator[Origin]:
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, origin_server: Origin) -> Iterator[Pair]:
     started = Pair(tmp_path_factory.mktemp("tunnel"), clients=["wiki"], script="policy.py")
-    with socket.socket() as closed:  # bound, so that nobody else comes to listen there
+    with socket.socket() as closed:  # bound, so that no other process listens there
         closed.bind(("127.0.0.1", 0))
         started.start_work({"wiki": origin_server.port, "closed": closed.getsockname()[1]})
         yield started

@@ -104,7 +104,7 @@ UNKNOWN = {
 }
 
 
-def test_every_option_that_nobody_has_is_named(mitmdump: Start) -> None:
+def test_every_unknown_option_is_named(mitmdump: Start) -> None:
     proxy = mitmdump(*(part for spec in UNKNOWN for part in ("--set", spec)), wait=False)
     assert proxy.wait_exit() == 1
     for line in UNKNOWN.values():
@@ -127,7 +127,7 @@ def test_every_option_that_nobody_has_is_named(mitmdump: Start) -> None:
     ids=["policy", "two scripts", "reverse", "work", "one policy", "mitmweb"],
 )
 @pytest.mark.parametrize("spec", ["proxyaut=user:secret", "inspect_host=a"])
-def test_an_option_that_nobody_has_is_the_last_that_is_said(
+def test_an_unknown_option_is_the_last_line(
     mitmdump: Start, script: str, program: str, arguments: tuple[str, ...], spec: str
 ) -> None:
     proxy = mitmdump(*arguments, "--set", spec, script=script, program=program, wait=False)

@@ -228,7 +228,7 @@ FOLLOWED = (
 
 
 @pytest.mark.parametrize("path", FOLLOWED)
-def test_nobody_waits_for_an_answer_that_a_script_took(
+def test_no_request_waits_for_a_response_that_a_script_holds(
     path: str, mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path
 ) -> None:
     """Of eight simultaneous requests the script holds only the first; the others are answered at once.

@@ -22,7 +22,7 @@ def test_the_bundle_loads_and_forwards(
 
 
 @pytest.mark.parametrize("script", ["policy.py", "headers.py"])
-def test_whoever_reads_what_it_prints_does_not_wait(script: str, tmp_path: Path) -> None:
+def test_its_output_is_not_buffered(script: str, tmp_path: Path) -> None:
     """A supervisor, a journal, `capture record`: Python keeps what goes into a pipe, until that is 8 KiB."""
     options = ("--set", f"confdir={tmp_path}", "--listen-host", "127.0.0.1", "--listen-port", "0")
     command = [MITMDUMP, *options, "-s", str(ADDONS / script)]

@@ -89,7 +89,7 @@ class Load:
         wait_until(lambda: self.answers >= goal, 60, f"{count} more answers ({self.failures})")
 
 
-def test_what_dies_under_load_costs_nobody_an_answer(fleet: StartFleet, pages: Origin) -> None:
+def test_no_response_is_lost_if_a_process_dies_under_load(fleet: StartFleet, pages: Origin) -> None:
     running = fleet("--proxies", "3", "--mode", f"reverse:{pages.url}")
     with Load(running.url) as load:
         load.goes_on()
@@ -111,7 +111,7 @@ def test_proxies_share_the_cache_and_know_their_clients(fleet: StartFleet, pages
     running = fleet("--proxies", "2", "--mode", f"reverse:{pages.url}")
     assert "stored" in curl(f"{running.url}/long").get("cache-status")
     assert "hit" in curl(f"{running.url}/long").get("cache-status")
-    first = running.wait_log(r"proxy (\d): .*GET ")[1]  # whoever had the URL is lost
+    first = running.wait_log(r"proxy (\d): .*GET ")[1]  # the proxy that had the URL
     os.kill(pid_of(running, f"proxy {first}"), signal.SIGKILL)
     running.wait_log(f"fleet: proxy {first} died")
     assert "hit" in curl(f"{running.url}/long").get("cache-status")

@@ -180,7 +180,7 @@ def test_one_that_cannot_start_again_is_tried_on_while_the_others_go_on(
     assert workers.stop() == 0
 
 
-def test_they_share_a_port_with_nobody_and_end_with_their_supervisor(tmp_path: Path, started: list[Workers]) -> None:
+def test_their_port_is_reserved_and_they_end_with_their_supervisor(tmp_path: Path, started: list[Workers]) -> None:
     workers = Workers(tmp_path, "2", *COMMAND)
     started.append(workers)
     workers.wait_listening(2)

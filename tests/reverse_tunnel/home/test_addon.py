@@ -33,7 +33,7 @@ OPEN = {"listen_host": "", "home_listen": "9000", "home_tls": "none"}
     ],
     ids=repr,
 )
-def test_a_proxy_that_anybody_may_ask_is_warned_of(changes: dict[str, object], listening: str) -> None:
+def test_an_open_proxy_causes_a_warning(changes: dict[str, object], listening: str) -> None:
     home = Home()
     with taddons.context(Block(), ProxyAuth(), Settings([home]), home) as context:
         context.configure(home, **{**OPEN, **changes})

@@ -85,7 +85,7 @@ GARBAGE: dict[str, bytes] = {
 
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-async def test_garbage_is_closed_fast_and_harms_nobody(
+async def test_garbage_is_closed_fast_and_affects_no_other_peer(
     tunnel: Tunnel, folders: dict[str, Path], garbage: bytes, tls: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(home, "HANDSHAKE_TIMEOUT", 0.5)
@@ -121,7 +121,7 @@ async def test_a_slow_sender_has_little_time(tunnel: Tunnel, monkeypatch: pytest
             await writer.drain()
             if await _ended(reader, 0.05):
                 break
-    assert reader.at_eof() or reader.exception()  # it was closed on bytes that nobody read
+    assert reader.at_eof() or reader.exception()  # it was closed with unread data
     writer.close()
 
 
@@ -133,7 +133,7 @@ async def _ended(reader: asyncio.StreamReader, within: float) -> bool:
         return False
 
 
-async def test_a_flood_of_strangers_is_bounded_and_harms_nobody(tunnel: Tunnel) -> None:
+async def test_a_flood_of_unauthenticated_peers_is_bounded_and_affects_no_other_peer(tunnel: Tunnel) -> None:
     await tunnel.start_home()
     client_listener = await tunnel.client_listener("echo")
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
@@ -152,7 +152,9 @@ async def test_a_flood_of_strangers_is_bounded_and_harms_nobody(tunnel: Tunnel) 
     await eventually(lambda: not tunnel.home._unauthenticated)
 
 
-async def test_strangers_at_work_s_own_address_do_not_keep_it_out(tunnel: Tunnel, folders: dict[str, Path]) -> None:
+async def test_unauthenticated_peers_at_works_address_do_not_lock_it_out(
+    tunnel: Tunnel, folders: dict[str, Path]
+) -> None:
     """All behind one NAT or balancer: 40 idle connections, opened again as they are closed, without and with TLS."""
     await tunnel.start_home()
     for tls in (False, True):
@@ -178,7 +180,7 @@ async def _hammer(tunnel: Tunnel) -> None:
         await asyncio.sleep(0.2)
 
 
-async def test_strangers_that_have_to_go_leave_no_line_each(
+async def test_evicted_unauthenticated_peers_are_not_logged_one_by_one(
     tunnel: Tunnel, folders: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     await tunnel.start_home(credentials=load("home", folders["paris"]))
@@ -384,7 +386,7 @@ async def test_the_wrong_secret(tunnel: Tunnel) -> None:
     assert "wrong secret" in await trouble(tunnel, identity.load("work", "secret", "another secret altogether"))
 
 
-async def test_somebody_between_who_does_not_know_the_secret(tunnel: Tunnel) -> None:
+async def test_a_man_in_the_middle_without_the_secret(tunnel: Tunnel) -> None:
     """He ends TLS on both sides and passes every byte on: the proofs cover a certificate that is not his."""
     await tunnel.start_home(credentials=identity.load("home", "secret", SECRET))
     real = tunnel.command_listener
@@ -493,7 +495,7 @@ async def test_who_is_not_introduced_is_not_served(
     await eventually(lambda: "home: echo: 127.0.0.1:" in caplog.text and " rejected: " in caplog.text)
 
 
-async def test_whoever_is_no_load_balancer_speaks_for_himself(tunnel: Tunnel) -> None:
+async def test_a_client_that_is_no_load_balancer_has_its_own_address(tunnel: Tunnel) -> None:
     """A header of other clients is data for the service; without listed load balancers, that is every header."""
     await tunnel.start_home(balancers=parse_networks(["192.0.2.0/24"]))
     elsewhere, plain = await tunnel.client_listener("echo", proxy=True), await tunnel.client_listener("echo")
@@ -505,7 +507,7 @@ async def test_whoever_is_no_load_balancer_speaks_for_himself(tunnel: Tunnel) ->
     assert await ask(elsewhere, said) == b"hello"
 
 
-async def test_strangers_are_counted_by_who_they_are(tunnel: Tunnel) -> None:
+async def test_unauthenticated_peers_are_counted_by_their_address(tunnel: Tunnel) -> None:
     """Behind a load balancer they share an address: many connections of one client would displace the others."""
     await tunnel.start_home(listen=CommandListener(tunnel.command_listener, proxy=True), balancers=BALANCER)
     inside = tunnel.home._handshakes

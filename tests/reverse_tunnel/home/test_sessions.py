@@ -45,7 +45,7 @@ def test_closing_by_number_service_or_work(which: str, expected: list[str]) -> N
     assert ended == expected
 
 
-async def test_nobody_has_to_watch() -> None:
+async def test_the_null_observer_ignores_sessions() -> None:
     watcher = NullObserver()
     for learn in (watcher.opened, watcher.linked, watcher.closed):
         await learn(session([]))

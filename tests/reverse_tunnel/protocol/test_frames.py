@@ -99,7 +99,7 @@ def test_heart_gives_up_after_its_patience_of_hearing_nothing() -> None:
 
 
 @pytest.mark.parametrize("stood_still", [5, 60, 100_000])
-def test_a_heart_that_stood_still_itself_takes_that_for_nobody_s_silence(stood_still: int) -> None:
+def test_a_paused_process_does_not_mistake_its_pause_for_the_peers_silence(stood_still: int) -> None:
     """A suspended machine, or a process that had no time: the peer may have waited likewise."""
     h = heart()
     assert lost_at(h, range(101, 105)) is None

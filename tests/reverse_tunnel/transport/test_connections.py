@@ -41,7 +41,7 @@ async def test_a_framed_connection_carries_messages() -> None:
     await listener.close()
 
 
-async def test_a_listener_waits_its_turn_where_somebody_else_listens(
+async def test_a_listener_waits_for_a_port_in_use(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "BIND_RETRY_DELAY", 0.02)

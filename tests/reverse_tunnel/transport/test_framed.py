@@ -160,7 +160,7 @@ async def test_a_stream_that_begins_in_small_pieces_waits_for_its_protocol(make_
     writer.close()
 
 
-async def test_a_stream_that_nobody_takes_is_not_taken_in(make_pair: MakePair) -> None:
+async def test_an_unread_stream_is_not_buffered(make_pair: MakePair) -> None:
     a, b = await make_pair()
     _, writer = open_streams(a)
     a.send(frame(20, b"ready"))
@@ -314,7 +314,7 @@ async def test_a_slow_peer_costs_another_buffer_only_where_one_is_kept(make_pair
     linking = asyncio.ensure_future(relay_transports(near, a))
     before, data = read_buffer.view().obj, random.Random(5).randbytes(16 * MIB)
     sending = asyncio.ensure_future(asyncio.get_running_loop().sock_sendall(client, data))
-    while not a.get_write_buffer_size():  # noqa: ASYNC110 - nobody tells
+    while not a.get_write_buffer_size():  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(0.01)
     is_copied = isinstance(a.lower, Tls)
     assert (read_buffer.view().obj is before) == is_copied

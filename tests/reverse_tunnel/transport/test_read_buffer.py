@@ -9,7 +9,7 @@ def test_a_head_fits_before_what_was_read() -> None:
     assert bytes(read_buffer.with_header(b"h" * HEADER_SIZE, 4)) == b"h" * HEADER_SIZE + b"body"
 
 
-def test_it_is_left_to_whoever_keeps_a_view() -> None:
+def test_a_buffer_with_a_view_is_not_reused() -> None:
     kept = read_buffer.view()
     kept[:3] = b"old"
     read_buffer.detach()

@@ -145,7 +145,7 @@ async def test_entrances_come_and_go(tunnel: Tunnel) -> None:
     writer.close()
 
 
-async def test_an_entrance_that_somebody_else_holds_opens_when_it_is_free(
+async def test_a_client_listener_on_a_used_port_opens_when_it_is_free(
     tunnel: Tunnel, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:

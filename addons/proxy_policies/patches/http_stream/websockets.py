@@ -229,7 +229,7 @@ SECTIONS = (
         why="a WebSocket handshake that an addon answers has no server to talk to",
         upstream="not reported, a feature: set a 101 in `request`: the client's first message crashes the layer",
         remove_when="mitmproxy lets an addon act as the server of a WebSocket connection",
-        test="tests/e2e/capture/test_websocket.py::test_a_conversation_is_replayed_with_nobody_there",
+        test="tests/e2e/capture/test_websocket.py::test_a_conversation_is_replayed_without_a_server",
     ),
     Section(
         mixin=WebSocketEnds,

@@ -308,7 +308,7 @@ async def test_uses_are_noted_together(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(noted) < 10  # each is a transaction that other processes wait for
 
 
-async def test_nobody_else_reads_it_and_a_folder_of_others_stays_theirs(tmp_path: Path) -> None:
+async def test_it_is_private_and_a_foreign_folder_is_not_changed(tmp_path: Path) -> None:
     shared, own = tmp_path / "shared", tmp_path / "new" / "own"
     shared.mkdir()
     shared.chmod(0o777)

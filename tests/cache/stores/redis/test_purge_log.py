@@ -49,9 +49,7 @@ async def test_what_came_after_counts(client: Any) -> None:
 
 
 @pytest.mark.parametrize("lost", [("unlink",), ("set", "somebody else's")])
-async def test_a_log_that_is_lost_begins_anew_and_nobody_knows_what_was_before(
-    client: Any, lost: tuple[str, ...]
-) -> None:
+async def test_a_lost_log_begins_again_without_earlier_purges(client: Any, lost: tuple[str, ...]) -> None:
     log = await begun(client)
     before = log.checkpoint
     await getattr(client, lost[0])(PURGES, *lost[1:])

@@ -33,7 +33,7 @@ def test_what_a_new_entry_supersedes_goes() -> None:
 def test_beyond_the_bound_goes_what_was_not_used_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "MAX_VARIANTS", 3)
     *heads, new = variants(5)
-    assert to_go(new, heads, ["2", "0", "1"]) == ["3", "2"]  # nobody knows of a use of 3
+    assert to_go(new, heads, ["2", "0", "1"]) == ["3", "2"]  # there is no record of a use of 3
 
 
 def test_an_entry_is_listed_by_its_tags_and_without_what_is_our_own() -> None:

@@ -192,7 +192,7 @@ def test_a_dry_run_lists_what_would_go_and_writes_nothing(shop: Path) -> None:
     assert shop.read_bytes() == before
 
 
-def test_show_stops_when_nobody_reads_on(shop: Path) -> None:
+def test_show_stops_when_its_output_is_closed(shop: Path) -> None:
     command = f"{sys.executable} -m proxy_policies.capture show {shop} | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, env=environment())
     assert done.stdout.count("\n") == 1

@@ -126,7 +126,7 @@ def _choices(page: Page) -> None:
     expect(page.locator(".copy")).to_have_text("Copied")
     page.clock.run_for(1500)
     expect(page.locator(".copy")).to_have_text("Copy as curl")
-    page.clock.resume()  # whoever looks at the page next may wait for time to pass, too
+    page.clock.resume()  # the next test of the page may need its clock, too
     page.click("text=changed 2")
 
 
