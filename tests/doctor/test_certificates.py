@@ -35,6 +35,7 @@ def test_a_key_that_others_can_read(tmp_path: Path) -> None:
     assert not list(look_at_trust(tmp_path))
     (tmp_path / authority.KEY_FILE).write_text("nonsense")
     assert next(look_at_authority(tmp_path)).level is Level.FAIL
+    assert not list(look_at_trust(tmp_path)), "one failure is enough"
 
 
 def test_a_key_with_a_passphrase_is_mitmproxys_to_read(tmp_path: Path) -> None:

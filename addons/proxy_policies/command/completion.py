@@ -31,7 +31,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     set_help(
         parser,
-        "Print what makes a shell complete this command: its sub-commands, their options and values.",
+        "Print the code with which a shell completes this command: its sub-commands, their options and values.",
         (
             "completion bash >~/.local/share/bash-completion/completions/proxy-policies",
             "completion zsh >~/.zfunc/_proxy-policies      where fpath has ~/.zfunc",
@@ -39,7 +39,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         ),
         {0: "printed"},
     )
-    parser.add_argument("shell", choices=SHELLS, help="the shell that is to complete")
+    parser.add_argument("shell", choices=SHELLS, help="the shell")
     parser.set_defaults(run_command=run)
 
 

@@ -27,9 +27,12 @@ EXIT_CODES = {0: "it was stopped", 1: "it could not start; the last line says wh
 PRINTING = frozenset({"--version", "--options", "--commands", "-h", "--help"})
 """Arguments with which mitmproxy prints something and ends."""
 COMMON = "All other arguments are {program}'s: --set NAME=VALUE for an option (--options lists them), --mode, -s …\n"
-SIGNALS = """
+PROXY = """\
 It listens on 127.0.0.1 unless --listen-host says otherwise, and signs with the CA of `proxy-policies certs make`, if
-there is one, else with mitmproxy's own. SIGTERM stops it gently: responses in progress have --grace to finish; a second
+there is one, else with mitmproxy's own.
+"""
+SIGNALS = """\
+SIGTERM stops it gently: responses in progress have --grace to finish; a second
 one, or Ctrl-C, ends it at once. SIGHUP reads the policy file and certificates again."""
 
 
@@ -47,7 +50,7 @@ def describe_run(parser: argparse.ArgumentParser) -> None:
             "run --set policy_file=policies.yaml  options in a file, which is followed",
         ),
     )
-    parser.add_argument("--workers", type=_count, metavar="N", help="so many processes that share the port")
+    parser.add_argument("--workers", type=_count, metavar="N", help="run N processes that share the port")
 
 
 def describe_web(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +97,8 @@ def describe_work(parser: argparse.ArgumentParser) -> None:
 def _describe(
     parser: argparse.ArgumentParser, program: str, what: str, examples: Sequence[str], script: str = "policy"
 ) -> None:
-    description = f"{what}\n\n{COMMON.format(program=program)}{SIGNALS}"
+    where = PROXY if script == "policy" else ""
+    description = f"{what}\n\n{COMMON.format(program=program)}\n{where}{SIGNALS}"
     set_help(parser, description, examples, EXIT_CODES)
     parser.usage = f"%(prog)s [options] [{program}'s arguments]"
     _option(

@@ -59,13 +59,12 @@ def look_at_trust(confdir: Path) -> Iterator[Finding]:
         return
     try:
         ours = authority.read_authority(confdir)
-        if list(authority.problems(confdir, ours, datetime.now(UTC))):
-            return  # reported already, and no client could trust it
-        host = client_checks.host_for(ours.permitted)
-        with client_checks.proxy(confdir, host) as port:
-            asked = {name: ask(port, None, host) for name, ask in client_checks.clients().items()}
-            if client_checks.find_chromium():
-                asked["chromium"] = client_checks.chromium(port, host)
+    except ValueError:
+        return  # reported already
+    if list(authority.problems(confdir, ours, datetime.now(UTC))):
+        return  # reported already, and no client could trust it
+    try:
+        asked = _ask_clients(confdir, client_checks.host_for(ours.permitted))
     except (OSError, ValueError) as error:
         yield fail("trust", str(error))
         return
@@ -78,6 +77,15 @@ def look_at_trust(confdir: Path) -> Iterator[Finding]:
             )
         else:
             yield fail(f"trust, {name}", message)
+
+
+def _ask_clients(confdir: Path, host: str) -> dict[str, str]:
+    """Return the errors of clients that open a host through a proxy, by the client's name; "" if there is none."""
+    with client_checks.proxy(confdir, host) as port:
+        asked = {name: ask(port, None, host) for name, ask in client_checks.clients().items()}
+        if client_checks.find_chromium():
+            asked["chromium"] = client_checks.chromium(port, host)
+    return asked
 
 
 def look_at_tunnel() -> Iterator[Finding]:
