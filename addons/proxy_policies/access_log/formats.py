@@ -34,15 +34,15 @@ class Format(Protocol):
 
 
 class _Cache[Key, Value](dict[Key, Value]):
-    """The results of a function for the last keys; a dict, whose look-up is faster than any call (lru_cache)."""
+    """The results of a function for recent keys; a dict, whose look-up is faster than any call (lru_cache)."""
 
     def __init__(self, function: Callable[[Key], Value]) -> None:
         super().__init__()
         self._function = function
 
     def __missing__(self, key: Key) -> Value:
-        while len(self) >= CACHE_SIZE:
-            del self[next(iter(self))]
+        if len(self) >= CACHE_SIZE:
+            self.clear()  # deleting the oldest one takes longer the more were deleted before it
         value = self[key] = self._function(key)
         return value
 
