@@ -142,13 +142,48 @@ def test_no_prose_has_a_phrase_that_was_replaced(path: Path) -> None:
     assert not found
 
 
+ROOT = PACKAGE.parents[1]
+IN_TESTS = r"\b(?:nobody|somebody|anybody|everybody|whoever|strangers?)\b"
+"""As PROSE, for tests and scripts: say which client, peer, addon or process is meant."""
+
+
+@pytest.mark.parametrize("folder", ["tests", "scripts"])
+def test_tests_and_scripts_name_who_is_meant(folder: str) -> None:
+    paths = [path for path in (ROOT / folder).rglob("*.py") if path != Path(__file__)]
+    names = [(path, line, name.replace("_", " ")) for path in paths for line, name in definitions(path)]
+    texts = [(path, line, text) for path in paths for line, text in prose(path.read_text())]
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {match[0]}"
+        for path, line, text in (*names, *texts)
+        if (match := re.search(IN_TESTS, text, re.IGNORECASE))
+    ]
+    assert not found
+
+
+def test_docstrings_of_functions_have_one_form() -> None:
+    """Return, Raise and Yield: not Returns, nor Gives."""
+    paths = [path for folder in ("addons", "tests", "scripts") for path in (ROOT / folder).rglob("*.py")]
+    functions = (
+        (path, node)
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    third_person = re.compile(r"(?:Returns|Raises|Yields|Gives|Says|Tells)\b")
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, node in functions
+        if third_person.match(ast.get_docstring(node) or "")
+    ]
+    assert not found
+
+
 @pytest.mark.parametrize("line", ["# a stranger", '"""Told the size."""', 'x = 1\n"""Heard twice."""'])
 def test_a_phrase_is_found_in_each_kind_of_prose(line: str) -> None:
     texts = [text for _, text in prose(line)]
     assert any(re.search(rf"\b(?:{pattern})\b", text, re.IGNORECASE) for text in texts for pattern in PROSE)
 
 
-ROOT = PACKAGE.parents[1]
 PAGES = [page for page in sorted(ROOT.rglob("*.md")) if page.name != "CHANGELOG.md" and ".venv" not in str(page)]
 TEXTS = {
     r"strangers?": "unauthenticated peer, unknown client",

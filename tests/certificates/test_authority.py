@@ -27,7 +27,7 @@ from proxy_policies.certificates.authority import (
     remove_authority,
     write_authority,
 )
-from proxy_policies.command.certs import write_bundle
+from proxy_policies.command.certs_actions import write_bundle
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

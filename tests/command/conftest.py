@@ -1,0 +1,14 @@
+"""Where `proxy-policies certs` keeps its files in tests."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy_policies.certificates import folders
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Return the folder where certificates are."""
+    monkeypatch.setattr(folders, "certificates_folder", lambda: tmp_path / "certs")
+    return tmp_path / "certs"
