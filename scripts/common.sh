@@ -1,13 +1,13 @@
-# Sourced by every script here (bash): one place that finds Python, makes .venv and installs.
+# Sourced by every script here (bash): finds Python, creates .venv and installs into it.
 #
 #   . "$(dirname "$(readlink -f "$0")")/common.sh"
 #   set_up            # the project and what it needs to run
 #   set_up test       # … and the extra `test` (or `check`) of pyproject.toml
 #   exec "$VENV/bin/python" …
 #
-# set_up is silent and costs a few milliseconds once .venv fits pyproject.toml and constraints.txt, which has the version of
-# everything. `use_lowest` before it is for .venv-lowest, with the lowest mitmproxy and the lowest Python that are
-# supported. Leaves the working directory alone.
+# set_up is silent and takes a few milliseconds once .venv matches pyproject.toml and constraints.txt, which has all
+# versions. `use_lowest` before it selects .venv-lowest, with the lowest supported mitmproxy and Python. The working
+# directory is not changed.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -21,7 +21,7 @@ use_lowest() {
     PYTHONS=(12 13 14)
 }
 
-# Say one line and end.
+# Print one line and exit.
 fail() {
     printf '%s: %s\n' "${0##*/}" "$1" >&2
     exit "${2:-1}"
@@ -32,7 +32,7 @@ print_help() {
     sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p;}' "$0"
 }
 
-# Make .venv fit pyproject.toml and constraints.txt, with an extra or without.
+# Make .venv match pyproject.toml and constraints.txt, with an extra or without.
 set_up() {
     local extra=${1:-}
     is_set_up "$extra" && return
@@ -43,12 +43,12 @@ set_up() {
     ) 9>"$VENV/.lock"
 }
 
-# The stamp is what was installed, and where: a copied or moved clone starts afresh.
+# The stamp says what was installed, and where: a copied or moved clone is set up again.
 stamp() {
     printf '%s\n%s\n%s\n' "$ROOT" "$(<"$ROOT/pyproject.toml")" "$(<"$CONSTRAINTS")"
 }
 
-# Become a Python module of this folder, whatever the working directory.
+# Run a Python module of this folder in place of the script, from any working directory.
 run_module() {
     export PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH}
     exec "$VENV/bin/python" -P -m "$@"
@@ -66,15 +66,15 @@ install() {
         --editable "$ROOT${extra:+[$extra]}" >"$VENV/.install.log" 2>&1 || { cat "$VENV/.install.log" >&2 && fail "could not install, see above"; }
     stamp >"$VENV/.installed"
     if [[ $extra ]]; then stamp >"$VENV/.installed-$extra"; fi
-    if [[ $extra == check ]]; then stamp >"$VENV/.installed-test"; fi # check brings test along
+    if [[ $extra == check ]]; then stamp >"$VENV/.installed-test"; fi # check includes test
 }
 
-# Say what takes its time; not before it is known that there is a Python to do it with.
+# Say what takes long; only once a Python was found.
 announce() {
     printf '%s: installing into %s%s, once …\n' "${0##*/}" "${VENV##*/}" "${1:+ with what \"$1\" needs}" >&2
 }
 
-# A venv that still runs where it is stays; packages of any extra are kept.
+# A venv that still works is kept, with the packages of all extras.
 make_venv() {
     local python made_for=
     [[ -f $VENV/.installed ]] && read -r made_for <"$VENV/.installed"
@@ -82,14 +82,14 @@ make_venv() {
         announce "$1"
         return
     fi
-    [[ ! -L $VENV ]] || fail "${VENV##*/} is a link, and what it leads to does not fit: remove the link to get a .venv of its own"
+    [[ ! -L $VENV ]] || fail "${VENV##*/} is a link to an unsuitable environment: remove the link to have one created"
     python=$(find_python) ||
         fail "needs Python 3.12 or newer with venv: install one, e.g. 'uv python install 3.13', 'pyenv install 3.13' or the packages python3.13 and python3.13-venv"
     announce "$1"
     "$python" -m venv --clear "$VENV" || fail "$python could not make $VENV"
 }
 
-# Print the first Python that really runs and will do. A pyenv shim can exist and not run, hence the trial.
+# Print the first suitable Python. A pyenv shim can exist and not run, so each one is tried.
 find_python() {
     local candidate
     while read -r candidate; do
