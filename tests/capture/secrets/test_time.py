@@ -33,6 +33,7 @@ from proxy_policies.capture.secrets import (
 )
 from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.known_secrets import CHUNK_SIZE, KnownSecrets
+from proxy_policies.capture.secrets.marks import compile_marks
 from proxy_policies.capture.secrets.names import grade
 from proxy_policies.capture.secrets.redact_message import MessageRedactor
 from proxy_policies.capture.secrets.rules import parse_rules
@@ -64,7 +65,7 @@ PARTS: dict[str, Callable[[str], object]] = {
     "columns": lambda text: redact_columns.in_columns(text, DECIDER),
     "positions": lambda text: redact_calls.in_positions(text, DECIDER),
     "defaults": lambda text: redact_calls.in_defaults(text, DECIDER),
-    "strings": lambda text: redact_json.in_strings(text, ("form-data;", "\\"), str),
+    "strings": lambda text: redact_json.in_strings(text, compile_marks("form-data;", "\\"), str),
     "pairs": lambda text: redact_pairs.in_pairs(text, DECIDER),
     "prose": lambda text: redact_lines.in_prose(text, DECIDER),
     "is it a table": redact_csv.is_table,

@@ -68,10 +68,11 @@ class Decider:
 
     def grade(self, name: str, place: Place) -> Grade:
         """Return the grade of a name at this place."""
-        user_names = self.rules.headers | self.rules.queries if place is Place.FIELD else ()
-        if user_names and name.lower() in user_names:
+        if place is not Place.FIELD:
+            return grade(name, self.rules.names)
+        if (self.rules.headers or self.rules.queries) and name.lower() in self.rules.headers | self.rules.queries:
             return Grade.PASSWORD
-        return (field_grade if place is Place.FIELD else grade)(name, self.rules.names)
+        return field_grade(name, self.rules.names)
 
     def is_kept(self, name: str) -> bool:
         """Return whether a rule `keep:` of the user excludes this name."""

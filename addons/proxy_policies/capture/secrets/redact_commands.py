@@ -6,7 +6,7 @@ Texts of any kind may contain them: logs, pages of documentation, JSON of CI sys
 import re
 
 from proxy_policies.capture.secrets.decider import Decider, Place
-from proxy_policies.capture.secrets.marks import has_any
+from proxy_policies.capture.secrets.marks import Marks, compile_marks, has_any
 
 _FLAG = re.compile(
     r"(?P<before>--(?<![\w!-]--)(?P<name>[A-Za-z][\w-]{1,60})(?:=|[ \t]++|\"\s*+,\s*+\")\\?[\"']?)"
@@ -82,20 +82,23 @@ _TUPLE = re.compile(r"(?P<before>\{(?P<name>[a-z]\w{1,60}+),[ ]?\\?\")(?P<value>
 """A tuple of Erlang with a name and its value."""
 _KEYWORD = re.compile(r"(?P<before>:(?<![\w:]:)(?P<name>[A-Za-z][\w./*!?-]{1,99})\s{1,9}+\\?\")(?P<value>[^\"\\\n]+)")
 """A keyword of Clojure, EDN or Lisp and its value."""
-_COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], Place | None], ...] = (
-    (("--",), _FLAG, None),
-    (("curl",), _USER, Place.MEMBER),
-    (("-H",), _FIELD, Place.FIELD),
-    (("login",), _NETRC, Place.MEMBER),
-    (("jdbc:oracle", "sqlplus"), _ORACLE, Place.MEMBER),
-    ((" BY '", " by '", "PASSWORD '", "password '"), _SQL, Place.MEMBER),
-    ((" eq ", " EQ ", " co ", " sw "), _FILTER, None),
-    (('("', "('", '(\\"'), _CALL, Place.CODE),
-    *(((program,), _password_flag(program, flag), Place.MEMBER) for program, flag in _PASSWORD_FLAGS.items()),
-    (("PASS ", "AUTH ", "LOGIN "), _PROTOCOL, Place.CODE),
-    (("ConvertTo-",), _SECURE_STRING, Place.MEMBER),
-    ((' "', ' \\"'), _KEYWORD, None),
-    ((',"', ', "', ',\\"'), _TUPLE, Place.CODE),
+_COMMANDS: tuple[tuple[Marks, re.Pattern[str], Place | None], ...] = (
+    (compile_marks("--"), _FLAG, None),
+    (compile_marks("curl"), _USER, Place.MEMBER),
+    (compile_marks("-H"), _FIELD, Place.FIELD),
+    (compile_marks("login"), _NETRC, Place.MEMBER),
+    (compile_marks("jdbc:oracle", "sqlplus"), _ORACLE, Place.MEMBER),
+    (compile_marks(" BY '", " by '", "PASSWORD '", "password '"), _SQL, Place.MEMBER),
+    (compile_marks(" eq ", " EQ ", " co ", " sw "), _FILTER, None),
+    (compile_marks('("', "('", '(\\"'), _CALL, Place.CODE),
+    *(
+        (compile_marks(program), _password_flag(program, flag), Place.MEMBER)
+        for program, flag in _PASSWORD_FLAGS.items()
+    ),
+    (compile_marks("PASS ", "AUTH ", "LOGIN "), _PROTOCOL, Place.CODE),
+    (compile_marks("ConvertTo-"), _SECURE_STRING, Place.MEMBER),
+    (compile_marks(' "', ' \\"'), _KEYWORD, None),
+    (compile_marks(',"', ', "', ',\\"'), _TUPLE, Place.CODE),
 )
 """Marks of a command, its pattern, and the place of its value; None for the place of the text."""
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.json_values import ESCAPED_MEMBER, NAME, PLAIN_VALUE, in_value, plain_text
-from proxy_policies.capture.secrets.marks import has_any
+from proxy_policies.capture.secrets.marks import Marks, has_any
 from proxy_policies.capture.secrets.names import Grade, grade
 from proxy_policies.capture.secrets.redact_columns import has_columns, in_columns
 from proxy_policies.capture.secrets.redact_pairs import has_pairs, in_pairs, is_value
@@ -19,6 +19,7 @@ from proxy_policies.capture.secrets.redact_pairs import has_pairs, in_pairs, is_
 _MEMBER = re.compile(rf'"{NAME}(?P<slashes>))"\s*:\s*{PLAIN_VALUE}')
 _NAME = re.compile(r'"([^"\n]*+)(?="\s*+:)')
 """At least each name that `_MEMBER` finds, in half the time."""
+_SPACED_NAME = re.compile(r'"\s+:')
 _LAST_ITEM = (
     r'(?=(?P=slashes)"[^"\\]*+(?P=slashes)"\s*\]|"(?:[^"\\]|\\.)*+(?:"\s*(?:\]|\Z)|\\?\Z)'
     r"|-?\d[\d.eE+-]*+\s*\]|\[[^\[\]]*+\]\s*\])"
@@ -96,7 +97,12 @@ def _names_of(written: frozenset[str], user_names: tuple[str, ...]) -> _Names:
 
 def _names_in(text: str, members: re.Pattern[str], decider: Decider) -> _Names:
     """Return at least the names of the members in a text."""
-    written = _NAME.findall(text) if members is _MEMBER else _groups(set(members.findall(text)), members, "name")
+    if members is not _MEMBER:
+        written = _groups(set(members.findall(text)), members, "name")
+    elif _SPACED_NAME.search(text) is not None:
+        written = _NAME.findall(text)
+    else:  # of what precedes each colon, all after the last quote: in a quarter of the time
+        written = [before[before.rfind('"') + 1 :] for before in text.split('":')]
     return _names_of(frozenset(written), decider.rules.names)
 
 
@@ -113,7 +119,7 @@ def _texts(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
     yield from (pair for pair in pairs if pair[1])
 
 
-def in_strings(text: str, marks: Iterable[str], redact: Callable[[str], str]) -> str:
+def in_strings(text: str, marks: Marks, redact: Callable[[str], str]) -> str:
     """Return JSON with `redact` applied to the decoded text of each string that has one of these marks."""
     if not has_any(text, marks):
         return text

@@ -14,6 +14,7 @@ from proxy_policies.capture.multipart import is_form_data
 from proxy_policies.capture.secrets import redact_calls, redact_csv, redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.decider import Decider, Place
+from proxy_policies.capture.secrets.marks import compile_marks
 from proxy_policies.capture.secrets.redact_adjacent import in_adjacent
 from proxy_policies.capture.secrets.redact_base64 import in_base64
 from proxy_policies.capture.secrets.redact_commands import in_commands
@@ -35,8 +36,10 @@ MAX_NESTING = 16
 """Maximum nesting of multipart bodies, as each level is read once more; deeper ones are replaced."""
 _JSON_STARTS = ("{", "[")
 _TABLE_TYPES = ("csv", "tab-separated", "ms-excel")
-_DOCUMENT_MARKS = ('\\":', '\\",', '=\\"', "form-data;", "\\u003c", "[\\n", "=\\n", "=\\r\\n")
+_DOCUMENT_MARKS = compile_marks('\\":', '\\",', '=\\"', "form-data;", "\\u003c", "[\\n", "=\\n", "=\\r\\n")
 """Marks of JSON strings that contain a document, which is redacted after decoding the string."""
+_LINES_MARKS = compile_marks("\\n", ':\\"')
+"""Marks of JSON strings that contain lines or JSON."""
 _SCRIPT_TYPES = ("html", "javascript", "ecmascript", "css")
 _MARKUP_START = re.compile(r"\s*<")
 
@@ -223,7 +226,7 @@ class MessageRedactor:
         if "<t" in text:
             text = in_html_tables(text, self.decider)
         if not is_code:
-            text = redact_json.in_strings(text, ("\\n", ':\\"'), self._in_lines)
+            text = redact_json.in_strings(text, _LINES_MARKS, self._in_lines)
             text = text if _JSON.match(text) else self._in_lines(text)
         return in_sql(text, self.decider)
 

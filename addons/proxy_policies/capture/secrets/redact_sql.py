@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator
 
 from proxy_policies.capture.secrets.decider import Decider
-from proxy_policies.capture.secrets.marks import has_any
+from proxy_policies.capture.secrets.marks import compile_marks, has_any
 from proxy_policies.capture.secrets.tables import Span, Table, cells_between, in_tables
 
+_INSERT_MARKS = compile_marks("VALUES", "values", "VALUE", "Values")
 _INSERT = re.compile(
     r"(?i:INTO)\s[^()\n]{1,200}\((?P<names>[^()]{1,4000})\)(?:\s|\\[nrt])*+(?i:VALUES?)(?:\s|\\[nrt])*+(?=\()"
 )
@@ -20,7 +21,7 @@ _NEXT_ROW = re.compile(r"(?:\s|\\[nrt])*+,(?:\s|\\[nrt])*+(?=\()")
 def in_sql(text: str, decider: Decider) -> str:
     """Replace the strings in rows that are inserted, and the columns of PostgreSQL's COPY."""
     tables: list[Table] = []
-    if has_any(text, ("VALUES", "values", "VALUE", "Values")):
+    if has_any(text, _INSERT_MARKS):
         tables += _inserted(text)
     if "COPY " in text:
         tables += _copies(text)

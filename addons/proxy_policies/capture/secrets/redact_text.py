@@ -10,7 +10,6 @@ from string import ascii_letters, digits
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from proxy_policies.capture.secrets.decider import Decider, Place
-from proxy_policies.capture.secrets.marks import has_mark
 from proxy_policies.capture.secrets.names import Grade
 from proxy_policies.capture.secrets.redact_json import in_json
 from proxy_policies.capture.secrets.values import is_random
@@ -79,7 +78,7 @@ def in_url(url: str, decider: Decider) -> str:
 
 def in_userinfo(text: str, decider: Decider) -> str:
     """Replace the credentials of each URL in a text (RFC 3986 section 3.2.1), percent-encoded or not."""
-    if has_mark(text, "%40"):
+    if "%40" in text:
         text = _ENCODED_USERINFO.sub(
             lambda found: f"{found['before']}{_encoded('password', found['password'], decider)}%40", text
         )
@@ -116,7 +115,7 @@ def in_parameters(text: str, decider: Decider) -> str:
 
 
 def _may_have_parameters(text: str) -> bool:
-    return "=" in text or has_mark(text, "\\u003")
+    return "=" in text or "\\u003" in text
 
 
 def in_links(text: str, decider: Decider) -> str:
