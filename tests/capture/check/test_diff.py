@@ -165,3 +165,16 @@ def test_slower_wants_a_factor_and_a_tenth_of_a_second() -> None:
     assert [change.location for change in slower(0.1, 0.4, 3)] == ["time"]
     assert slower(0.001, 0.01, 3) == []
     assert slower(0.1, 9.0, 0) == []
+
+
+def test_trailers_are_compared() -> None:
+    with_sum, other = (Response(200, body=Body(b"a"), trailers=(("X-Sum", value),)) for value in "12")
+    assert compare(with_sum, other) == [Change("trailer:x-sum", "1", "2")]
+    assert compare(with_sum, Response(200, body=Body(b"a"))) == [Change("trailer:x-sum", "1", None, "removed")]
+
+
+def test_the_length_of_a_body_that_is_not_sent_is_compared() -> None:
+    ten, twelve = ((("Content-Length", length),) for length in ("10", "12"))
+    assert compare(Response(200, "", ten), Response(200, "", twelve)) == [Change("header:content-length", "10", "12")]
+    assert compare(Response(200, "", ten, Body(dropped=10)), Response(200, "", twelve, Body(dropped=12))) == []
+    assert compare(Response(200), Response(200, "", ten)) == []

@@ -32,6 +32,7 @@ SECRETS = {
     "other length": (page(HEX), page(LONGER), ["header:x-token", "json:$.token", "json:$.echo"]),
     "no secret any more": (page(HEX), page("none"), ["header:x-token", "json:$.token", "json:$.echo"]),
     "a secret now": (page("none"), page(HEX), ["header:x-token", "json:$.token", "json:$.echo"]),
+    "echo in place of a word": (page(HEX, "x"), page(OTHER_HEX), ["json:$.echo"]),
     "null": (page(HEX), page(HEX, None), ["json:$.echo"]),
     "gone": (page(HEX), page(None, HEX), ["header:x-token", "json:$.token"]),
     "other echo": (page(HEX, HEX), page(OTHER_HEX, UUID), ["json:$.echo"]),

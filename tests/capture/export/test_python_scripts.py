@@ -86,6 +86,18 @@ def test_another_status_fails_it(origin: Origin, monkeypatch: pytest.MonkeyPatch
         module["test_capture"]()
 
 
+def test_a_secret_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PASSWORD", raising=False)
+    old = redacted(recording("Wz-zbpjD-jMLZkbxrVhyYQ", "Xa-1bpjD-jMLZkbxrVhyYQ", 100))
+    module: dict[str, Any] = {}
+    exec("".join(pytest_module(old)), module)
+    with pytest.raises(pytest.fail.Exception, match="set PASSWORD in the environment"):
+        module["test_capture"]()
+    before_load, _, _ = "".join(locust_file(old)).partition("class Recorded")
+    with pytest.raises(SystemExit, match="set PASSWORD in the environment"):
+        exec(before_load.replace("from locust import HttpUser, between, task", ""), {})
+
+
 def test_a_locustfile_is_python_and_names_requests_by_their_pattern() -> None:
     text = "".join(locust_file(redacted(recording("Wz-zbpjD-jMLZkbxrVhyYQ", "Xa-1bpjD-jMLZkbxrVhyYQ", 100))))
     compile(text, "locustfile.py", "exec")

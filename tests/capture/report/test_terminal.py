@@ -32,6 +32,8 @@ def printed(report: Report) -> list[str]:
 
 CHANGES = {
     "changed": (Change("json:$.total", 12, "13"), "json:$.total: 12 → 13"),
+    "of another type": (Change("json:$.n", 1, "1"), 'json:$.n: 1 → "1"'),
+    "alike": (Change("text:1", "a b", "a\u00a0b"), 'text:1: "a b" → "a\\u00a0b"'),
     "added": (Change("header:x-a", None, "b", "added"), "header:x-a: new: b"),
     "removed": (Change("json:$.a", {"ü": [None]}, None, "removed"), 'json:$.a: gone: {"ü": [null]}'),
 }

@@ -19,7 +19,6 @@ from proxy_policies.capture.json_path import Step
 from proxy_policies.capture.model import Headers, Response, header
 from proxy_policies.capture.parsed_body import BodyKind, Parsed
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
-from proxy_policies.capture.streams.messages import is_grpc
 from proxy_policies.fields import split_list
 
 CACHE = "proxy-policies"
@@ -85,7 +84,8 @@ def compare(
         *_cache(old.headers, new.headers),
         *_fields(old.headers, new.headers, secrets),
         *_cookies(old, new, secrets),
-        *(_trailers(old, new, secrets) if is_grpc(old) else ()),
+        *_announced_length(old, new),
+        *_fields(old.trailers, new.trailers, secrets, "trailer"),
         *_bodies(old, new, secrets, unordered),
     ]
 
@@ -115,9 +115,12 @@ def _grouped(headers: Headers) -> dict[str, list[str]]:
     return found
 
 
-def _trailers(old: Response, new: Response, secrets: SecretPairs) -> Iterator[Change]:
-    """Compare the trailers of a gRPC call, which have its status."""
-    return _fields(old.trailers, new.trailers, secrets, "trailer")
+def _announced_length(old: Response, new: Response) -> Iterator[Change]:
+    """Compare the length of a body that is not sent, as in a response to HEAD (RFC 9110 section 8.6)."""
+    before, after = header(old.headers, "content-length"), header(new.headers, "content-length")
+    has_body = any(message.body.content or message.body.dropped or message.body.cut for message in (old, new))
+    if not has_body and before is not None and after is not None and before != after:
+        yield Change("header:content-length", before, after)
 
 
 def _fields(old: Headers, new: Headers, secrets: SecretPairs, kind: str = "header") -> Iterator[Change]:

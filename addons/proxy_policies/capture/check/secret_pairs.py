@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from proxy_policies.capture.check.spilled_mapping import SpilledMapping
 from proxy_policies.capture.model import Request
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, identity, kind
-from proxy_policies.capture.secrets.values import LENGTHS, PLAIN_WORDS, is_plain
+from proxy_policies.capture.secrets.values import LENGTHS, PLAIN_WORDS, is_plain, length_class
 
 Pair = tuple[str, str]
 """A recorded placeholder, and the live one in its place."""
@@ -75,7 +75,8 @@ class SecretPairs:
         if self.hide is None or len(PLACEHOLDER.findall(other)) <= len(PLACEHOLDER.findall(text)):
             return text
         found = _secret_pattern(other).fullmatch(text)
-        if found is None or any(_is_plain_value(value) for value in found.groups()):
+        placeholders = PLACEHOLDER.findall(other)
+        if found is None or not all(map(_may_be_live, found.groups(), placeholders)):
             return text
         pieces = iter(PLACEHOLDER.split(other))
         return next(pieces) + "".join(
@@ -95,8 +96,10 @@ def _secret_pattern(text: str) -> re.Pattern[str]:
     return re.compile(r"([^\"\s;&<>]*)".join(re.escape(piece) for piece in PLACEHOLDER.split(text)))
 
 
-def _is_plain_value(value: str) -> bool:
-    return is_plain(value) or value.lower() in PLAIN_WORDS
+def _may_be_live(value: str, placeholder: str) -> bool:
+    """Return whether a value may be a secret in the place of this one: of the same length class, and no plain word."""
+    is_plain_value = is_plain(value) or value.lower() in PLAIN_WORDS
+    return not is_plain_value and length_class(value) == int(kind(placeholder)[-3:] or length_class(value))
 
 
 def pairs_of(old: str, new: str) -> Iterator[Pair]:

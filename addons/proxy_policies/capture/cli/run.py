@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -16,11 +15,10 @@ from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.formats import open_source
 from proxy_policies.capture.har.reader import count_entries
 from proxy_policies.capture.runner import client_environment
-from proxy_policies.capture.runner.proxy_process import ProxyProcess
+from proxy_policies.capture.runner.proxy_process import STOPPED, ProxyProcess
 from proxy_policies.option_files import expand_home
 
 FAILED = 2
-_STOPPED = re.compile(r"recording into .+ stopped: (.+)")  # logged by record/addon.py
 
 
 def proxy_settings(arguments: argparse.Namespace) -> list[str]:
@@ -49,7 +47,7 @@ def record(arguments: argparse.Namespace) -> int:
     finally:
         if is_new and not count_entries(target):
             target.unlink(missing_ok=True)  # so that the next attempt does not fail
-    stopped = _STOPPED.search(proxy.text)
+    stopped = STOPPED.search(proxy.text)
     if stopped and arguments.overwrite and path.exists():
         target.unlink(missing_ok=True)
         raise CaptureError(f"recording stopped: {stopped[1]}; {path} is as it was")

@@ -7,6 +7,14 @@ from collections.abc import Iterable, Iterator
 from proxy_policies.capture.export.steps import Step, expression, json_expression, script_of
 from proxy_policies.capture.model import Entry
 
+_READER = """
+function secret(name) {
+  if (!__ENV[name]) throw new Error(`set ${name}, as the requests need it: k6 run -e ${name}=… THIS_FILE`);
+  return __ENV[name];
+}
+
+"""
+
 
 def k6_script(entries: Iterable[Entry]) -> Iterator[str]:
     """Yield the script: one iteration sends the whole capture."""
@@ -14,9 +22,10 @@ def k6_script(entries: Iterable[Entry]) -> Iterator[str]:
     yield "// Requests of a capture, made by `proxy-policies capture export`.\n"
     yield "// k6 run -e TARGET=http://127.0.0.1:9000 THIS_FILE\n"
     yield 'import http from "k6/http";\nimport encoding from "k6/encoding";\nimport { check, sleep } from "k6";\n\n'
-    yield f"const target = __ENV.TARGET || {json.dumps(script.origin)};\n\nexport default function () {{\n"
-    yield from (f"  const {name} = __ENV[{json.dumps(name)}];\n" for name in script.secrets)
-    yield "  let response;\n"
+    yield f"const target = __ENV.TARGET || {json.dumps(script.origin)};\n"
+    yield _READER if script.secrets else ""
+    yield from (f"const {name} = secret({json.dumps(name)});\n" for name in script.secrets)
+    yield "\nexport default function () {\n  let response;\n"
     for step in script.steps:
         yield from _step(step)
     yield "  sleep(1);\n}\n"

@@ -17,16 +17,26 @@ def input_value(page, name):
     raise LookupError(f"the page has no {name}")
 '''
 
+_READER = '''
+
+def secret(name):
+    """Return the secret in an environment variable."""
+    if not os.environ.get(name):
+        {stop}
+    return os.environ[name]
+'''
+_MISSING = 'f"set {name} in the environment: the requests need it"'
+
 
 def pytest_module(entries: Iterable[Entry]) -> Iterator[str]:
     """Yield a module with one test, which sends all requests and expects the recorded statuses."""
     script = script_of(entries)
     yield '"""Requests of a capture as a test, by `proxy-policies capture export`: TARGET=URL pytest THIS_FILE."""\n'
-    yield "\nimport base64\nimport html\nimport os\nimport re\n\nimport requests\n"
+    yield "\nimport base64\nimport html\nimport os\nimport re\n\nimport pytest\nimport requests\n"
     yield f'\nTARGET = os.environ.get("TARGET", {script.origin!r})\n'
-    yield _HELPERS
+    yield _HELPERS + _READER.format(stop=f"pytest.fail({_MISSING}, pytrace=False)")
     yield "\n\ndef test_capture():\n"
-    yield from (f"    {name} = os.environ[{name!r}]\n" for name in script.secrets)
+    yield from (f"    {name} = secret({name!r})\n" for name in script.secrets)
     yield "    send = requests.request\n"
     for step in script.steps:
         yield from _step(step, "    ", "TARGET + ", ", allow_redirects=False, timeout=30")
@@ -36,11 +46,13 @@ def locust_file(entries: Iterable[Entry]) -> Iterator[str]:
     """Yield a locustfile with one task, which sends the whole capture."""
     script = script_of(entries)
     yield '"""Requests of a capture as a load test, made by `proxy-policies capture export`: locust -f THIS_FILE."""\n'
-    yield "\nimport base64\nimport html\nimport os\nimport re\n\nfrom locust import HttpUser, between, task\n"
-    yield _HELPERS
+    yield "\nimport base64\nimport html\nimport os\nimport re\nimport sys\n"
+    yield "\nfrom locust import HttpUser, between, task\n"
+    yield _HELPERS + _READER.format(stop=f"sys.exit({_MISSING})")
+    yield "\n\n" if script.secrets else ""
+    yield from (f"{name} = secret({name!r})\n" for name in script.secrets)
     yield "\n\nclass Recorded(HttpUser):\n"
     yield f"    host = {script.origin!r}\n    wait_time = between(1, 3)\n\n    @task\n    def capture(self):\n"
-    yield from (f"        {name} = os.environ[{name!r}]\n" for name in script.secrets)
     yield "        send = self.client.request\n        self.client.cookies.clear()\n"
     for step in script.steps:
         yield from _step(step, "        ", "", f", allow_redirects=False, name={_name(step)!r}")

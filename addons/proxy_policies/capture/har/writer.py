@@ -4,6 +4,7 @@ A process that is killed loses at most the entries that it was writing; `resume`
 locked, so that only one process writes to it.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -46,8 +47,13 @@ class Writer:
         self.count += len(entries)
 
     def sync(self) -> None:
-        """Write the file's data to the disk. Raise OSError."""
+        """Write the file's data to the disk. Raise OSError, also if the file was removed or replaced."""
         os.fdatasync(self._fd)
+        self._require_file()
+
+    def _require_file(self) -> None:
+        if not self.path.exists() or not os.path.samestat(self.path.stat(), os.fstat(self._fd)):
+            raise FileNotFoundError(errno.ENOENT, "the file was removed or replaced")
 
     def close(self) -> None:
         """Write the tail, which completes the capture; do nothing if it is closed."""
@@ -55,6 +61,7 @@ class Writer:
             return
         try:
             _append(self._fd, line_framing.TAIL)
+            self._require_file()
         finally:
             os.close(self._fd)
             self._fd = -1

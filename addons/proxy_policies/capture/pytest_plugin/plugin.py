@@ -224,6 +224,8 @@ def _capture(request: pytest.FixtureRequest) -> Iterator[HttpCapture]:
             recorded = proxy.end_test(keep=options.record_on_exception or not node.stash.get(_FAILED, False))
     if proxy.failures and isinstance(node, pytest.Item):
         node.add_report_section("teardown", "http_capture", "\n".join(map(_explained, proxy.failures)))
+    if proxy.stopped:
+        pytest.fail(f"recording into {path} stopped: {proxy.stopped}; nothing of it is kept", pytrace=False)
     outcome = json.loads(report.read_text()) if report.exists() else {}
     _fail_on_misses(outcome, mode)
     if not node.stash.get(_FAILED, False):

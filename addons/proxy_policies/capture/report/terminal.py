@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import unicodedata
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -33,7 +34,14 @@ def change_line(change: Change) -> str:
         return f"{change.location}: new: {short(change.new)}"
     if change.kind == "removed":
         return f"{change.location}: gone: {short(change.old)}"
-    return f"{change.location}: {short(change.old)} → {short(change.new)}"
+    return "{}: {} → {}".format(change.location, *both_values(change))
+
+
+def both_values(change: Change) -> tuple[str, str]:
+    """Return both values, each on one line; as JSON in ASCII if they look alike, as 1 and "1" do."""
+    old, new = short(change.old), short(change.new)
+    is_alike = unicodedata.normalize("NFKC", old) == unicodedata.normalize("NFKC", new) and len(old) <= VALUE_WIDTH
+    return (json.dumps(change.old), json.dumps(change.new)) if is_alike else (old, new)
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -88,12 +96,13 @@ def _print_outcome(outcome: Outcome, console: Console) -> None:
 
 def _change_text(change: Change) -> Text:
     text = Text(f"      {printable(change.location)}  ", "cyan")
+    old, new = both_values(change)
     if change.kind != "added":
-        text.append(short(change.old), "red")
+        text.append(old, "red")
     if change.kind == "changed":
         text.append(" → ", "dim")
     if change.kind != "removed":
-        text.append(short(change.new), "green")
+        text.append(new, "green")
     if change.kind != "changed":
         text.append(f"  ({'new' if change.kind == 'added' else 'gone'})", "dim")
     return text

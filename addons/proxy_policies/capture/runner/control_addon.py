@@ -15,7 +15,7 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
 from proxy_policies.background import spawn
-from proxy_policies.capture.runner.proxy_process import READY
+from proxy_policies.capture.runner.proxy_process import READY, RECORDING, STOPPED
 from proxy_policies.option_updates import set_specs
 from proxy_policies.starting import is_starting
 
@@ -27,6 +27,7 @@ class ControlAddon:
 
     def __init__(self) -> None:
         self._restore: Callable[[], None] = lambda: None
+        self._stops: list[str] = []
 
     def load(self, loader: Loader) -> None:
         """Declare the option with the folder of the files."""
@@ -45,7 +46,12 @@ class ControlAddon:
             await self._apply_requests(Path(ctx.options.capture_control))
 
     async def _apply_requests(self, folder: Path) -> None:
-        """Apply the options of each request file in order, and write a file with the error, or an empty one."""
+        """Apply the options of each request file in order, and write a file with the error, or an empty one.
+
+        Why recording has stopped since the last request is written into another file before.
+        """
+        handler = _Collector(self._stops)
+        logging.getLogger(RECORDING).addHandler(handler)
         number = 1
         while True:
             request = folder / f"request-{number}"
@@ -54,6 +60,9 @@ class ControlAddon:
                 continue
             part = folder / f".done-{number}"
             part.write_text(self._apply(json.loads(request.read_text())))
+            if self._stops:
+                (folder / f"stopped-{number}").write_text(self._stops[0])
+                self._stops.clear()
             part.replace(folder / f"done-{number}")
             number += 1
 
@@ -66,6 +75,19 @@ class ControlAddon:
         except (exceptions.OptionsError, KeyError) as error:
             return str(error)
         return ""
+
+
+class _Collector(logging.Handler):
+    """Appends to a list why recording has stopped."""
+
+    def __init__(self, stops: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._stops = stops
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append the reason in a log record."""
+        if found := STOPPED.search(record.getMessage()):
+            self._stops.append(found[1])
 
 
 def _set(specs: list[str]) -> Callable[[], None]:

@@ -19,6 +19,10 @@ from proxy_policies.certificates import folders
 START_TIMEOUT = 60.0  # seconds
 STOP_TIMEOUT = 30.0
 READY = "capture proxy ready on port"  # logged by control_addon.py
+RECORDING = "proxy_policies.capture.record.addon"
+"""The logger of the policy that records."""
+STOPPED = re.compile(r"recording into .+ stopped: (.+)")
+"""Its line when it cannot write any more."""
 _READY = re.compile(rf"{READY} (\d+)")
 _ORDINARY = re.compile(r"listening at|^Loading script|^policies: |^HTTPS |logged during startup|stopped\.?$")
 """Log lines of every start and stop."""

@@ -54,6 +54,8 @@ class SessionProxy:
         self._used_by = ""
         self._backup = folder / "before.har"
         self._count = 0
+        self.stopped = ""
+        """Why the latest recording stopped before its end; empty if it did not."""
         self.failures: list[str] = []
         """URLs and errors of requests that failed during the latest recording."""
 
@@ -112,7 +114,7 @@ class SessionProxy:
     def end_test(self, keep: bool = True) -> int:
         """Close the capture, and return the number of exchanges recorded. Until the next test, all requests fail.
 
-        If nothing was recorded, or it should not be kept, the capture is restored.
+        If nothing was recorded, recording stopped, or it should not be kept, the capture is restored.
         """
         self._used_by = ""
         self.failures = []
@@ -125,7 +127,8 @@ class SessionProxy:
         path, self._path = self._path, None
         if path is None:
             return 0
-        recorded = count_entries(path) - self._count
+        recorded = max(0, count_entries(path) - self._count)
+        keep = keep and not self.stopped
         self.failures = _failures(path, self._count) if recorded and not keep else []
         if keep and recorded:
             self.claims.mark_recorded(path)
@@ -150,6 +153,8 @@ class SessionProxy:
             if time.monotonic() > deadline:
                 raise CaptureError("the proxy of the test session does not answer")
             time.sleep(0.005)
+        stopped = self._folder / f"stopped-{self._requests}"
+        self.stopped = stopped.read_text() if stopped.exists() else ""
         error = response.read_text()
         if error:
             raise CaptureError(error)

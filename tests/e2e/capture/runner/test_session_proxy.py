@@ -78,6 +78,20 @@ def test_of_a_test_that_failed_nothing_is_kept(
         assert count_entries(path) == kept
 
 
+def test_it_is_known_why_recording_stopped(
+    proxy: SessionProxy, fetch: Callable[[str], int], origin: Callable[..., Origin], tmp_path: Path
+) -> None:
+    path = tmp_path / "gone.har"
+    proxy.begin_test(path, "record", "test_gone", CaptureOptions())
+    assert fetch(origin().url) == 200
+    path.unlink()
+    assert proxy.end_test() == 0
+    assert proxy.stopped == "the file was removed or replaced"
+    proxy.begin_test(path, "record", "test_gone", CaptureOptions())
+    assert proxy.end_test() == 0
+    assert proxy.stopped == ""
+
+
 def test_what_one_test_sets_is_not_set_for_the_next(
     proxy: SessionProxy, fetch: Callable[[str], int], origin: Callable[..., Origin], tmp_path: Path
 ) -> None:
