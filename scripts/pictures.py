@@ -7,6 +7,7 @@ import http.server
 import itertools
 import json
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -16,12 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import trustme
 from playwright.sync_api import Browser, ViewportSize, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "addons" / "proxy_policies"
 ORIGIN = 9000
 """The port of the origin in README.md."""
+TLS_ORIGIN = 9443
 PROXY, WEB, DASHBOARD = 18080, 18081, 18082
 START = 60.0
 """Seconds for mitmweb's start."""
@@ -61,15 +64,24 @@ class Shop(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def origin() -> Iterator[None]:
-    """Run the shop."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", ORIGIN), Shop)
+def origin(port: int, context: ssl.SSLContext | None = None) -> Iterator[None]:
+    """Run the shop, over TLS if there is a context."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Shop)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield
     finally:
         server.shutdown()
         server.server_close()
+
+
+def server_context() -> ssl.SSLContext:
+    """Return a context with a certificate for localhost."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    return context
 
 
 @contextlib.contextmanager
@@ -111,7 +123,7 @@ def browse() -> None:
     shop = f"http://127.0.0.1:{ORIGIN}"
     for path in ("/", "/products.json", "/cart.json", "/products.json"):
         ask("--compressed", shop + path)
-    ask("-k", f"https://localhost:{ORIGIN}/")  # left untouched; the shop needs no TLS for it
+    ask("-k", f"https://localhost:{TLS_ORIGIN}/")  # left untouched
     ask("-H", "Cache-Control: only-if-cached", f"{shop}/offers.json")
     ask("http://127.0.0.1:9/")  # nothing listens there
 
@@ -177,7 +189,11 @@ def main(folder: Path | None) -> None:
     """Make all pictures."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, origin(), sync_playwright() as playwright:
+    with contextlib.ExitStack() as running:
+        scratch = running.enter_context(tempfile.TemporaryDirectory())
+        running.enter_context(origin(ORIGIN))
+        running.enter_context(origin(TLS_ORIGIN, server_context()))
+        playwright = running.enter_context(sync_playwright())
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
         with mitmweb(Path(scratch)) as url:
             browse()
