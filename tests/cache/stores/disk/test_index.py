@@ -1,6 +1,7 @@
 """The index of a disk store."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,3 +79,19 @@ def test_records_of_another_version_are_as_good_as_absent(index: Index, tmp_path
         db.execute("insert into entries values ('x', ?, '{}', 1, 1)", (KEY,))
     db.close()
     assert index.lookup(KEY) == []
+
+
+def test_a_process_that_holds_the_index_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stopped process, or a backup: clients wait for what is written before their responses."""
+    monkeypatch.setattr("proxy_policies.cache.stores.disk.index.BUSY_TIMEOUT", 0.5)
+    index, other = Index(tmp_path / "index", 1 << 20), sqlite3.connect(tmp_path / "index", isolation_level=None)
+    other.execute("begin immediate")
+    began = time.monotonic()
+    for _ in range(60):
+        with pytest.raises(sqlite3.OperationalError):
+            index.remove("id")
+    assert time.monotonic() - began < 20  # 60 waits are 30 s
+    other.execute("rollback")
+    index.remove("id")
+    index.close()
+    other.close()

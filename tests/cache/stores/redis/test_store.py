@@ -75,6 +75,26 @@ async def test_a_server_that_is_gone_is_an_error_and_told(tmp_path: Path) -> Non
     await store.close()
 
 
+async def test_damage_that_cannot_be_removed_is_no_error_of_ours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from redis.asyncio import Redis
+
+    with redis_server(tmp_path) as port:
+        store, client, told = RedisStore(redis_url(port)), Redis(port=port), list[Exception | None]()
+        entry = stored("Cache-Control: max-age=60").replace(size=4)
+        await keep(store, entry, b"body")
+        await wait_stored(store, 1)
+        store.on_write = told.append
+        await client.setrange(f"{PREFIX}body:{entry.id}", 0, b"B")
+        await client.execute_command("REPLICAOF", "127.0.0.1", "1")  # type: ignore[no-untyped-call]
+        assert await store.body(entry) is None
+        await until(lambda: any(told))
+        await client.aclose()
+        await store.close()
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 async def test_machines_whose_clocks_differ(port: int) -> None:
     """What counts as fresh, purged or gone is the same on all of them."""
     hour = 3600

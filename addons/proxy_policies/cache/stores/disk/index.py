@@ -20,8 +20,10 @@ from proxy_policies.cache.stores import serialization
 from proxy_policies.cache.stores.admission import Candidate, Sketch, Window, choose_victims
 from proxy_policies.cache.stores.store import MAX_VARIANTS, Checkpoint, StoreStats, supersedes
 
-BUSY_TIMEOUT = 10.0
-"""Seconds to wait for another process's transaction."""
+OPEN_TIMEOUT = 10.0
+"""Seconds to wait for other processes while opening."""
+BUSY_TIMEOUT = 2.0
+"""Seconds to wait for another process's transaction, once: until one of our own succeeds, later ones do not wait."""
 OVERHEAD = 4096
 """Bytes an entry costs in addition to its body: its row, and the unused part of its file's last block."""
 
@@ -85,7 +87,7 @@ def is_damage(error: sqlite3.Error) -> bool:
 def _open(path: Path) -> sqlite3.Connection:
     """Open or create the database. Raise DamagedError, or OSError if it cannot be used."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives the files beside it the same mode
-    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=OPEN_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
         _use_wal(db)
         db.execute("pragma synchronous = normal")
@@ -99,7 +101,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _use_wal(db: sqlite3.Connection) -> None:
     """Switch to WAL; if two processes do so at once, SQLite refuses one of them despite its time-out."""
-    deadline = time.monotonic() + BUSY_TIMEOUT
+    deadline = time.monotonic() + OPEN_TIMEOUT
     while True:
         try:
             db.execute("pragma journal_mode = wal")
@@ -124,6 +126,8 @@ class Index:
         except sqlite3.Error as error:
             raise OSError(f"{path}: {error}") from error
         self._made = path.stat()
+        self._waits = False
+        self._wait(True)
 
     @property
     def is_there(self) -> bool:
@@ -133,9 +137,20 @@ class Index:
         except OSError:
             return False
 
+    def _wait(self, waits: bool) -> None:
+        """Wait for other processes from now on, or not."""
+        if waits != self._waits:
+            self._waits = waits
+            self._db.execute(f"pragma busy_timeout = {BUSY_TIMEOUT * 1000 * waits:.0f}")
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("begin immediate")
+        try:
+            self._db.execute("begin immediate")
+        except sqlite3.Error:
+            self._wait(False)
+            raise
+        self._wait(True)
         try:
             yield
             self._db.execute("commit")

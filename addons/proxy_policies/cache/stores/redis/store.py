@@ -171,8 +171,16 @@ class RedisStore:
         line = self._damage.admit(f"cache: {body_name(entry.id, coding)} is fetched anew: {error}", time.monotonic())
         if line:
             logger.warning(line)
-        removing = self._redis.unlink(body_name(entry.id, coding)) if coding else self.remove(entry)
-        spawn(removing, failure="cache: what was damaged could not be removed")
+        spawn(self._discard(entry, coding))
+
+    async def _discard(self, entry: StoredResponse, coding: str) -> None:
+        """Remove damaged data, unless the server takes no commands: then the next reader does."""
+        from redis.exceptions import RedisError
+
+        try:
+            await (self._redis.unlink(body_name(entry.id, coding)) if coding else self.remove(entry))
+        except RedisError as error:
+            self.on_write(error)
 
     @property
     def checkpoint(self) -> bytes | None:
