@@ -78,8 +78,8 @@ class JsonFormat:
         """Return a line for each item; dozens in a millisecond share the formatted time."""
         addresses, hits = self._addresses, self._hits
         client: Address | None
-        since = until = 0.0
-        beginning, parts = "", list[str]()
+        since = until = second = 0.0
+        time_text, beginning, parts = "", "", list[str]()
         for item in items:
             if isinstance(item, tuple):
                 record, client, now = item
@@ -87,8 +87,12 @@ class JsonFormat:
             else:
                 client, now, rest = item.client, item.started + item.seconds, self._rest(item)
             if not since <= now < until:
-                milliseconds = int(now * 1000)
-                since, until, beginning = milliseconds / 1000, (milliseconds + 1) / 1000, _beginning(milliseconds)
+                if not (time_text and second <= now < second + 1.0):  # floats, as integers are slower to compare with
+                    second = now // 1.0
+                    time_text = _in_utc(int(second))
+                milliseconds = int((now - second) * 1000.0)
+                since, until = now, second + (milliseconds + 1) / 1000.0
+                beginning = time_text + _MILLISECONDS[milliseconds]
             parts += beginning, addresses[client], rest
         return "".join(parts)
 
@@ -119,12 +123,6 @@ class JsonFormat:
             f'"cache":{quoted[cache]},"encoding":{quoted[encoding]},"upstream":{_address(upstream)},'
             f'"referer":{quoted[referer]},"user_agent":{quoted[user_agent]},"error":{quoted[error]}}}\n'
         )
-
-
-def _beginning(milliseconds: int) -> str:
-    """Return the beginning of all lines of a millisecond, up to the client."""
-    second, rest = divmod(milliseconds, 1000)
-    return _in_utc(second) + _MILLISECONDS[rest]
 
 
 @lru_cache(4)
