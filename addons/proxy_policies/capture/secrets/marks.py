@@ -9,7 +9,7 @@ _COMMON = "\"' :,etaoinsrhldcumpfgwybvk0123456789./-_TSACIPEMDRNLOBFHGxWUVYjqzKJ
 
 
 type Marks = tuple[tuple[str, str], ...]
-"""Marks, each after its rarest character."""
+"""Marks, each after a character of the texts searched for: its own rarest one, or one that is always beside it."""
 
 
 def compile_marks(*texts: str) -> Marks:

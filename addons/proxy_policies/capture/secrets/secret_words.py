@@ -5,6 +5,7 @@ from bisect import bisect
 from collections.abc import Iterator
 from functools import lru_cache
 
+from proxy_policies.capture.secrets.marks import compile_marks, has_any
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
 
 _STEMS = (
@@ -13,12 +14,13 @@ _STEMS = (
     *("private_key", "privatekey", "private-key", "jwt"),
 )
 """The beginnings of words that hardly any other texts have: `auth` and `pin` are parts of many words."""
+_STEM_MARKS = compile_marks(*_STEMS)
 _ANY_STEM = re.compile("|".join(map(re.escape, _STEMS)), re.IGNORECASE)
 
 
 def may_have_secret_word(text: str) -> bool:
     """Return whether a text has a stem of a secret name."""
-    return any(map(text.lower().__contains__, _STEMS))
+    return has_any(text.lower(), _STEM_MARKS)
 
 
 @lru_cache(1)  # several modules search the same text
