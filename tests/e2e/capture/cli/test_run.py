@@ -114,7 +114,7 @@ def test_strict_wants_every_recording_used(origin: StartOrigin, tmp_path: Path) 
 def test_a_run_that_bypasses_the_proxy_says_so(tmp_path: Path) -> None:
     done = capture(tmp_path, "record", "a.har", "--", "true")
     assert done.returncode == 2
-    assert "nothing came through the proxy" in done.stderr
+    assert "no request reached the proxy" in done.stderr
     assert not (tmp_path / "a.har").exists(), "an empty capture would be in the way of the next try"
 
 

@@ -141,7 +141,7 @@ def test_no_two_tests_share_a_capture_and_what_is_wrong_is_said(
     assert "ertificate verify failed" in first.stdout
     assert "http_capture_set = ssl_verify_upstream_trusted_ca=FILE" in first.stdout
     assert "13 passed" in first.stdout, first.stdout + first.stderr
-    assert "nothing came through the proxy" in first.stdout
+    assert "no request reached the proxy" in first.stdout
     assert "make it in the test" in first.stdout
     assert "http_capture does not take mdoe (mode?); it takes path, mode, record_mode" in first.stdout
     captures = {path.name: path for path in (tmp_path / "captures").iterdir()}
