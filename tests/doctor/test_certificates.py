@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from proxy_policies.certificates import authority, folders
+from proxy_policies.certificates.name_constraints import parse_permitted
 from proxy_policies.doctor.certificates import look_at_authority, look_at_trust, look_at_tunnel
 from proxy_policies.doctor.finding import Level
 from proxy_policies.reverse_tunnel import certificates
@@ -26,6 +27,12 @@ def test_an_authority_by_its_end(tmp_path: Path, made: datetime, level: Level) -
     authority.write_authority(tmp_path, authority.make_authority("ours", made))
     (found,) = look_at_authority(tmp_path)
     assert found.level is level
+
+
+def test_an_authority_for_some_domains(tmp_path: Path) -> None:
+    authority.write_authority(tmp_path, authority.make_authority("ours", NOW, [parse_permitted("example.com")]))
+    (found,) = look_at_authority(tmp_path)
+    assert found.text.startswith("ours, only for example.com, until ")
 
 
 def test_a_key_that_others_can_read(tmp_path: Path) -> None:

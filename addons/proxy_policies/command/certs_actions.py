@@ -151,7 +151,8 @@ def verify(folder: Path, given: argparse.Namespace) -> int:
     ours = authority.read_authority(folder)
     now = datetime.now(UTC)
     faults = [": ".join(fault) for fault in authority.problems(folder, ours, now)]
-    for fault in faults or [f"{ours.name}, until {ours.certificate.not_valid_after_utc:%Y-%m-%d}"]:
+    limits = f", only for {', '.join(ours.permitted)}" if ours.permitted else ""
+    for fault in faults or [f"{ours.name}, until {ours.certificate.not_valid_after_utc:%Y-%m-%d}{limits}"]:
         say("authority", fault)
     if not faults and ours.ends_soon(now):
         say("authority", f"ends soon: {own_command()} certs make --force makes another, which every client must trust")

@@ -40,7 +40,10 @@ def look_at_authority(confdir: Path) -> Iterator[Finding]:
     for problem, advice in found:
         yield fail("authority", problem, advice)
     if not found:
-        yield _validity("authority", ours.name, ours.certificate.not_valid_after_utc, now, "certs make --force")
+        limits = f", only for {', '.join(ours.permitted)}" if ours.permitted else ""
+        yield _validity(
+            "authority", f"{ours.name}{limits}", ours.certificate.not_valid_after_utc, now, "certs make --force"
+        )
 
 
 def _validity(subject: str, name: str, end: datetime, now: datetime, renewing: str) -> Finding:
