@@ -16,16 +16,22 @@ from tests.support.browser import FLAGS
 from tests.support.capture_commands import capture
 from tests.support.origin import Answer, Origin, Received
 from tests.support.programs import need
+from tests.support.waiting import PATIENCE
 
 from proxy_policies.capture.har.reader import open_capture
 
 SECRET = "sk-proj-Zq7hunter2Q9xZabcdefghijklmnop"
 GAP = 0.7
-"""Seconds between two frames, of which each may be late: of three the last comes half of that after the first."""
+"""Seconds that pass before the next token is sent, after the client has heard the last one."""
 CLIENT = """
 import json, os, sys, time, grpc, requests
 http, assistant = sys.argv[1:3]
 said, times = {}, {}
+direct = requests.Session()
+direct.trust_env = False
+def hear(path, line):
+    if path == "/tokens" and line.startswith(b"data") and sys.argv[3:]:
+        direct.post(http + "/heard", timeout=60)
 def lines(path, most=99):
     began, found = time.monotonic(), []
     try:
@@ -34,6 +40,7 @@ def lines(path, most=99):
                 if line:
                     times.setdefault(path, []).append(time.monotonic() - began)
                     found.append(line.decode())
+                    hear(path, line)
                     if len(found) == most:
                         break
     except requests.RequestException as error:
@@ -67,20 +74,31 @@ class Assistant:
     rows: list[int] = field(default_factory=lambda: [1, 2, 3])
     ticks: list[str] = field(default_factory=lambda: ["one", "two", "three", "four"])
     talk: list[str] = field(default_factory=lambda: ["hi, too", f"the key is {SECRET}", "fail"])
+    heard: threading.Semaphore | None = None
+    """Released by the client when it has heard a token, before which the next is not sent."""
     over: threading.Event = field(default_factory=threading.Event)
 
     def serve(self, server: Origin) -> None:
         server.route("/tokens", lambda _: stream("text/event-stream", self._tokens()))
+        server.route("/heard", lambda _: self._release())
         server.route("/rows", lambda _: stream("application/json", self._rows()))
         server.route("/broken", lambda _: stream("application/x-ndjson", self._broken()))
         server.route("/endless", lambda _: stream("text/event-stream", self._ticks()))
 
     def _tokens(self) -> Iterator[bytes]:
         for number, token in enumerate(self.tokens):
-            self.over.wait(GAP if number else 0)
+            if number and self.heard is not None:
+                if not self.heard.acquire(timeout=60 * PATIENCE):
+                    raise OSError
+                self.over.wait(GAP)
             delta = {"id": "chatcmpl-9", "user_token": SECRET, "choices": [{"delta": {"content": token}}]}
             yield f": keep-alive\n\ndata: {json.dumps(delta)}\n\n".encode()
         yield b"data: [DONE]\n\n"
+
+    def _release(self) -> Answer:
+        if self.heard is not None:
+            self.heard.release()
+        return Answer(204)
 
     def _rows(self) -> Iterator[bytes]:
         for row in self.rows:
@@ -116,11 +134,12 @@ def test_streams_are_recorded_replayed_and_checked_frame_by_frame(
     trust = ("--set", f"ssl_verify_upstream_trusted_ca={ca_file}")
     with grpc_server.serving(ca, lambda heard: [*assistant.talk[:-1], f"heard {heard}", assistant.talk[-1]]) as address:
         client = ("--", sys.executable, "-c", CLIENT, server.url, address)
-        recorded = capture(tmp_path, "record", *trust, "a.har", *client, timeout=120)
+        assistant.heard = threading.Semaphore(0)
+        recorded = capture(tmp_path, "record", *trust, "a.har", *client, "heard", timeout=120)
+        assistant.heard = None
         assert recorded.returncode == 0, recorded.stderr
-        said, times = json.loads(recorded.stdout)
-        assert [line for line in said["tokens"] if "[DONE]" in line], said
-        assert times["/tokens"][-1] - times["/tokens"][0] > GAP / 2, "nothing is held back"
+        said, _ = json.loads(recorded.stdout)
+        assert [line for line in said["tokens"] if "[DONE]" in line], "nothing is held back"
         assert said["broken"] == ['{"n": 1}', '{"n": 2}', "broken off"]
         assert said["grpc"][-1] == "RESOURCE_EXHAUSTED: no more"
         entries = list(open_capture(tmp_path / "a.har"))
@@ -132,7 +151,7 @@ def test_streams_are_recorded_replayed_and_checked_frame_by_frame(
             ("", 3),
         ]
         tokens = entries[0].response.body.frame_times
-        assert tokens[5] - tokens[0] > GAP / 2
+        assert tokens[5] - tokens[0] > 1.9 * GAP
         assert "hunter2" not in (tmp_path / "a.har").read_text()
         assert b"hunter2" not in b"".join(entry.response.body.content for entry in entries)
 
@@ -165,7 +184,7 @@ def test_streams_are_recorded_replayed_and_checked_frame_by_frame(
     assert replayed.returncode == 0, replayed.stderr
     said_again, times_again = json.loads(replayed.stdout)
     assert without_secrets(said_again) == without_secrets(said)
-    assert times_again["/tokens"][-1] - times_again["/tokens"][0] > GAP / 2
+    assert times_again["/tokens"][-1] > 1.9 * GAP, "frames keep their distance"
 
 
 def targets(url: str, address: str) -> tuple[str, ...]:

@@ -146,8 +146,8 @@ def test_a_secret_that_the_client_said_is_carried_over_or_asked_for(tmp_path: Pa
 
 TIMED = """
 import sys, time, websockets.sync.client
+began = time.monotonic()
 with websockets.sync.client.connect(sys.argv[1]) as client:
-    began = time.monotonic()
     client.recv(timeout=60)
     if sys.argv[2:]:
         client.send("hurry")
@@ -182,4 +182,4 @@ def test_messages_are_sent_as_they_came(
     done = capture(tmp_path, "replay", "--set", f"replay_speed={speed}", "chat.har", *client, timeout=120)
     *texts, took = done.stdout.split()
     assert (done.returncode, texts) == (0, ["b", "c"]), done.stderr
-    assert float(took) > 1 or not is_slow
+    assert float(took) > 2.9 or not is_slow
