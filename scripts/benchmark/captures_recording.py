@@ -58,7 +58,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.benchmark.captures_recording", description=__doc__)
     parser.add_argument("--requests", type=int, default=1500, metavar="N", help="requests of a round (1500)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds (5)")
-    parser.add_argument("--kind", default="html", choices=["html", "miss"], help="pages, or bytes (html)")
+    parser.add_argument(
+        "--kind", default="html", choices=["html", "miss", "json"], help="pages, bytes or documents (html)"
+    )
     parser.add_argument("--size", type=int, default=6000, metavar="N", help="bytes of a response (6000)")
     parser.add_argument("--distinct", action="store_true", help="send no response twice: each is a byte longer")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option of both proxies")

@@ -1,7 +1,8 @@
 """The origin behind the proxies: `python origin.py http|https|tunnel PORT`, until killed.
 
 http, https: the response to `/hit/SIZE/…` has that many bytes, cacheable for an hour; `/miss/…` may not be stored;
-`/html/…` is text that can be compressed. tunnel: the first line is the command: `down BYTES`, `up BYTES` or `echo`.
+`/html/…` is text that can be compressed, `/json/…` a document that may not be stored. tunnel: the first line is the
+command: `down BYTES`, `up BYTES` or `echo`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import json
 import random
 import socketserver
 import ssl
@@ -53,13 +55,25 @@ def body(size: int, html: bool) -> bytes:
     return " ".join(f"{rng.choice(WORDS)}{rng.randrange(100)}" for _ in range(size // 4)).encode()[:size]
 
 
+MEDIA_TYPES = {"html": "text/html; charset=utf-8", "json": "application/json"}
+
+
+def document(size: int) -> bytes:
+    """Return a JSON document of at least 40 bytes, padded with spaces; one of another size has other values."""
+    item = {"id": size, "name": f"order {size}", "price": size / 7, "open": True, "href": f"/api/orders/{size}"}
+    items = [item | {"id": size + number} for number in range(max(0, size - 40) // 130)]
+    return json.dumps({"items": items, "total": size}).encode().ljust(size)
+
+
 @functools.lru_cache(1000)
 def answer(kind: str, size: int) -> bytes:
     """Return a whole response."""
-    media = "text/html; charset=utf-8" if kind == "html" else "application/octet-stream"
+    media = MEDIA_TYPES.get(kind, "application/octet-stream")
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nContent-Length: {size}\r\n"
-    cache = "no-store" if kind == "miss" else "public, max-age=3600"
-    return f'{head}Cache-Control: {cache}\r\nETag: "{size}"\r\n\r\n'.encode() + body(size, kind == "html")
+    cache = "no-store" if kind in ("miss", "json") else "public, max-age=3600"
+    return f'{head}Cache-Control: {cache}\r\nETag: "{size}"\r\n\r\n'.encode() + (
+        document(size) if kind == "json" else body(size, kind == "html")
+    )
 
 
 class Http(asyncio.Protocol):
