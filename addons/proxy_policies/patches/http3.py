@@ -166,7 +166,8 @@ class Client(Side, Http3Client):
             if is_interim(status):
                 self._interim[event.stream_id].add()
         except Invalid as error:
-            self.h3_conn.close_stream(event.stream_id, ErrorCode.H3_MESSAGE_ERROR)
+            if not event.stream_ended:  # else aioquic may have forgotten it, and a reset of size 0 ends the connection
+                self.h3_conn.close_stream(event.stream_id, ErrorCode.H3_MESSAGE_ERROR)
             failed = ResponseProtocolError
             return failed(event.stream_id, f"HTTP/3 protocol error: {error}", failed.code)
         return super().parse_headers(event)
