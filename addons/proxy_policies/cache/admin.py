@@ -18,6 +18,7 @@ from proxy_policies.cache.rules import NO_EFFECTS
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.stores.store import Store
 from proxy_policies.cache.transactions import CacheEngine, key_of_flow, target_of
+from proxy_policies.command_results import Lines
 from proxy_policies.fields import Fields
 
 logger = logging.getLogger(__name__)
@@ -127,18 +128,20 @@ async def close(store: Store) -> list[str]:
     return []
 
 
-async def stats(store: Store) -> list[str]:
+async def stats(store: Store) -> Lines:
     """Return how full the store is."""
     counts = await store.counts()
     share = 100 * counts.bytes / counts.limit if counts.limit else 0
     responses = "response" if counts.entries == 1 else "responses"
-    return [f"{counts.entries} {responses}, {counts.bytes} of {counts.limit} bytes ({share:.1f} %)"]
+    line = f"{counts.entries} {responses}, {counts.bytes} of {counts.limit} bytes ({share:.1f} %)"
+    return Lines([line], {"responses": counts.entries, "bytes": counts.bytes, "limit": counts.limit})
 
 
-async def list_entries(store: Store, wanted: str, now: float) -> list[str]:
+async def list_entries(store: Store, wanted: str, now: float) -> Lines:
     """List the entries whose URL matches a glob, or contains a text."""
-    entries = [entry for entry in await store.entries() if not wanted or _is_wanted(entry.key, wanted)]
-    return [line_of(entry, now) for entry in sorted(entries, key=lambda entry: entry.key)]
+    found = [entry for entry in await store.entries() if not wanted or _is_wanted(entry.key, wanted)]
+    found.sort(key=lambda entry: entry.key)
+    return Lines([line_of(entry, now) for entry in found], [data_of(entry, now) for entry in found])
 
 
 def _is_wanted(key: str, wanted: str) -> bool:
@@ -153,7 +156,19 @@ def line_of(entry: StoredResponse, now: float) -> str:
     return f"{entry.key}  {entry.status}, {entry.size} bytes{span}, {state}"
 
 
-async def show_entry(store: Store, key: str, now: float) -> list[str]:
+def data_of(entry: StoredResponse, now: float) -> dict[str, object]:
+    """Return the same for scripts; `fresh_seconds` is negative for a stale response."""
+    return {
+        "key": entry.key,
+        "url": url_of(entry.key),
+        "status": entry.status,
+        "bytes": entry.size,
+        "range": entry.span.content_range if entry.span else None,
+        "fresh_seconds": round(entry.ttl(now), 1),
+    }
+
+
+async def show_entry(store: Store, key: str, now: float) -> Lines:
     """Show all entries under a key or a URL."""
     found = [entry for entry in await store.entries() if key in (entry.key, url_of(entry.key))]
     lines = []
@@ -162,10 +177,20 @@ async def show_entry(store: Store, key: str, now: float) -> list[str]:
         lines += [f"  selected by {name}: {value}" for name, value in entry.vary_key]
         lines += [f"  tagged {tag}" for tag in sorted(entry.tags)]
         lines += [f"  {name}: {value}" for name, value in entry.fields]
-    return lines or [f"nothing is stored under {key}"]
+    data = [
+        {
+            **data_of(entry, now),
+            "selected_by": dict(entry.vary_key),
+            "tags": sorted(entry.tags),
+            "fields": [list(line) for line in entry.fields],
+        }
+        for entry in found
+    ]
+    return Lines(lines or [f"nothing is stored under {key}"], data)
 
 
-async def purge(store: Store, what: str, soft: bool) -> list[str]:
+async def purge(store: Store, what: str, soft: bool) -> Lines:
     """Purge a URL, a glob of URLs, or a tag. Raise ValueError for anything else."""
     count = sum([await store.purge(selector, soft) for selector in selectors_of(what)])
-    return [f"{'made stale' if soft else 'purged'}: {count}"]
+    name = "made stale" if soft else "purged"
+    return Lines([f"{name}: {count}"], {name.replace(" ", "_"): count})

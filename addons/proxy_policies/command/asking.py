@@ -24,13 +24,12 @@ def add(commands: Commands, name: str, question: str, help: str, *examples: str)
 
 def run(given: argparse.Namespace) -> int:
     """Send the command, and print the answers."""
-    found = [(one, one.ask(given.question, *given.arguments)) for one in running.chosen(given)]
-    answers = [(one, [answer] if isinstance(answer, str) else answer) for one, answer in found]
+    answers = [(one, one.ask(given.question, *given.arguments)) for one in running.chosen(given)]
     if given.json:
-        print(json.dumps([{"pid": one.status["pid"], "lines": lines} for one, lines in answers], indent=2))
+        print(json.dumps([{"pid": one.status["pid"], "result": answer["data"]} for one, answer in answers], indent=2))
         return 0
-    for one, lines in answers:
+    for one, answer in answers:
         if len(answers) > 1:
             print(f"{one.title}:")
-        print("\n".join(lines))
+        print("\n".join(answer["lines"]))
     return 0

@@ -22,6 +22,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         (
             "cache stats",
             "cache list '*/api/*'",
+            "cache list --json | jq -r '.[].result[].url'",
             *SHOW,
             *PURGE,
         ),

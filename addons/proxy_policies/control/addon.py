@@ -15,6 +15,7 @@ from mitmproxy import ctx, exceptions
 
 from proxy_policies import statistics
 from proxy_policies.background import spawn
+from proxy_policies.command_results import Line, text_and_data
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.option_files import expand_home
@@ -113,7 +114,7 @@ class Control:
         except (exceptions.CommandError, ValueError) as error:
             raise messages.ControlError(str(error)) from None
         task = getattr(result, "task", None)
-        return await task if task is not None else result
+        return text_and_data(await task if task is not None else result)
 
     def status(self) -> dict[str, Any]:
         """Return what distinguishes this proxy from others: its process, addresses, modes, tunnel ends and versions."""
@@ -141,9 +142,9 @@ class Control:
             raise messages.ControlError("the explain policy is not loaded")
         return [one.as_json() for one in explain.recent.find(text, int(last))]
 
-    def dashboard(self) -> str:
+    def dashboard(self) -> Mapping[str, object]:
         """Return the dashboard's URL, with its token: only the proxy's user can open this socket."""
         dashboard: Any = ctx.master.addons.get("dashboard")
         if dashboard is None or not dashboard.url:
             raise messages.ControlError("its dashboard is off: --set dashboard=8082 turns it on")
-        return str(dashboard.url)
+        return text_and_data(Line(dashboard.url, {"url": dashboard.url}))

@@ -16,7 +16,6 @@ from mitmproxy import ctx
 from proxy_policies import statistics
 from proxy_policies.addresses import Address, format_target, is_loopback
 from proxy_policies.background import in_background, spawn
-from proxy_policies.cache.rfc9111.key import url_of
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.finished import reporting
 from proxy_policies.lazy_imports import lazy_imports
@@ -149,11 +148,12 @@ class Dashboard:
 
     async def entries(self, text: str = "") -> dict[str, Any]:
         """Return the cache's entries whose keys contain a text."""
-        lines: Any = await _control("cache.list", text)
-        return {"all": len(lines), "rows": [self._entry(line) for line in lines[:MAX_ROWS]]}
+        found: Any = await _control("cache.list", text)
+        rows = [self._entry(one["key"], line) for one, line in zip(found["data"], found["lines"], strict=True)]
+        return {"all": len(rows), "rows": rows[:MAX_ROWS]}
 
-    def _entry(self, line: str) -> dict[str, str]:
-        key, _, state = line.rpartition("  ")
+    def _entry(self, key: str, line: str) -> dict[str, str]:
+        state = line.removeprefix(key).lstrip()
         return {"id": self._id(key), "shown": _shown(key), "state": printable(state)}
 
     def _id(self, key: str) -> str:
@@ -163,7 +163,8 @@ class Dashboard:
     async def tunnels(self) -> dict[str, Any]:
         """Return the open streams, and the state of the reverse tunnel."""
         try:
-            home: Any = await _control("tunnel.status")
+            found: Any = await _control("tunnel.status")
+            home = found["lines"]
         except ValueError:  # the home policy is not loaded
             home = []
         return {"streams": flows.rows(time.time()), "home": [printable(line) for line in home][:MAX_ROWS]}
@@ -183,16 +184,19 @@ class Dashboard:
 
     async def purge(self, entry: str) -> object:
         """Remove everything stored for the URL of an entry, with all its variants."""
-        lines: Any = await _control("cache.list", "")
-        found = (key for line in lines if self._id(key := line.rpartition("  ")[0]) == entry)
-        key = next(found, None)
-        if key is None:
+        found: Any = await _control("cache.list", "")
+        url = next((one["url"] for one in found["data"] if self._id(one["key"]) == entry), None)
+        if url is None:
             raise ValueError("it is no longer stored")
-        return await _control("cache.purge", f"url:{url_of(key)}")
+        purged: Any = await _control("cache.purge", f"url:{url}")
+        return purged["lines"]
 
     async def close(self, stream: str = "", session: str = "") -> object:
         """Close a stream by its id, or a session of the reverse tunnel by its number."""
-        return flows.close(stream) if stream else await _control("tunnel.close", session)
+        if stream:
+            return flows.close(stream)
+        closed: Any = await _control("tunnel.close", session)
+        return closed["lines"]
 
 
 async def _control(command: str, *arguments: str) -> object:

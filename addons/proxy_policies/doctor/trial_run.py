@@ -117,7 +117,7 @@ def trial_arguments(arguments: Sequence[str], confdir: Path, off: Sequence[str] 
 
 def _stored(instance: client.Instance) -> str:
     try:
-        return ", ".join(instance.ask("cache.stats"))
+        return ", ".join(instance.ask("cache.stats")["lines"])
     except ControlError as error:
         return str(error)
 

@@ -12,7 +12,12 @@ async def test_works_and_sessions_have_a_line_each(tunnel: Tunnel) -> None:
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
     await connect(entrance)
     await eventually(lambda: list(tunnel.home.sessions))
-    work, session = status(tunnel.home)
+    shown = status(tunnel.home)
+    work, session = shown
     assert work.startswith("work office: echo; ")
     assert session.startswith("session ")
     assert " to echo, " in session
+    assert isinstance(shown.data, dict)
+    (work_data,), (session_data,) = shown.data["works"], shown.data["sessions"]
+    assert work_data["services"] == ["echo"]
+    assert (session_data["service"], session_data["work"]) == ("echo", None)

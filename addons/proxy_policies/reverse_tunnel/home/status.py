@@ -4,19 +4,44 @@ from __future__ import annotations
 
 import time
 
+from proxy_policies.addresses import format_target
+from proxy_policies.command_results import Lines
 from proxy_policies.reverse_tunnel.home.connected_works import describe
 from proxy_policies.reverse_tunnel.home.home import Home
 
 
-def status(home: Home) -> list[str]:
-    """Return a line for each work and each session."""
-    now = time.time()
-    works = [
+def status(home: Home) -> Lines:
+    """Return the connected works and the open sessions, a line for each."""
+    now, works, sessions = time.time(), list(home.works), list(home.sessions)
+    of_works = [
         f"work {work.name}: {describe(work)}; {len(work.spares)} spare, connected {now - work.since:.0f} s"
-        for work in home.works
+        for work in works
     ]
-    sessions = [
-        f"session {session.number}: {session.source} to {session.target}, {session.account()}"
-        for session in home.sessions
+    of_sessions = [
+        f"session {session.number}: {session.source} to {session.target}, {session.account()}" for session in sessions
     ]
-    return [*(works or ["no work connected"]), *(sessions or ["no sessions"])]
+    data = {
+        "works": [
+            {
+                "name": work.name,
+                "services": list(work.protocol.services),
+                "denied": list(work.protocol.denied),
+                "spare_connections": len(work.spares),
+                "connected_seconds": round(now - work.since, 1),
+            }
+            for work in works
+        ],
+        "sessions": [
+            {
+                "number": session.number,
+                "client": format_target(*session.client[:2]) if session.client else None,
+                "service": session.service,
+                "work": session.work or None,
+                "seconds": round(now - session.started, 1),
+                "bytes_from_client": session.counts.up,
+                "bytes_to_client": session.counts.down,
+            }
+            for session in sessions
+        ],
+    }
+    return Lines([*(of_works or ["no work connected"]), *(of_sessions or ["no sessions"])], data)

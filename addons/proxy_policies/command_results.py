@@ -1,0 +1,31 @@
+"""Results of our mitmproxy commands: text for people, which mitmproxy shows, and the same as data for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class Lines(list[str]):
+    """A result of several lines."""
+
+    def __init__(self, lines: Iterable[str], data: object) -> None:
+        super().__init__(lines)
+        self.data = data
+
+
+class Line(str):
+    """A result of one line."""
+
+    data: object
+
+    def __new__(cls, line: str, data: object) -> Line:
+        """Create a line with its data."""
+        made = super().__new__(cls, line)
+        made.data = data
+        return made
+
+
+def text_and_data(result: object) -> dict[str, object]:
+    """Return a command's lines and its data, for the control socket; other addons' results have only lines."""
+    lines = [result] if isinstance(result, str) else result
+    return {"lines": lines, "data": result.data if isinstance(result, (Line, Lines)) else lines}
