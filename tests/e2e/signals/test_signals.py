@@ -65,8 +65,13 @@ def is_refused(port: int) -> bool:
 
 
 FAILING_HOME = """
+import logging
+
 class Home:
     name = "home"
+
+    def running(self):
+        logging.info("failing home runs")
 
     async def drain(self):
         raise RuntimeError("cannot drain")
@@ -85,6 +90,7 @@ def test_it_ends_though_an_addon_fails(mitmdump: Start, tmp_path: Path, is_servi
     script = tmp_path / "failing_home.py"
     script.write_text(FAILING_HOME.format(is_serving=is_serving))
     proxy = mitmdump("-s", str(script), "--set", "grace_period=60s", script="work.py")
+    proxy.wait_log("failing home runs")  # during the start nothing is drained
     proxy.process.terminate()
     assert proxy.wait_exit() == 0
     assert "RuntimeError: cannot drain" in proxy.log()
