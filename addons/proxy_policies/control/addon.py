@@ -74,15 +74,16 @@ class Control:
         await started()
         if not (self._is_running and self.control_socket and hasattr(socket, "AF_UNIX")):
             return
-        try:
+        try:  # late imports open files, too
+            control_server = server.ControlServer(self.answer)
             listening = self._listen()
         except OSError as error:
             logger.warning(
                 f"control: no socket in confdir: {error.strerror}; {own_command()} stats cannot find this proxy"
             )
             return
-        self._server = server.ControlServer(self.answer)
-        await self._server.start(listening)
+        self._server = control_server
+        await control_server.start(listening)
 
     def _listen(self) -> socket.socket:
         confdir = expand_home(ctx.options.confdir)
