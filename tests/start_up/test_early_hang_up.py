@@ -17,14 +17,18 @@ def _restored() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
-def test_it_is_noted_once() -> None:
+@pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN], ids=["usual", "nohup"])
+def test_it_is_noted_once(before: signal.Handlers) -> None:
+    signal.signal(signal.SIGHUP, before)
     early_hang_up.note()
     signal.raise_signal(signal.SIGHUP)
     assert early_hang_up.take()
     assert not early_hang_up.take()
 
 
-def test_who_ignores_or_handles_it_still_does() -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+def test_a_handler_stays() -> None:
+    def handler(number: int, frame: object) -> None: ...
+
+    signal.signal(signal.SIGHUP, handler)
     early_hang_up.note()
-    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGHUP) is handler

@@ -9,9 +9,9 @@ _noted: list[int] = []
 
 
 def note() -> None:
-    """Note SIGHUP from now on, unless it is handled or ignored already. Windows has none."""
+    """Note SIGHUP from now on, unless it is handled already; also under nohup, as once running. Windows has none."""
     number: signal.Signals | None = getattr(signal, "SIGHUP", None)
-    if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+    if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.SIG_IGN):
         signal.signal(number, _note)
 
 
