@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
+from tests.support.waiting import wait_until
 
 COUNTER = '''
 import gc
@@ -66,6 +67,10 @@ def test_flows_are_forgotten(
     proxy = mitmdump(*options, "-s", str(script), mode=f"reverse:{server.url}")
     urls = [f"{proxy.url}{case.path}"] * EXCHANGES
     assert curl("--compressed", *urls).code == 0
-    alive = re.search(rb"(\d+) alive", curl(f"{proxy.url}/count").body)
-    assert alive
-    assert int(alive[1]) < ALIVE
+
+    def alive() -> int:
+        found = re.search(rb"(\d+) alive", curl(f"{proxy.url}/count").body)
+        assert found
+        return int(found[1])
+
+    wait_until(lambda: alive() < ALIVE, 20, "the end of all flows but a few")  # up to 16 are recorded together
