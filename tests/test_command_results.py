@@ -2,15 +2,15 @@
 
 import pytest
 
-from proxy_policies.command_results import Line, Lines, text_and_data
+from proxy_policies.command_results import LineResult, LinesResult, text_and_data
 
 
 @pytest.mark.parametrize(
     ("result", "lines", "data"),
     [
-        (Line("closed 1", {"closed": 1}), ["closed 1"], {"closed": 1}),
-        (Lines(["a", "b"], [1, 2]), ["a", "b"], [1, 2]),
-        (Lines([], []), [], []),
+        (LineResult("closed 1", {"closed": 1}), ["closed 1"], {"closed": 1}),
+        (LinesResult(["a", "b"], [1, 2]), ["a", "b"], [1, 2]),
+        (LinesResult([], []), [], []),
         ("text", ["text"], ["text"]),
         (["a"], ["a"], ["a"]),
     ],
@@ -20,4 +20,4 @@ def test_results_have_text_and_data(result: object, lines: list[str], data: obje
 
 
 def test_a_line_is_its_text() -> None:
-    assert Line("closed 1", {}) == "closed 1"
+    assert LineResult("closed 1", {}) == "closed 1"

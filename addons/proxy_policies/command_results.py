@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-class Lines(list[str]):
+class LinesResult(list[str]):
     """A result of several lines."""
 
     def __init__(self, lines: Iterable[str], data: object) -> None:
@@ -13,12 +13,12 @@ class Lines(list[str]):
         self.data = data
 
 
-class Line(str):
+class LineResult(str):
     """A result of one line."""
 
     data: object
 
-    def __new__(cls, line: str, data: object) -> Line:
+    def __new__(cls, line: str, data: object) -> LineResult:
         """Create a line with its data."""
         made = super().__new__(cls, line)
         made.data = data
@@ -28,4 +28,4 @@ class Line(str):
 def text_and_data(result: object) -> dict[str, object]:
     """Return a command's lines and its data, for the control socket; other addons' results have only lines."""
     lines = [result] if isinstance(result, str) else result
-    return {"lines": lines, "data": result.data if isinstance(result, (Line, Lines)) else lines}
+    return {"lines": lines, "data": result.data if isinstance(result, (LineResult, LinesResult)) else lines}

@@ -78,10 +78,10 @@ async def test_a_connection_is_kept_and_used_again(seen: Seen, client: Client) -
     assert seen.names == ["server_connect", "server_connected"]
     assert (origin.server.state, origin.server.peername) == (ConnectionState.OPEN, ("127.0.0.1", port))
     origins.keep(origin, Destination("http", "127.0.0.1", port))
-    assert origins.idle(Destination("http", "127.0.0.1", port + 1), may_share=True) is None
-    assert origins.idle(Destination("http", "127.0.0.1", port), may_share=False) is origin
+    assert origins.idle(Destination("http", "127.0.0.1", port + 1), is_shareable=True) is None
+    assert origins.idle(Destination("http", "127.0.0.1", port), is_shareable=False) is origin
     assert origin.is_reused
-    assert origins.idle(Destination("http", "127.0.0.1", port), may_share=False) is None
+    assert origins.idle(Destination("http", "127.0.0.1", port), is_shareable=False) is None
     origin.close()
     peer.close()
     await until(lambda: seen.names[-1] == "server_disconnected")
@@ -97,7 +97,7 @@ async def test_an_idle_connection_that(seen: Seen, client: Client, said: bytes) 
     else:
         peer.close()
     await until(lambda: seen.names[-1] == "server_disconnected")
-    assert origins.idle(Destination("http", "127.0.0.1", port), may_share=False) is None
+    assert origins.idle(Destination("http", "127.0.0.1", port), is_shareable=False) is None
     assert origin.server.state is ConnectionState.CLOSED
     peer.close()
 
@@ -133,10 +133,12 @@ async def test_the_next_client_uses_it(seen: Seen, client: Client) -> None:
     pool, last = OriginPool(), another()
     origin, peer, destination = await left(pool, seen, client)
     of_last = Origins(last, seen.trigger, None, pool)
-    assert of_last.idle(destination, may_share=False) is None
-    assert Origins(another("reverse:http://a.test"), seen.trigger, None, pool).idle(destination, may_share=True) is None
-    assert of_last.idle(destination, may_share=True) is origin
-    assert of_last.idle(destination, may_share=True) is None
+    assert of_last.idle(destination, is_shareable=False) is None
+    assert (
+        Origins(another("reverse:http://a.test"), seen.trigger, None, pool).idle(destination, is_shareable=True) is None
+    )
+    assert of_last.idle(destination, is_shareable=True) is origin
+    assert of_last.idle(destination, is_shareable=True) is None
     assert origin.is_reused
     assert origin._data.client is last
     origin.close()
@@ -148,7 +150,7 @@ async def test_one_on_which_something_came_is_not_used(seen: Seen, client: Clien
     pool = OriginPool()
     origin, peer, destination = await left(pool, seen, client)
     peer.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-    assert Origins(client, seen.trigger, None, pool).idle(destination, may_share=True) is None
+    assert Origins(client, seen.trigger, None, pool).idle(destination, is_shareable=True) is None
     assert origin.server.state is ConnectionState.CLOSED
     peer.close()
 

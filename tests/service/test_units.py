@@ -9,7 +9,7 @@ import pytest
 from tests.support.programs import find
 
 from proxy_policies.command.commands import parse
-from proxy_policies.service.units import SERVICES, hidden, unit
+from proxy_policies.service.units import HIDDEN, SERVICES, hidden, unit
 
 EXPOSURE = 3.0
 """The most that `systemd-analyze security` may find: of 10, and 2 is a service that talks to the network."""
@@ -48,8 +48,7 @@ def test_a_percent_sign_is_the_paths_own() -> None:
         ("/opt/proxy-policies", False),
         ("/usr", False),
         ("/homes/x", False),
-        ("/root/pythons/3.13", True),
-        ("/home/ann/.local/share/uv/python/cpython-3.13", True),
+        *((f"{folder}/ann/.local/share/uv/python/cpython-3.13", True) for folder in HIDDEN),
     ],
 )
 def test_what_a_unit_cannot_see(path: str, is_hidden: bool) -> None:

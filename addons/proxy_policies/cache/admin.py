@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -18,7 +18,7 @@ from proxy_policies.cache.rules import NO_EFFECTS
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.stores.store import Store
 from proxy_policies.cache.transactions import CacheEngine, key_of_flow, target_of
-from proxy_policies.command_results import Lines
+from proxy_policies.command_results import LinesResult
 from proxy_policies.fields import Fields
 
 logger = logging.getLogger(__name__)
@@ -128,36 +128,29 @@ async def close(store: Store) -> list[str]:
     return []
 
 
-async def stats(store: Store) -> Lines:
+async def stats(store: Store) -> LinesResult:
     """Return how full the store is."""
     counts = await store.counts()
     share = 100 * counts.bytes / counts.limit if counts.limit else 0
     responses = "response" if counts.entries == 1 else "responses"
     line = f"{counts.entries} {responses}, {counts.bytes} of {counts.limit} bytes ({share:.1f} %)"
-    return Lines([line], {"responses": counts.entries, "bytes": counts.bytes, "limit": counts.limit})
+    return LinesResult([line], {"responses": counts.entries, "bytes": counts.bytes, "limit": counts.limit})
 
 
-async def list_entries(store: Store, wanted: str, now: float) -> Lines:
+async def list_entries(store: Store, wanted: str, now: float) -> LinesResult:
     """List the entries whose URL matches a glob, or contains a text."""
     found = [entry for entry in await store.entries() if not wanted or _is_wanted(entry.key, wanted)]
     found.sort(key=lambda entry: entry.key)
-    return Lines([line_of(entry, now) for entry in found], [data_of(entry, now) for entry in found])
+    data = [described(entry, now) for entry in found]
+    return LinesResult(map(line_of, data), data)
 
 
 def _is_wanted(key: str, wanted: str) -> bool:
     return fnmatchcase(key, wanted) if "*" in wanted else wanted in key
 
 
-def line_of(entry: StoredResponse, now: float) -> str:
-    """Return one line that describes a stored response."""
-    ttl = entry.ttl(now)
-    state = f"fresh for {ttl:.0f} s" if ttl > 0 else f"stale for {-ttl:.0f} s"
-    span = f", {entry.span.content_range}" if entry.span else ""
-    return f"{entry.key}  {entry.status}, {entry.size} bytes{span}, {state}"
-
-
-def data_of(entry: StoredResponse, now: float) -> dict[str, object]:
-    """Return the same for scripts; `fresh_seconds` is negative for a stale response."""
+def described(entry: StoredResponse, now: float) -> dict[str, Any]:
+    """Return what describes a stored response; `fresh_seconds` is negative for a stale one."""
     return {
         "key": entry.key,
         "url": url_of(entry.key),
@@ -168,29 +161,37 @@ def data_of(entry: StoredResponse, now: float) -> dict[str, object]:
     }
 
 
-async def show_entry(store: Store, key: str, now: float) -> Lines:
+def line_of(data: Mapping[str, Any]) -> str:
+    """Return the description as one line."""
+    seconds = data["fresh_seconds"]
+    state = f"fresh for {seconds:.0f} s" if seconds > 0 else f"stale for {-seconds:.0f} s"
+    span = f", {data['range']}" if data["range"] else ""
+    return f"{data['key']}  {data['status']}, {data['bytes']} bytes{span}, {state}"
+
+
+async def show_entry(store: Store, key: str, now: float) -> LinesResult:
     """Show all entries under a key or a URL."""
     found = [entry for entry in await store.entries() if key in (entry.key, url_of(entry.key))]
-    lines = []
+    lines, data = [], []
     for entry in found:
-        lines += [line_of(entry, now)]
+        about = described(entry, now)
+        data += [
+            {
+                **about,
+                "selected_by": dict(entry.vary_key),
+                "tags": sorted(entry.tags),
+                "fields": [list(line) for line in entry.fields],
+            }
+        ]
+        lines += [line_of(about)]
         lines += [f"  selected by {name}: {value}" for name, value in entry.vary_key]
         lines += [f"  tagged {tag}" for tag in sorted(entry.tags)]
         lines += [f"  {name}: {value}" for name, value in entry.fields]
-    data = [
-        {
-            **data_of(entry, now),
-            "selected_by": dict(entry.vary_key),
-            "tags": sorted(entry.tags),
-            "fields": [list(line) for line in entry.fields],
-        }
-        for entry in found
-    ]
-    return Lines(lines or [f"nothing is stored under {key}"], data)
+    return LinesResult(lines or [f"nothing is stored under {key}"], data)
 
 
-async def purge(store: Store, what: str, soft: bool) -> Lines:
+async def purge(store: Store, what: str, soft: bool) -> LinesResult:
     """Purge a URL, a glob of URLs, or a tag. Raise ValueError for anything else."""
     count = sum([await store.purge(selector, soft) for selector in selectors_of(what)])
     name = "made stale" if soft else "purged"
-    return Lines([f"{name}: {count}"], {name.replace(" ", "_"): count})
+    return LinesResult([f"{name}: {count}"], {name.replace(" ", "_"): count})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 
 HOST_PATTERNS = ("ignore_hosts", "allow_hosts", "tcp_hosts", "udp_hosts")
 """Options whose values are regular expressions that mitmproxy compiles unchecked."""
@@ -23,9 +22,7 @@ def require_patterns(arguments: Sequence[str]) -> None:
     """Raise ValueError for an invalid regular expression with which mitmproxy would end in a traceback."""
     for option in HOST_PATTERNS:
         flag = f"--{option.replace('_', '-')}"
-        patterns = [after for argument, after in pairwise(arguments) if argument == flag]
-        patterns += [argument.removeprefix(f"{flag}=") for argument in arguments if argument.startswith(f"{flag}=")]
-        for pattern in (*patterns, *_set_values(arguments, option)):
+        for pattern in (*_flag_values(arguments, [flag]), *_set_values(arguments, option)):
             try:
                 re.compile(pattern)
             except re.error as error:
@@ -39,8 +36,13 @@ def _set_values(arguments: Sequence[str], option: str) -> list[str]:
 
 def flow_files(arguments: Sequence[str]) -> list[str]:
     """Return the paths of the flow files to be read, without `-`, the standard input."""
+    return [path for path in _flag_values(arguments, *FLOW_FILES) if path != "-"]
+
+
+def _flag_values(arguments: Sequence[str], *flags: Sequence[str]) -> list[str]:
+    """Return the values of arguments, each of which may have several names, in their order."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for names in FLOW_FILES:
-        parser.add_argument(*names, dest="paths", action="append", nargs="?", default=[])
+    for names in flags:
+        parser.add_argument(*names, dest="values", action="append", nargs="?", default=[])
     given, _ = parser.parse_known_args(arguments)
-    return [path for path in given.paths if path and path != "-"]
+    return [value for value in given.values if value]

@@ -15,7 +15,7 @@ from mitmproxy import ctx, exceptions
 
 from proxy_policies import statistics
 from proxy_policies.background import spawn
-from proxy_policies.command_results import Line, text_and_data
+from proxy_policies.command_results import LineResult, text_and_data
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.option_files import expand_home
@@ -148,4 +148,4 @@ class Control:
         dashboard: Any = ctx.master.addons.get("dashboard")
         if dashboard is None or not dashboard.url:
             raise messages.ControlError("its dashboard is off: --set dashboard=8082 turns it on")
-        return text_and_data(Line(dashboard.url, {"url": dashboard.url}))
+        return text_and_data(LineResult(dashboard.url, {"url": dashboard.url}))

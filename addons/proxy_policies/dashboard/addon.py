@@ -149,8 +149,8 @@ class Dashboard:
     async def entries(self, text: str = "") -> dict[str, Any]:
         """Return the cache's entries whose keys contain a text."""
         found: Any = await _control("cache.list", text)
-        rows = [self._entry(one["key"], line) for one, line in zip(found["data"], found["lines"], strict=True)]
-        return {"all": len(rows), "rows": rows[:MAX_ROWS]}
+        shown = zip(found["data"][:MAX_ROWS], found["lines"][:MAX_ROWS], strict=True)
+        return {"all": len(found["lines"]), "rows": [self._entry(one["key"], line) for one, line in shown]}
 
     def _entry(self, key: str, line: str) -> dict[str, str]:
         state = line.removeprefix(key).lstrip()

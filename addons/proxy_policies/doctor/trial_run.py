@@ -56,7 +56,7 @@ def look_at_port(host: str, port: int, confdir: Path) -> Iterator[Finding]:
 def look_at_options(arguments: Sequence[str], confdir: Path) -> Iterator[Finding]:
     """Start a proxy with mitmproxy's arguments on a free port, and report its output."""
     said, stored = _tried(arguments)
-    if stored is None and any(map(_PAGE_IN_USE.match, _telling(said))) and client.instances([confdir]):
+    if stored is None and any(map(_PAGE_IN_USE.match, _about_options(said))) and client.instances([confdir]):
         said, stored = _tried(arguments, PAGES)  # a running proxy of the same confdir has the address
     yield from judge(said, stored)
 
@@ -71,7 +71,7 @@ def _tried(arguments: Sequence[str], off: Sequence[str] = ()) -> tuple[str, str 
     return said, stored
 
 
-def _telling(said: str) -> list[str]:
+def _about_options(said: str) -> list[str]:
     """Return the lines of a proxy's output that say something about its options."""
     lines = [_TIME.sub("", line) for line in said.splitlines()]
     return list(dict.fromkeys(line for line in lines if line.strip() and not _ORDINARY.search(line)))
@@ -79,16 +79,16 @@ def _telling(said: str) -> list[str]:
 
 def judge(said: str, stored: str | None) -> Iterator[Finding]:
     """Return findings from a proxy's output, and from its cache's statistics, None if it did not start."""
-    telling = _telling(said)
+    lines = _about_options(said)
     if stored is None:
-        yield fail("options", telling[-1] if telling else "the proxy did not start, and gave no reason")
+        yield fail("options", lines[-1] if lines else "the proxy did not start, and gave no reason")
         return
     yield ok("options", "accepted")
-    about_cache = [line.removeprefix(_CACHE) for line in telling if line.startswith(_CACHE)]
+    about_cache = [line.removeprefix(_CACHE) for line in lines if line.startswith(_CACHE)]
     yield from (warn("cache", line) for line in about_cache)
     if not about_cache:
         yield ok("cache", stored)
-    yield from (warn("options", line) for line in telling if not line.startswith(_CACHE))
+    yield from (warn("options", line) for line in lines if not line.startswith(_CACHE))
 
 
 def trial_arguments(arguments: Sequence[str], confdir: Path, off: Sequence[str] = ()) -> list[str]:

@@ -10,8 +10,8 @@ from proxy_policies.fields import Fields, parse_directives
 NEVER = frozenset({*range(100, 200), 204, 205})
 """Statuses without a body."""
 PARTIAL, NOT_MODIFIED = 206, 304
-TYPE_UNSAID = {NOT_MODIFIED: (None,), PARTIAL: (None, "multipart/byteranges")}
-"""The media types with which a status does not say that of the whole (RFC 9110, sections 15.3.7 and 15.4.5)."""
+TYPE_NOT_STATED = {NOT_MODIFIED: (None,), PARTIAL: (None, "multipart/byteranges")}
+"""By status: media types that do not state that of the whole representation (RFC 9110, 15.3.7 and 15.4.5)."""
 
 
 class ResponseInfo(NamedTuple):
@@ -85,7 +85,7 @@ def _reason_not_to(subject: ResponseInfo, options: EncodingOptions) -> str:
     if _forbids(response) or _forbids(subject.request):
         return "no-transform"
     media_type = response.get("Content-Type")
-    if not (options.types.include(media_type) or _essence(media_type) in TYPE_UNSAID.get(subject.status, ())):
+    if not (options.types.include(media_type) or _essence(media_type) in TYPE_NOT_STATED.get(subject.status, ())):
         return f"type {media_type or 'unknown'} is not among encode_types"
     return ""
 

@@ -257,11 +257,11 @@ class Origins:
         """The server that flows show before one is connected, as in mitmproxy; never connected itself."""
         self._kept: dict[Destination, Origin] = {}
 
-    def idle(self, destination: Destination, *, may_share: bool) -> Origin | None:
-        """Return a kept connection, with `may_share` also one from the pool."""
+    def idle(self, destination: Destination, *, is_shareable: bool) -> Origin | None:
+        """Return a kept connection, with `is_shareable` also one from the pool."""
         origin = self._kept.pop(destination, None)
         if origin is None or not origin.is_usable:
-            origin = self._pool.take((self._client.proxy_mode, destination)) if may_share else None
+            origin = self._pool.take((self._client.proxy_mode, destination)) if is_shareable else None
             if origin is None:
                 return None
             origin.use_for(self._client, self._trigger)

@@ -88,7 +88,7 @@ class Upstream:
             raise OriginError("an addon wants another proxy or a tunnel here; it must not declare `exchanges`")
         self._destination = destination = Destination(request.scheme, request.host, request.port)
         is_shareable = may_share(request)
-        origin = None if is_fresh else self._origins.idle(destination, may_share=is_shareable)
+        origin = None if is_fresh else self._origins.idle(destination, is_shareable=is_shareable)
         if origin is None:
             origin = self._origins.new(destination)
             await self._presence.wait(asyncio.ensure_future(origin.connect()))

@@ -9,7 +9,10 @@ _noted: list[int] = []
 
 
 def note() -> None:
-    """Note SIGHUP from now on, unless it is handled already; also under nohup, as once running. Windows has none."""
+    """Note SIGHUP from now on, unless it has a handler. Windows has none.
+
+    Under nohup it is ignored by default, but a running proxy reloads its files then, too.
+    """
     number: signal.Signals | None = getattr(signal, "SIGHUP", None)
     if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.SIG_IGN):
         signal.signal(number, _note)

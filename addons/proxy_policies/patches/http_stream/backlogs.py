@@ -26,7 +26,10 @@ from proxy_policies.patches.wakeups import Awaited
 
 
 class PieceRead(Awaited):
-    """The wakeup when the client has accepted what it was sent, and the next piece of its backlog is read."""
+    """The wakeup when the client has accepted what it was sent, and the next piece of its backlog is read.
+
+    If the request is over, the backlog is closed instead.
+    """
 
     def __init__(self, piece_request: PieceRequest) -> None:
         super().__init__()
@@ -38,7 +41,7 @@ class PieceRead(Awaited):
 
 
 class Backlogged(layers.HttpStream):
-    """A request and its response."""
+    """Keeps what a client is behind in a backlog, while others want its response."""
 
     _backlog: BacklogBody | None = None
     """What the client has still to be sent, if it is behind others."""
@@ -87,21 +90,23 @@ class Backlogged(layers.HttpStream):
             yield PieceRead(PieceRequest(self.flow, source, lambda: unsent_in_windows(self), lambda: False))
 
     def _send_piece(self, piece_request: PieceRequest) -> CommandGenerator[None]:
-        client = self.context.client
-        if self._backlog is None:
-            pass
-        elif piece_request.error:  # it is too far behind
-            self._drop()
+        if piece_request.over:
+            return
+        backlog, client = self._backlog, self.context.client
+        piece_request.over = backlog is None or bool(piece_request.error) or not piece_request.piece
+        if piece_request.piece and not piece_request.over:
+            yield SendHttp(ResponseData(self.stream_id, piece_request.piece), client)
+        yield PieceRead(piece_request)  # or closes its source
+        if backlog is None or not piece_request.over:
+            return
+        self._drop()
+        if piece_request.error:  # the client is too far behind
             error = ResponseProtocolError(self.stream_id, piece_request.error, ErrorCode.GENERIC_SERVER_ERROR)
             yield SendHttp(error, client)
-        elif piece_request.piece:
-            yield SendHttp(ResponseData(self.stream_id, piece_request.piece), client)
-            yield PieceRead(piece_request)
-        else:
-            self._backlog = None
-            if self._last is not None:
-                yield self._last
-            yield from super().flow_done()
+            return
+        if self._last is not None:
+            yield self._last
+        yield from super().flow_done()
 
     def flow_done(self) -> CommandGenerator[None]:
         """End the exchange once the backlog is sent."""

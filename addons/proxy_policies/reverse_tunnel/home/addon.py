@@ -14,7 +14,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies.addresses import Address, Network, format_target, is_loopback
 from proxy_policies.background import in_background
-from proxy_policies.command_results import Line
+from proxy_policies.command_results import LineResult
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
@@ -222,4 +222,4 @@ class Home(TunnelEnd):
     def close(self, which: str) -> str:
         """End sessions: a number of tunnel.status, a service, service@work, a work, or all."""
         closed = self._home.sessions.close(which)
-        return Line(f"closed {closed}", {"closed": closed})
+        return LineResult(f"closed {closed}", {"closed": closed})

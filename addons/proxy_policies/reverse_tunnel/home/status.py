@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 from proxy_policies.addresses import format_target
-from proxy_policies.command_results import Lines
+from proxy_policies.command_results import LinesResult
 from proxy_policies.reverse_tunnel.home.connected_works import describe
 from proxy_policies.reverse_tunnel.home.home import Home
 
 
-def status(home: Home) -> Lines:
+def status(home: Home) -> LinesResult:
     """Return the connected works and the open sessions, a line for each."""
     now, works, sessions = time.time(), list(home.works), list(home.sessions)
     of_works = [
@@ -44,4 +44,4 @@ def status(home: Home) -> Lines:
             for session in sessions
         ],
     }
-    return Lines([*(of_works or ["no work connected"]), *(of_sessions or ["no sessions"])], data)
+    return LinesResult([*(of_works or ["no work connected"]), *(of_sessions or ["no sessions"])], data)

@@ -127,7 +127,7 @@ class Index:
             raise OSError(f"{path}: {error}") from error
         self._made = path.stat()
         self._waits = False
-        self._wait(True)
+        self._set_waiting(True)
 
     @property
     def is_there(self) -> bool:
@@ -137,7 +137,7 @@ class Index:
         except OSError:
             return False
 
-    def _wait(self, waits: bool) -> None:
+    def _set_waiting(self, waits: bool) -> None:
         """Wait for other processes from now on, or not."""
         if waits != self._waits:
             self._waits = waits
@@ -148,9 +148,9 @@ class Index:
         try:
             self._db.execute("begin immediate")
         except sqlite3.Error:
-            self._wait(False)
+            self._set_waiting(False)
             raise
-        self._wait(True)
+        self._set_waiting(True)
         try:
             yield
             self._db.execute("commit")
