@@ -59,6 +59,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+def sentence(help: str) -> str:
+    """Return the line about a sub-command in its parent's help as the description in its own."""
+    return f"{help[0].upper()}{help[1:]}."
+
+
 def set_help(
     parser: argparse.ArgumentParser,
     description: str,

@@ -50,6 +50,13 @@ def test_every_help_has_examples_and_exit_codes(prog: str) -> None:
     assert max(map(len, (EVERY[prog].epilog or "").splitlines())) <= 120
 
 
+def test_every_help_describes_its_own_command() -> None:
+    described = [parser.description for parser in EVERY.values()]
+    assert all(described)
+    assert len(set(described)) == len(described)
+    assert EVERY["proxy-policies cache show"].description == "Print what is stored under a URL."
+
+
 @pytest.mark.parametrize("example", sorted({example for parser in EVERY.values() for example in examples(parser)}))
 def test_every_example_is_a_command_line(example: str) -> None:
     if example.startswith("COMMAND"):

@@ -187,11 +187,15 @@ async def show_entry(store: Store, key: str, now: float) -> LinesResult:
         lines += [f"  selected by {name}: {value}" for name, value in entry.vary_key]
         lines += [f"  tagged {tag}" for tag in sorted(entry.tags)]
         lines += [f"  {name}: {value}" for name, value in entry.fields]
-    return LinesResult(lines or [f"nothing is stored under {key}"], data)
+    error = "" if found else f"nothing is stored under {key}"
+    return LinesResult(lines or [error], data, error)
 
 
 async def purge(store: Store, what: str, soft: bool) -> LinesResult:
     """Purge a URL, a glob of URLs, or a tag. Raise ValueError for anything else."""
-    count = sum([await store.purge(selector, soft) for selector in selectors_of(what)])
+    selectors = selectors_of(what)
+    count = sum([await store.purge(selector, soft) for selector in selectors])
     name = "made stale" if soft else "purged"
-    return LinesResult([f"{name}: {count}"], {name.replace(" ", "_"): count})
+    is_missing = not count and selectors[0].kind == "url"  # a glob or a tag may select nothing
+    error = f"nothing is stored under {what}" if is_missing else ""
+    return LinesResult([f"{name}: {count}"], {name.replace(" ", "_"): count}, error)

@@ -28,6 +28,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         ),
         running.EXIT_CODES,
     )
+    parser.set_defaults(policy="cache")
     commands = parser.add_subparsers(dest="cache_command", metavar="COMMAND", required=True)
     asking.add(commands, "stats", "cache.stats", "print how full it is", "cache stats")
     listed = asking.add(commands, "list", "cache.list", "list what is stored", "cache list '*/api/*'")

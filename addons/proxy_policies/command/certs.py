@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxy_policies.argument_parser import port, set_help
+from proxy_policies.argument_parser import port, sentence, set_help
 from proxy_policies.certificates import folders, name_constraints
 from proxy_policies.certificates.stores import OTHER_SYSTEMS, STORES
 from proxy_policies.command.certs_actions import SHELLS, env, make, serve, trust, undo, untrust, verify
@@ -87,7 +87,7 @@ def describe_stores(commands: Commands) -> None:
 def add(commands: Commands, name: str, help: str, act: Act, *examples: str) -> argparse.ArgumentParser:
     """Add a command."""
     parser = commands.add_parser(name, help=help, allow_abbrev=False)
-    set_help(parser, f"{help[0].upper()}{help[1:]}.", examples, DONE)
+    set_help(parser, sentence(help), examples, DONE)
     parser.set_defaults(act=act)
     return parser
 

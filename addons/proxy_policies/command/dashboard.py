@@ -18,4 +18,4 @@ def describe(parser: argparse.ArgumentParser) -> None:
         running.EXIT_CODES,
     )
     running.add_arguments(parser)
-    parser.set_defaults(run_command=asking.run, question="dashboard", arguments=[])
+    parser.set_defaults(run_command=asking.run, question="dashboard", policy="dashboard", arguments=[])

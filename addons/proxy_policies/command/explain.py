@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -24,7 +25,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", nargs="?", default="", help="print only flows whose method and URL contain this")
     parser.add_argument("--last", type=int, default=20, metavar="N", help="print the last N (default: 20)")
     running.add_arguments(parser)
-    parser.set_defaults(run_command=run)
+    parser.set_defaults(run_command=run, policy="explain")
 
 
 def run(given: argparse.Namespace) -> int:
@@ -37,7 +38,8 @@ def run(given: argparse.Namespace) -> int:
     for flow in found:
         print("\n".join(lines(flow)))
     if not found:
-        print(f"no flow has {given.text!r} in its URL" if given.text else "no flow has ended yet")
+        none = f"no flow has {given.text!r} in its URL" if given.text else "no flow has ended yet"
+        print(none, file=sys.stderr)
     return 0
 
 

@@ -9,7 +9,10 @@ from proxy_policies.argument_parser import port
 from proxy_policies.certificates import folders
 from proxy_policies.control import client
 
-EXIT_CODES = {0: "printed, or done", 1: "no such proxy runs, or it could not be done"}
+EXIT_CODES = {
+    0: "printed, or done; a list may be empty",
+    1: "no such proxy runs, it has not what was named, or it could not be done",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,10 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def chosen(given: argparse.Namespace) -> list[client.Instance]:
     """Return the selected proxy, or the workers that share its port. Raise ControlError.
 
-    If the command is about one end of a tunnel, and any runs, only such processes are considered.
+    If the command is about a policy, and any process has it, only such processes are considered.
     """
     usual = (folders.certificates_folder() / folders.CONFDIR, folders.mitmproxy_confdir())
     found = client.instances([given.confdir] if given.confdir else usual)
-    end = getattr(given, "tunnel_end", None)
-    ends = [one for one in found if end in one.tunnel_ends]
-    return client.choose(ends if ends and given.pid is None and given.port is None else found, given.port, given.pid)
+    policy = getattr(given, "policy", None)
+    having = [one for one in found if policy in one.policies]
+    return client.choose(
+        having if having and given.pid is None and given.port is None else found, given.port, given.pid
+    )

@@ -18,7 +18,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         ("tunnel status", *CLOSE),
         running.EXIT_CODES,
     )
-    parser.set_defaults(tunnel_end="home")
+    parser.set_defaults(policy="home")
     commands = parser.add_subparsers(dest="tunnel_command", metavar="COMMAND", required=True)
     asking.add(commands, "status", "tunnel.status", "print works and sessions", "tunnel status")
     close = asking.add(commands, "close", "tunnel.close", "end sessions", *CLOSE)

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 COMMANDS = ("cache.", "policy.stats", "tunnel.")
 """Prefixes of the mitmproxy commands that are allowed: others may need flows, which cannot be named from outside."""
+ASKED = ("cache", "dashboard", "explain")
+"""Addons that only some scripts load, and about which one may ask."""
 TUNNEL_ENDS = ("home", "work")
 """Addons whose `is_on` tells whether this process is that end of the reverse tunnel."""
 
@@ -126,6 +128,7 @@ class Control:
             "addresses": addresses,
             "modes": list(ctx.options.mode) if ctx.options.server else [],
             "tunnel_ends": [end for end in TUNNEL_ENDS if getattr(ctx.master.addons.get(end), "is_on", False)],
+            "policies": [name for name in ASKED if ctx.master.addons.get(name) is not None],
             "version": VERSION,
             "mitmproxy": requirements.mitmproxy_version(),
             "seconds": round(time.time() - self._since, 1),

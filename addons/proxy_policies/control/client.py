@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,12 @@ class Instance:
         """Whether it is `home`, `work`, both or neither."""
         ends: Sequence[str] = self.status.get("tunnel_ends", ())
         return ends
+
+    @property
+    def policies(self) -> Collection[str]:
+        """The policies about which it can be asked, with the ends of a tunnel that it is."""
+        loaded: Sequence[str] = self.status.get("policies", ())  # a proxy that was started before an upgrade has none
+        return {*loaded, *self.tunnel_ends}
 
     def ask(self, command: str, *arguments: str) -> Any:
         """Return the answer to a command. Raise ControlError."""

@@ -40,12 +40,15 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
 
 @pytest.fixture
 def run(asked: Asked, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Run a sub-command that asks the proxy; gives what it prints."""
+    """Run a sub-command that asks the proxy; gives what it prints, of a failing one the last line about the error."""
 
     def run(*words: str, code: int = 0) -> str:
         assert main([*words, "--confdir", str(asked.proxy.confdir)]) == code
         printed = capsys.readouterr()
-        return printed.err if code else printed.out
+        if code:
+            return printed.err
+        assert bool(printed.out) != bool(printed.err)  # that nothing was found is no output
+        return printed.out or printed.err
 
     return run
 

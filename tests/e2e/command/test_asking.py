@@ -24,6 +24,6 @@ def test_json_is_data_and_not_text(asked: Any, run_json: Callable[..., Any]) -> 
     (shown,) = result(run_json, "cache", "show", asked.stored)
     assert shown.items() >= {"key": listed["key"], "selected_by": {}, "tags": []}.items()
     assert ["Cache-Control", "max-age=600"] in shown["fields"]
-    assert result(run_json, "cache", "show", "http://a.test/") == []
-    assert result(run_json, "cache", "purge", "http://a.test/") == {"purged": 0}
+    assert result(run_json, "cache", "list", "http://a.test/") == []
+    assert result(run_json, "cache", "purge", "tag:none") == {"purged": 0}
     assert result(run_json, "cache", "purge", "--soft", "tag:none") == {"made_stale": 0}

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from proxy_policies.argument_parser import ArgumentParser, set_help
+from proxy_policies.argument_parser import ArgumentParser, sentence, set_help
 from proxy_policies.capture.cli.messages import say
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.lazy_imports import lazy_imports
@@ -23,6 +23,10 @@ FAILED = 2
 CONFDIR = "~/.mitmproxy"
 STRICT = "leave out bodies that cannot be searched for secrets"
 KINDS = ("har", "flows", "curl", "http", "pytest", "locust", "k6", "openapi")
+MODES = (
+    "once: use each recording once (default); loop: repeat them; new: forward and record other requests; "
+    "strict: unused recordings are an error"
+)
 MATCHERS = "accept other values: any, type, regex:PATTERN, iso-date, uuid, number±X; as $.total=number±0.5"
 DESCRIPTION = "Record real traffic, replay it offline, send it to a new build and see what changed."
 COMPARE_CODES = {0: "the same", 1: "differences", 2: "it could not be done, or the command line is wrong"}
@@ -90,8 +94,8 @@ def describe(top: argparse.ArgumentParser) -> None:
     _add_check(commands.add_parser("check", help="send a capture to a new build and compare with the recording"))
     _add_compare(commands.add_parser("compare", help="send a capture to two builds and compare their responses"))
     _add_tools(commands)
-    for name, command in commands.choices.items():
-        set_help(command, DESCRIPTION, *EXAMPLES[name])
+    for about in commands._choices_actions:
+        set_help(commands.choices[about.dest], sentence(about.help or ""), *EXAMPLES[about.dest])
 
 
 def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -219,7 +223,7 @@ def _add_record(command: argparse.ArgumentParser) -> None:
 def _add_replay(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=lambda arguments: run.replay(arguments))
     command.add_argument("capture", help="the capture to replay")
-    command.add_argument("--mode", choices=["once", "loop", "new", "strict"], default="once", help="default: once")
+    command.add_argument("--mode", choices=["once", "loop", "new", "strict"], default="once", help=MODES)
     command.add_argument(
         "--match-header", action="append", default=[], metavar="NAME", help="a field that must be equal"
     )
