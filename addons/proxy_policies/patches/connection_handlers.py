@@ -19,9 +19,8 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.log_lines import admit_client_line
 from proxy_policies.patch import Companion, Patch
-from proxy_policies.patches import datagrams, resets, tcp_resets, turns
+from proxy_policies.patches import back_pressure, datagrams, resets, tcp_resets, turns
 from proxy_policies.patches.generators import in_place_of
-from proxy_policies.patches.http2 import back_pressure
 from proxy_policies.patches.wakeups import Awaited
 from proxy_policies.starting import started
 
@@ -88,10 +87,12 @@ class Handler(ConnectionHandler):
         if is_client_end and client.tls and not client.tls_established:
             client.state = ConnectionState.CLOSED
         await super().server_event(event)
+        if isinstance(event, events.DataReceived | events.ConnectionClosed):
+            back_pressure.peer_sent_something(client)
 
     async def drain_writers(self) -> None:
-        """Wait until peers have accepted what was sent, including HTTP/2 windows, and all received data is handled."""
-        if self.client.alpn == b"h2" or back_pressure.runs_ahead(self):
+        """Wait until peers have accepted what was sent, in their windows too, and all received data is handled."""
+        if self.client.alpn in back_pressure.MULTIPLEXED or back_pressure.runs_ahead(self):
             await back_pressure.drained(self)
         else:
             await super().drain_writers()  # type: ignore[no-untyped-call]

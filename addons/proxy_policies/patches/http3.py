@@ -7,7 +7,9 @@ the Content-Length of a response to HEAD and of a 304.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 from aioquic.h3.connection import ErrorCode, H3Stream, HeadersState, MessageError, ProtocolError
@@ -23,9 +25,11 @@ from mitmproxy.proxy.layers.http._http_h3 import LayeredH3Connection
 from proxy_policies.http1.framing import InterimCount, has_no_body, is_interim
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.patch import Companion
+from proxy_policies.patches import back_pressure, quic_windows
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http1.server import log_refusal
 from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
+from proxy_policies.patches.quic_windows import WindowedConnection, quic_connection
 from proxy_policies.validity import Invalid
 
 
@@ -87,10 +91,38 @@ class Side(Http3Connection):
     """Behaviour common to both sides."""
 
     h3_conn: CheckedH3Connection
+    our_stream_id: dict[int, int]
+    """Only on an origin's side: our streams by those of the client; the reverse:"""
+    their_stream_id: dict[int, int]
 
     def check(self, *, is_client: bool) -> None:
-        """Have the connection checked."""
+        """Have the connection checked, and its windows reopened as the other side accepts data."""
+        self._windows = back_pressure.windows_of(self.context.client)
+        self._windows.add(self)
         self.h3_conn = CheckedH3Connection(self.conn, is_client=is_client)
+
+    @functools.cached_property
+    def _quic(self) -> WindowedConnection | None:
+        return quic_connection(self.context, self.conn)
+
+    def _holds_back(self, stream_id: int) -> bool:
+        return self._windows.holds_back(self, stream_id)
+
+    def unsent(self) -> int:
+        """Count the bytes that wait for the peer's flow-control windows (RFC 9000, section 4)."""
+        return sum(self.unsent_by_stream().values())
+
+    def unsent_by_stream(self) -> dict[int, int]:
+        """Return those bytes by stream."""
+        return self._quic.unsent_by_stream() if self._quic else {}
+
+    def unsent_of(self, stream_id: int) -> int:
+        """Count those of one stream."""
+        return self._quic.unsent_of(stream_id) if self._quic else 0
+
+    def waiting_streams(self) -> Collection[int]:
+        """Return the streams whose windows are to be reopened once their data is accepted."""
+        return self._quic.waiting_streams() if self._quic else ()
 
     @property
     def is_strict(self) -> bool:
@@ -99,6 +131,10 @@ class Side(Http3Connection):
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         """Send fields that policies add, such as `Via`, in lower case without a log line for each."""
+        if isinstance(event, events.Wakeup):  # QUIC's layer now sends the windows that may be reopened
+            return
+        if isinstance(event, events.Start) and self._quic:
+            self._quic.holds_back = self._holds_back
         for command in super()._handle_event(event):
             if not (isinstance(command, commands.Log) and command.message.startswith("Lowercased ")):
                 yield command
@@ -193,4 +229,5 @@ COMPANIONS = (
         test="tests/e2e/messages/test_validity_http3.py::test_a_bad_response_is_not_passed_on",
         source_sha256={"12.2.1 to 12.3.1": "2b4a93c45e199ce2aa4a42f21f1f424fa4cdaaf93951c62dacca82a1fc62d37f"},
     ),
+    quic_windows.COMPANION,
 )

@@ -23,7 +23,7 @@ arrived: it trickles, and may never end. Far longer than a page takes, and half 
 STREAMING_MEDIA_TYPES = ("text/event-stream", "application/x-ndjson", "multipart/x-mixed-replace", "application/grpc")
 """Media types that are sent in parts, each of which the client needs at once."""
 WITHOUT_CONTENT = ("GET", "HEAD", "DELETE", "OPTIONS", "TRACE")
-"""Methods whose requests usually have no content (RFC 9110, section 9.3); HTTP/2 does not declare it beforehand."""
+"""Methods whose requests usually have no content (RFC 9110, section 9.3); HTTP/2 and 3 do not declare it beforehand."""
 
 
 def declared_length(message: http.Message) -> int | None:
@@ -78,7 +78,7 @@ def reason_to_stream_request(request: http.Request) -> str:
     if request.stream:
         return "so asked"
     length = declared_length(request)
-    has_content = request.is_http2 and request.method not in WITHOUT_CONTENT
+    has_content = (request.is_http2 or request.is_http3) and request.method not in WITHOUT_CONTENT
     chunked = has_content or "transfer-encoding" in fields_of(request.headers)
     if chunked and is_endless(request):
         return "its parts are needed as they arrive"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 
 import h2.errors
 import h2.events
@@ -21,8 +22,7 @@ from mitmproxy.proxy.layers.http._http2 import Http2Connection, Http2Server
 from mitmproxy.utils import human
 
 from proxy_policies.log_lines import Throttle
-from proxy_policies.patches import client_sides, closing_alerts
-from proxy_policies.patches.http2 import back_pressure
+from proxy_policies.patches import back_pressure, client_sides, closing_alerts
 from proxy_policies.patches.http2.frames import PER_PORTION, PREFACE, FrameBudget, FrameReader
 from proxy_policies.patches.http2.stream_errors import PerStreamConnection
 from proxy_policies.patches.lingering import Lingering
@@ -113,7 +113,6 @@ class Limited(Lingering, Http2Connection):
             elif isinstance(command, ReceiveHttp) and isinstance(command.event, RequestHeaders):
                 self._note_request(command.event)
             yield command
-        self._windows.received.set()
 
     def _note_request(self, event: RequestHeaders) -> None:
         self._requests += 1
@@ -154,7 +153,20 @@ class Limited(Lingering, Http2Connection):
 
     def unsent(self) -> int:
         """Count the bytes that wait for the peer's flow-control windows (section 5.2)."""
-        return sum(len(part.data) for parts in self.h2_conn.stream_buffers.values() for part in parts)
+        return sum(self.unsent_by_stream().values())
+
+    def unsent_by_stream(self) -> dict[int, int]:
+        """Return those bytes by stream."""
+        return {stream_id: self.unsent_of(stream_id) for stream_id in self.h2_conn.stream_buffers}
+
+    def unsent_of(self, stream_id: int) -> int:
+        """Count those of one stream."""
+        parts = self.h2_conn.stream_buffers.get(stream_id)
+        return sum(len(part.data) for part in parts) if parts else 0
+
+    def waiting_streams(self) -> Collection[int]:
+        """Return the streams whose windows are to be reopened once their data is accepted."""
+        return self.h2_conn.unacknowledged
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
         """Count the streams that a peer makes us reset; ignore unknown frames with only a debug line (section 4.1)."""

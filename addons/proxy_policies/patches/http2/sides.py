@@ -25,10 +25,11 @@ from proxy_policies.http1.framing import InterimCount, is_interim
 from proxy_policies.http1.sent_heads import SPLITS, error_response
 from proxy_policies.patch import Patch
 from proxy_policies.patches import http3
+from proxy_policies.patches.back_pressure import STREAM_WINDOW
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http1.server import log_refusal
 from proxy_policies.patches.http2.graceful_shutdown import GracefulShutdown
-from proxy_policies.patches.http2.stream_errors import STREAM_WINDOW, PerStreamConnection
+from proxy_policies.patches.http2.stream_errors import PerStreamConnection
 from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
 from proxy_policies.validity import Invalid
 

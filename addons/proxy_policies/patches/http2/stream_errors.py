@@ -74,10 +74,6 @@ def _is_about_payload(error: ProtocolError) -> bool:
     return isinstance(error, FrameDataMissingError) or error.__cause__ is not None
 
 
-STREAM_WINDOW = 1 << 20
-"""Bytes of a stream that a peer may send before the other side accepts them: as Go's http2 server (1 MiB)."""
-
-
 class PerStreamConnection(BufferedH2Connection):
     """One side of a connection; the methods `_receive_…frame` override hyper-h2's."""
 

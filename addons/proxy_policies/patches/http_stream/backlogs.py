@@ -1,7 +1,7 @@
 """A client that is slower than others who want the same response (`FlowState.wanted`) does not hold them up.
 
 mitmproxy reads a response at the pace of its client. Here what a slow client has not accepted yet waits in a backlog,
-from which it is sent at that client's pace; `http2/back_pressure.py` does not wait for the client meanwhile.
+from which it is sent at that client's pace; `back_pressure.py` does not wait for the client meanwhile.
 """
 
 from mitmproxy.proxy import events

@@ -8,6 +8,7 @@ import asyncio
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from mitmproxy import http
 from mitmproxy.proxy import events
@@ -32,7 +33,7 @@ from proxy_policies.patches.client_handlers import writer_to
 from proxy_policies.streaming.stream import PAUSE
 
 UNSENT_LIMIT = 256 * 1024
-"""Bytes that may wait for an HTTP/2 client's flow-control window before the next piece is read."""
+"""Bytes that may wait for a client's flow-control window before the next piece is read."""
 POLL = 0.02
 """Seconds between checks of such a window: mitmproxy has no event for its opening."""
 
@@ -90,7 +91,7 @@ async def _wait_for_client(piece_request: PieceRequest) -> None:
     client = piece_request.flow.client_conn
     if (writer := writer_to(client)) is not None:
         await writer.drain()
-    while piece_request.unsent() > UNSENT_LIMIT and client.connected:  # noqa: ASYNC110 -- h2 has no event for it
+    while piece_request.unsent() > UNSENT_LIMIT and client.connected:  # noqa: ASYNC110 -- there is no event for it
         await asyncio.sleep(POLL)
 
 
@@ -178,14 +179,13 @@ def _finish(stream: HttpStream, piece_request: PieceRequest, killed: bool) -> Co
 
 
 def unsent_in_windows(stream: HttpStream) -> int:
-    """Count the bytes that wait for an HTTP/2 client's window; 0 with HTTP/1."""
+    """Count the bytes that wait for the window of an HTTP/2 or HTTP/3 client; 0 with HTTP/1."""
     layers = stream.context.layers
     parent = layers[layers.index(stream) - 1] if stream in layers else None
     if not isinstance(parent, HttpLayer):
         return 0
-    h2 = getattr(parent.connections.get(stream.context.client), "h2_conn", None)
-    waiting = getattr(h2, "stream_buffers", {}).get(stream.stream_id, ())
-    return sum(len(part.data) for part in waiting)
+    side: Any = parent.connections.get(stream.context.client)
+    return side.unsent_of(stream.stream_id) if hasattr(side, "unsent_of") else 0
 
 
 SECTIONS = (

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from mitmproxy.connection import Connection
 from mitmproxy.proxy.context import Context
 from mitmproxy.test import tflow
 
-from proxy_policies.patches.http2.back_pressure import Windows, windows_of
+from proxy_policies.patches.back_pressure import Windows, windows_of
 from proxy_policies.patches.http_stream.stored_bodies import UNSENT_LIMIT
 
 
@@ -17,7 +15,6 @@ class OriginSide:
     """What speaks HTTP/2 with an origin, and holds back so many bytes."""
 
     context: Context
-    h2_conn: Any = None
     our_stream_id: dict[int, int]
     their_stream_id: dict[int, int]
 
@@ -28,10 +25,19 @@ class OriginSide:
     def unsent(self) -> int:
         return self.held_back
 
+    def unsent_of(self, stream_id: int) -> int:
+        return self.held_back
 
-@pytest.mark.parametrize(("alpn", "waits"), [(b"http/1.1", True), (b"h2", False)])
+    def unsent_by_stream(self) -> dict[int, int]:
+        return {1: self.held_back}
+
+    def waiting_streams(self) -> tuple[int, ...]:
+        return ()
+
+
+@pytest.mark.parametrize(("alpn", "waits"), [(b"http/1.1", True), (b"h2", False), (b"h3", False)])
 def test_an_http1_upload_is_read_on_once_its_origin_has_taken_of_it(alpn: bytes, waits: bool) -> None:
-    """HTTP/2 has windows for that, of which others know nothing: tests/e2e/limits/test_slow_streams.py."""
+    """HTTP/2 and HTTP/3 have windows for that, of which others know nothing: tests/e2e/limits/test_slow_streams.py."""
     client, windows, origin = tflow.tclient_conn(), Windows(), OriginSide(UNSENT_LIMIT + 1)
     client.alpn = alpn
     windows.add(origin)

@@ -1,17 +1,18 @@
-"""Reads no more from a peer than the other side accepts, if at least one of them speaks HTTP/2.
+"""Reads no more from a peer than the other side accepts, if at least one of them speaks HTTP/2 or HTTP/3.
 
 mitmproxy waits for sockets only, and for all sockets of a client at once. It keeps data that a flow-control window
-holds back (RFC 9113, section 5.2) without limit; and a stream whose origin does not read an upload stops all others.
+holds back (RFC 9113, section 5.2; RFC 9000, section 4) without limit; and a stream whose origin does not read an upload
+stops all others.
 
-Here each stream of an HTTP/2 peer has its own window, reopened as the other side accepts its data: no other stream has
-to wait. An HTTP/1 peer has one exchange at a time: nothing more is read from it.
+Here each stream of such a peer has its own window, reopened as the other side accepts its data: no other stream has to
+wait. An HTTP/1 peer has one exchange at a time: nothing more is read from it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any, Protocol
 from weakref import WeakSet, WeakValueDictionary
 
@@ -26,7 +27,6 @@ from mitmproxy.proxy.tunnel import TunnelLayer
 from proxy_policies.background import spawn
 from proxy_policies.patches import client_sides
 from proxy_policies.patches.client_handlers import unsent_to
-from proxy_policies.patches.http2.stream_errors import PerStreamConnection
 from proxy_policies.patches.http_stream.backlogs import Backlogged
 from proxy_policies.patches.http_stream.stored_bodies import UNSENT_LIMIT
 
@@ -34,20 +34,32 @@ WINDOW_CHECK_INTERVAL = 1.0
 """Seconds between checks of the windows of silent peers: their streams may have ended without a frame from them."""
 HOOK_CHECK_INTERVAL = 0.1
 """Seconds between checks of streams that wait for a hook: there is no event for a hook's end."""
+STREAM_WINDOW = 1 << 20
+"""Bytes of a stream that a peer may send before the other side accepts them: as Go's http2 server (1 MiB)."""
+MULTIPLEXED = (b"h2", b"h3")
+"""The protocols whose connections carry many streams, each with its own window."""
 
 
 class Side(Protocol):
-    """A layer that speaks HTTP/2 with a client or an origin."""
+    """A layer that speaks HTTP/2 or HTTP/3 with a client or an origin."""
 
     conn: Connection
     context: Context
-    h2_conn: PerStreamConnection
     our_stream_id: dict[int, int]
     """Only on an origin's side: its streams by those of the client; the reverse:"""
     their_stream_id: dict[int, int]
 
     def unsent(self) -> int:
         """Count the bytes that flow-control windows hold back."""
+
+    def unsent_of(self, stream_id: int) -> int:
+        """Count those of one stream."""
+
+    def unsent_by_stream(self) -> dict[int, int]:
+        """Return those counts of the streams that have any."""
+
+    def waiting_streams(self) -> Collection[int]:
+        """Return the streams whose own windows will be reopened once their data is accepted."""
 
 
 class Acknowledge(commands.RequestWakeup):
@@ -72,13 +84,13 @@ class Windows:
 
     def is_full(self, source: Connection) -> bool:
         """Return whether to stop reading an HTTP/1 peer, because the other side holds back too much of its data."""
-        if source.alpn == b"h2":
+        if source.alpn in MULTIPLEXED:
             return False
         others = [side for side in self._sides if side.conn is not source and side.unsent() > UNSENT_LIMIT]
         return bool(others) and sum(_held_back_of(side, source) for side in others) > UNSENT_LIMIT
 
     def holds_back(self, side: Side, stream_id: int) -> bool:
-        """Return whether the other side holds back too much of the data of an HTTP/2 peer's stream."""
+        """Return whether the other side holds back too much of the data of a peer's stream."""
         if not isinstance(side.conn, Client):
             stream_id = side.their_stream_id.get(stream_id, 0)
         stream = _stream_of(side, stream_id)
@@ -89,9 +101,9 @@ class Windows:
     def _unsent_by_the_other(self, side: Side, stream: HttpStream | None, stream_id: int) -> int:
         client = side.context.client
         if side.conn is not client:
-            return unsent_to(client, client) + sum(_buffered(it, stream_id) for it in self._sides if it.conn is client)
+            return unsent_to(client, client) + sum(it.unsent_of(stream_id) for it in self._sides if it.conn is client)
         origin = _origin_of(stream)
-        buffered = (_buffered(it, it.our_stream_id.get(stream_id, 0)) for it in self._sides if it.conn is origin)
+        buffered = (it.unsent_of(it.our_stream_id.get(stream_id, -1)) for it in self._sides if it.conn is origin)
         return unsent_to(client, _carrier_of(side, origin)) + sum(buffered)
 
     def reopen_as_accepted(self, handler: ConnectionHandler) -> None:
@@ -100,12 +112,12 @@ class Windows:
             self._release = spawn(self._reopen(handler))
 
     def _with_waiting_streams(self) -> list[Side]:
-        return [side for side in self._sides if side.h2_conn.unacknowledged]
+        return [side for side in self._sides if side.waiting_streams()]
 
     async def _reopen(self, handler: ConnectionHandler) -> None:
         while handler.client in handler.transports and (waiting := self._with_waiting_streams()):
             for side in waiting:
-                if not all(self.holds_back(side, stream_id) for stream_id in side.h2_conn.unacknowledged):
+                if not all(self.holds_back(side, stream_id) for stream_id in side.waiting_streams()):
                     await handler.server_event(client_sides.wake(side, Acknowledge()))
             await self._something_accepted(handler)
 
@@ -158,17 +170,12 @@ def _paused(stream: HttpStream | None) -> int:
     return sum(len(it.data) for it in stream._paused_event_queue if isinstance(it, RequestData | ResponseData))
 
 
-def _buffered(side: Side, stream_id: int) -> int:
-    parts = side.h2_conn.stream_buffers.get(stream_id)
-    return sum(len(part.data) for part in parts) if parts else 0
-
-
 def _held_back_of(side: Side, source: Connection) -> int:
     """Count the bytes from a source that a side holds back; an origin's side only gets the client's."""
     if not isinstance(side.conn, Client):
         return side.unsent() if isinstance(source, Client) else 0
-    streams = ((it, _stream_of(side, it)) for it in list(side.h2_conn.stream_buffers))
-    return sum(_buffered(side, it) for it, of in streams if _origin_of(of) is source and not _runs_ahead(of))
+    streams = ((unsent, _stream_of(side, it)) for it, unsent in side.unsent_by_stream().items())
+    return sum(unsent for unsent, of in streams if _origin_of(of) is source and not _runs_ahead(of))
 
 
 _windows: WeakValueDictionary[str, Windows] = WeakValueDictionary()
@@ -179,8 +186,14 @@ def windows_of(client: Client) -> Windows:
     return _windows.setdefault(client.id, Windows())
 
 
+def peer_sent_something(client: Client) -> None:
+    """Check again whether data that was held back has been accepted: a window may be open now."""
+    if (windows := _windows.get(client.id)) is not None:
+        windows.received.set()
+
+
 async def drained(handler: ConnectionHandler) -> None:
-    """Wait, in the task that reads one of an HTTP/2 client's connections, until it and the client accept their data.
+    """Wait, in the task that reads a connection of a multiplexing client, until both accept their data.
 
     It does not wait for other origins, since the other streams need not wait for them; nor for a client behind others.
     """
