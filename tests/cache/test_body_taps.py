@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.cache.body_taps import EncodedVariants, OnComplete, PrependBody, StoreTap
+from proxy_policies.cache.body_taps import EncodedVariants, OnComplete, OnFinish, PrependBody, StoreTap
 from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
 from proxy_policies.cache.stores.memory import MemoryStore
 from tests.support.cache_cases import KEY, stored
@@ -73,6 +73,9 @@ def test_what_follows_is_done_whether_a_body_is_whole_or_not() -> None:
     OnComplete(lambda: done.append("whole")).finish()
     OnComplete(lambda: done.append("cut")).abort()
     assert done == ["whole", "cut"]
+    OnFinish(lambda: done.append("only if whole")).finish()
+    OnFinish(lambda: done.append("cut off")).abort()
+    assert done[2:] == ["only if whole"]
 
 
 async def test_encoded_forms_are_kept_beside_their_entry() -> None:

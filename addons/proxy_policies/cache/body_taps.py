@@ -87,8 +87,8 @@ class StoreTap:
             self._ended(None)
 
 
-class OnComplete:
-    """The tap that calls a function once all taps before it have finished with a body, complete or not."""
+class OnFinish:
+    """The tap that calls a function once all taps before it have finished with a complete body."""
 
     def __init__(self, then: Callable[[], None]) -> None:
         self._then = then
@@ -99,6 +99,13 @@ class OnComplete:
     def finish(self) -> None:
         """Call the function."""
         self._then()
+
+    def abort(self) -> None:
+        """Do nothing: the body was cut off."""
+
+
+class OnComplete(OnFinish):
+    """The same, but also for a body that is not complete."""
 
     def abort(self) -> None:
         """Call the function: a script may have killed an exchange whose body is already stored."""

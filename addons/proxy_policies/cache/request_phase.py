@@ -75,7 +75,7 @@ def _refreshed(request: Request, decision: Decision) -> Decision:
         return decision
     entry = decision.entry
     if not validation.has_validator(entry):
-        return Miss(ForwardReason.STALE)
+        return Miss(ForwardReason.STALE, fallback=entry)
     return Validate((entry,), validation.conditional(request.fields, [entry]), ForwardReason.STALE)
 
 

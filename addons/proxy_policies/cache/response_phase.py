@@ -11,7 +11,7 @@ from proxy_policies import flow_state, trace
 from proxy_policies.background import spawn
 from proxy_policies.body import Stage
 from proxy_policies.cache import partial_merge, revalidation
-from proxy_policies.cache.body_taps import EncodedVariants, OnComplete, StoreTap
+from proxy_policies.cache.body_taps import EncodedVariants, OnComplete, OnFinish, StoreTap
 from proxy_policies.cache.collapsing import Outcome
 from proxy_policies.cache.rfc9111 import invalidation
 from proxy_policies.cache.rfc9111.decision import forward_reason
@@ -131,7 +131,7 @@ def _pass_on(
 ) -> None:
     """Pass a response to the client, stored or not, and set Cache-Status."""
     if isinstance(decided, Store):
-        _start_storing(engine, flow, transaction, response, decided.entry)
+        _start_storing(engine, flow, transaction, response, decided)
         _set_cache_status(engine, flow, transaction, response, decided)
         return
     # A 5xx says nothing about other responses; a head may have been enough for followers.
@@ -145,9 +145,10 @@ def _start_storing(
     flow: http.HTTPFlow,
     transaction: Transaction,
     response: http.Response,
-    entry: StoredResponse,
+    decided: Store,
 ) -> None:
     """Add the storing tap to the body's pipeline."""
+    entry, old = decided.entry, decided.replaces
     # A POST that is stored has just invalidated its own key.
     since = engine.store.checkpoint if transaction.request.method == "POST" else transaction.since
 
@@ -162,6 +163,9 @@ def _start_storing(
     length, is_delimited = _length_to_complete(entry, response), _is_delimited(response)
     keeping = StoreTap(writing, entry, engine.max_object, finish, length, is_delimited=is_delimited)
     state.response_body.tap(Stage.CACHE, keeping)
+    if old is not None:  # even if the new one turns out to be too large, but not if it breaks off
+        removing = f"cache: could not remove what was stored for {entry.key}"
+        state.response_body.tap(Stage.CACHE, OnFinish(lambda: spawn(engine.store.remove(old), failure=removing)))
     if incoming := answered(engine, transaction, entry, declared_length(response)):
         state.response_body.tap(Stage.CACHE, incoming)
     # Followers wait until the encoded form is kept, too, so that they need not all repeat the encoding.

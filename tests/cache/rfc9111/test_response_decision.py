@@ -112,6 +112,38 @@ def test_an_update_is_judged_as_a_fresh_answer(case: Update, method: str) -> Non
         assert name not in decided.new.fields
 
 
+@dataclass(frozen=True)
+class Replacement:
+    """A response to a question about OLD, and whether OLD is outdated by it."""
+
+    id: str
+    question: Decision
+    status: int
+    is_outdated: bool = True
+
+
+NO_CACHE = Miss(ForwardReason.REQUEST, fallback=OLD)
+REPLACEMENTS = [
+    *(Replacement(f"{status}", validating(), status) for status in (200, 204, 206, 301, 302, 404, 410)),
+    *(Replacement(f"{status}", validating(), status, is_outdated=False) for status in (400, 403, 416, 429, 501)),
+    Replacement("unconditional", NO_CACHE, 200),
+    Replacement("maybe a part of it", NO_CACHE, 206, is_outdated=False),
+    Replacement("the rest", CompletePartial(OLD, fields()), 200),
+    Replacement("another variant", validating(why=ForwardReason.VARY_MISS), 200, is_outdated=False),
+    Replacement("nothing is stored", MISS, 200, is_outdated=False),
+]
+
+
+@pytest.mark.parametrize("case", REPLACEMENTS, ids=[case.id for case in REPLACEMENTS])
+@pytest.mark.parametrize("control", ["max-age=9", "no-store"])
+def test_what_was_asked_about_goes_if_another_comes(case: Replacement, control: str) -> None:
+    lines = f"Cache-Control: {control}", "Content-Range: bytes 0-1/4", "Content-Length: 2"
+    decided = decide(case.question, case.status, *lines, request=asked("Range: bytes=0-1"))
+    assert isinstance(decided, Store | DontStore)
+    outdated = decided.replaces if isinstance(decided, Store) else decided.removes
+    assert outdated is (OLD if case.is_outdated else None)
+
+
 FRAMING = ["Content-Encoding: gzip", "Content-Encoding: br, gzip", "Content-Length: 0", "Content-Range: bytes 0-1/9",
            "Transfer-Encoding: chunked", "Connection: X-Old", "Trailer: X"]  # fmt: skip
 

@@ -245,12 +245,18 @@ def forward_reason(decision: Decision) -> ForwardReason:
     return decision.why if isinstance(decision, (Miss, Validate, Bypass)) else ForwardReason.PARTIAL
 
 
-def fallback(decision: Decision) -> StoredResponse | None:
-    """Return the stored response that may be sent if the origin fails."""
+def asked_about(decision: Decision) -> StoredResponse | None:
+    """Return the stored response that the origin is asked about; None if there is none, or only other variants."""
     match decision:
-        case Miss(fallback=StoredResponse(status=status) as entry) if status < 500:
+        case Validate(why=ForwardReason.VARY_MISS):
+            return None
+        case Validate(entries=(entry, *_)) | CompletePartial(entry=entry) | Miss(fallback=entry):
             return entry
-        case Validate(entries=(StoredResponse(status=status) as entry, *_), why=why) if status < 500:
-            return None if why is ForwardReason.VARY_MISS else entry
         case _:
             return None
+
+
+def fallback(decision: Decision) -> StoredResponse | None:
+    """Return the stored response that may be sent if the origin fails."""
+    entry = None if isinstance(decision, CompletePartial) else asked_about(decision)
+    return None if entry is None or entry.status >= 500 else entry

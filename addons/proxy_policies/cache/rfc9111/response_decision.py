@@ -18,6 +18,7 @@ from proxy_policies.cache.rfc9111.decision import (
     ForwardReason,
     Request,
     Validate,
+    asked_about,
     fallback,
     forward_reason,
 )
@@ -102,6 +103,8 @@ class Store:
 
     entry: StoredResponse
     why: str
+    replaces: StoredResponse | None = None
+    """A stored response to remove once this one is complete."""
 
 
 class DontStore(NamedTuple):
@@ -109,7 +112,7 @@ class DontStore(NamedTuple):
 
     why: str
     removes: StoredResponse | None = None
-    """A stored response to remove, because this one describes another."""
+    """A stored response to remove, because it is outdated."""
 
 
 ResponseDecision = ServeStale | Freshen | Join | Refetch | Store | DontStore
@@ -120,7 +123,7 @@ def decide_response(exchange: ResponseContext, head: ResponseHead, now: float) -
     stale = _stale_in_place(exchange, head, now)
     if stale is not None:
         return ServeStale(stale)
-    return _after_question(exchange, head, now) or decide_storing(exchange, head, now)
+    return _after_question(exchange, head, now) or _replacing(exchange, head, decide_storing(exchange, head, now))
 
 
 def _after_question(exchange: ResponseContext, head: ResponseHead, now: float) -> ResponseDecision | None:
@@ -134,6 +137,25 @@ def _after_question(exchange: ResponseContext, head: ResponseHead, now: float) -
             return _after_head(exchange, fallback(exchange.decision), head.fields, now)
         case _:
             return None
+
+
+def _replacing(exchange: ResponseContext, head: ResponseHead, decided: Store | DontStore) -> Store | DontStore:
+    """Remove the stored response that the origin was asked about, and in whose place it sent another (section 4.3.3).
+
+    Otherwise it would be used while fresh, or within its windows for stale responses, if the other is not stored, or
+    under other values of Vary. Squid and Apache remove it, too.
+    """
+    old = asked_about(exchange.decision)
+    if old is None or exchange.sent_elsewhere or not _is_another(exchange, head.status):
+        return decided
+    return replace(decided, replaces=old) if isinstance(decided, Store) else decided._replace(removes=old)
+
+
+def _is_another(exchange: ResponseContext, status: int) -> bool:
+    """Return whether a status says that the stored response is outdated: errors about one request do not."""
+    if status == 206:  # to a request without our condition, it may be a part of what is stored
+        return isinstance(exchange.decision, Validate)
+    return (200 <= status < 400 and status != 304) or status in (404, 410)
 
 
 # A failing origin
