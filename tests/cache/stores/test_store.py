@@ -114,6 +114,18 @@ async def test_a_whole_replaces_its_parts_and_a_part_a_smaller_one(store: Store)
     assert [one.span for one in await store.lookup("http://x.test/a")] == [None]
 
 
+@pytest.mark.parametrize("span", [None, Span(0, 1, 9)], ids=["whole", "part"])
+async def test_what_was_received_before_a_stored_whole_comes_too_late(store: Store, span: Span | None) -> None:
+    late = entry(received_at=NOW - 9, span=span)
+    other = entry("a", "Vary: Foo", vary_key=(("foo", "=1"),), received_at=NOW - 9)
+    for one, body in ((entry(), b"new"), (late, b"la"), (other, b"other")):
+        await keep(store, one, body)
+    found = await store.lookup("http://x.test/a")
+    assert sorted([await content(store, one) or b"" for one in found]) == [b"new", b"other"]
+    await keep(store, entry(received_at=NOW + 9), b"newest")
+    assert b"newest" in [await content(store, one) for one in await store.lookup("http://x.test/a")]
+
+
 async def test_encoded_forms_come_and_go_with_their_entry(store: Store) -> None:
     first = entry()
     await keep(store, first, b"identity")

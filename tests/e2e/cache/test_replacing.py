@@ -1,6 +1,8 @@
 """A response that its origin has replaced is not sent again, even if the one in its place is not stored."""
 
+import concurrent.futures
 import http.client
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ Origins = Callable[..., Origin]
 OLD = Answer(headers=[("Cache-Control", "max-age=600")], body=b"old")
 STALE = "max-age=0, stale-while-revalidate=600, stale-if-error=600"
 LIMIT = 8192
+CUT_OFF = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=9\r\nContent-Length: 9\r\n\r\nnew"
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,7 @@ CASES = [
     Case("another Vary", new("max-age=600", Vary="X")),
     Case("an error", Answer(500), is_replaced=False),
     Case("too many requests", Answer(429), is_replaced=False),
-    Case("cut off", Answer(raw=b"HTTP/1.1 200 OK\r\nCache-Control: max-age=9\r\nContent-Length: 9\r\n\r\nnew", close=True), is_replaced=False),
+    Case("cut off", Answer(raw=CUT_OFF, close=True), is_replaced=False),
 ]
 
 
@@ -103,3 +106,21 @@ def test_a_newer_part_replaces_the_whole_before_it(proxy: Mitmdump, origin: Orig
     assert request(proxy, site, "/", Range="bytes=0-1") == (206, b"ne")
     wait_until(lambda: request(proxy, site, "/", Range="bytes=0-1") == (206, b"ne"))
     assert request(proxy, site, "/")[0] == 503
+
+
+def test_a_slow_body_does_not_replace_what_was_received_after_its_head(proxy: Mitmdump, origin: Origins) -> None:
+    ends = threading.Event()
+
+    def slow() -> Iterator[bytes]:
+        yield b"old"
+        ends.wait(100)
+
+    site = site_of(origin, new("max-age=600", body=slow()), new("max-age=600"))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        first = pool.submit(request, proxy, site, "/")
+        wait_until(lambda: site.requests)
+        assert request(proxy, site, "/", **{"Cache-Control": "no-cache"})[1] == b"new"
+        ends.set()
+        assert first.result(100) == (200, b"old")
+    assert [request(proxy, site, "/")[1] for _ in range(2)] == [b"new", b"new"]
+    assert len(site.requests) == 2

@@ -9,7 +9,7 @@ from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import OWN, without_own
 from proxy_policies.cache.rfc9111.selectors import Purges, Selector
 from proxy_policies.cache.stores.admission import EvictionPolicy, TinyLfu
-from proxy_policies.cache.stores.store import MAX_VARIANTS, BytesBody, Checkpoint, StoreStats, supersedes
+from proxy_policies.cache.stores.store import MAX_VARIANTS, BytesBody, Checkpoint, StoreStats, is_late, supersedes
 from proxy_policies.fields import Fields
 
 OVERHEAD = 1100
@@ -138,8 +138,8 @@ class MemoryStore:
         return size is None or size + OVERHEAD <= self.limit
 
     def put(self, entry: StoredResponse, body: bytes, since: Checkpoint) -> None:
-        """Store a response at once, unless it was purged meanwhile."""
-        if self._is_purged(entry.key, entry.tags, since):
+        """Store a response at once, unless it was purged or replaced meanwhile."""
+        if self._is_purged(entry.key, entry.tags, since) or is_late(entry, self.get_all(entry.key)):
             return
         for old in [one for one in self._keys.get(entry.key, ()) if supersedes(entry, one.entry)]:
             self._drop(old)

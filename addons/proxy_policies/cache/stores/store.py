@@ -1,6 +1,6 @@
 """The protocol of stores: memory, disk and Redis."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -142,6 +142,16 @@ def supersedes(new: StoredResponse, old: StoredResponse) -> bool:
     if new.span is None:
         return True
     return old.span is not None and new.span.first <= old.span.first and old.span.last <= new.span.last
+
+
+def is_late(new: StoredResponse, stored: Iterable[StoredResponse]) -> bool:
+    """Return whether a whole received after `new` is stored in its place: `new` has a body that took longer.
+
+    The most recent response is used (RFC 9111, section 4), not the one that ended last.
+    """
+    return any(
+        old.span is None and old.vary_key == new.vary_key and old.received_at > new.received_at for old in stored
+    )
 
 
 class BytesBody:

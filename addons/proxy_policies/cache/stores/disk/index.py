@@ -18,7 +18,7 @@ from proxy_policies.cache.rfc9111.key import OWN
 from proxy_policies.cache.rfc9111.selectors import MAX_REMEMBERED, Selector
 from proxy_policies.cache.stores import serialization
 from proxy_policies.cache.stores.admission import Candidate, Sketch, Window, choose_victims
-from proxy_policies.cache.stores.store import MAX_VARIANTS, Checkpoint, StoreStats, supersedes
+from proxy_policies.cache.stores.store import MAX_VARIANTS, Checkpoint, StoreStats, is_late, supersedes
 
 OPEN_TIMEOUT = 10.0
 """Seconds to wait for other processes while opening."""
@@ -186,11 +186,15 @@ class Index:
         return at
 
     def put(self, entry: StoredResponse, since: Checkpoint, now: float) -> tuple[bool, list[Evicted]]:
-        """Add an entry whose body file is complete, unless purged; return whether it was added, and evicted ones."""
+        """Add an entry whose body file is complete, unless it was purged or replaced meanwhile.
+
+        Return whether it was added, and the evicted ones.
+        """
         with self._transaction():
-            if self.is_purged(entry.key, entry.tags, since):
+            stored = self.lookup(entry.key)
+            if self.is_purged(entry.key, entry.tags, since) or is_late(entry, stored):
                 return False, []
-            gone = [old for old in self.lookup(entry.key) if supersedes(entry, old)]
+            gone = [old for old in stored if supersedes(entry, old)]
             removed = [self._remove(old.id) for old in gone]
             cost = entry.size + OVERHEAD + len(entry.key)
             self.sketch.add(entry.key)

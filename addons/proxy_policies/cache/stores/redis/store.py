@@ -45,6 +45,7 @@ from proxy_policies.cache.stores.store import (
     Checkpoint,
     OnWrite,
     StoreStats,
+    is_late,
     name_of,
     unheard,
 )
@@ -230,7 +231,7 @@ class RedisStore:
             self.on_write(error if isinstance(error, Exception) else None)
 
     async def put(self, entry: StoredResponse, body: bytes, since: Checkpoint) -> bool:
-        """Store a response unless it was purged meanwhile; return whether it is stored."""
+        """Store a response unless it was purged or replaced meanwhile; return whether it is stored."""
         return await self._watching(entry, lambda pipe: self._try_put(pipe, entry, body, since))
 
     async def _watching(self, entry: StoredResponse, work: Callable[[Any], Awaitable[bool]]) -> bool:
@@ -259,6 +260,8 @@ class RedisStore:
         if await self._purges.is_purged(pipe, entry.key, entry.tags, since):
             return False
         heads, used = serialization.load_heads(await pipe.hvals(name)), f"{PREFIX}used:{entry.key}"
+        if is_late(later(entry, self._ahead), heads):
+            return False
         olds = to_go(entry, heads, [id.decode() for id in await pipe.zrange(used, 0, -1)])
         seconds = seconds_kept(entry)
         pipe.multi()
