@@ -90,7 +90,7 @@ class StoreTap:
 class OnFinish:
     """The tap that calls a function once all taps before it have finished with a complete body."""
 
-    def __init__(self, then: Callable[[], None]) -> None:
+    def __init__(self, then: Callable[[], object]) -> None:
         self._then = then
 
     def feed(self, data: bytes) -> None:
