@@ -93,7 +93,8 @@ class MitmproxyConnection:
         if wait is Wait.HEAD and self.undecided is not None and self.undecided.layer is None:
             _take_for_http(self.undecided)
         side = client_sides.side_of(self._handler.client)
-        if wait in (Wait.HEAD, Wait.BODY) and side is not None and not side.is_tunnel:
+        is_told = wait in (Wait.HEAD, Wait.BODY) or (wait is Wait.READER and self._transport() is None)
+        if is_told and side is not None and not side.is_tunnel:
             spawn(self._handler.server_event(client_sides.time_out(side, why)))
             return
         self._handler.log(f"closing connection: {why}")
@@ -116,9 +117,13 @@ class DatagramConnection(MitmproxyConnection):
     """A client that sends datagrams; whether it will send more cannot be known."""
 
     def waits(self, now: float) -> tuple[Wait, float, int]:
-        """Return for how long nothing was sent, by the client or to it."""
+        """Return for how long the client has read nothing over HTTP/3; else for how long nothing was sent at all."""
         if self._is_ending:
             return Wait.NOTHING, 0.0, 0
+        side = client_sides.side_of(self._handler.client)
+        stuck = self._unsent.since(now, side.unsent()) if side is not None else None
+        if stuck is not None:
+            return Wait.READER, now - stuck, 0
         return Wait.DATAGRAM, time.time() - self._handler.timeout_watchdog.last_activity, 0
 
 

@@ -17,9 +17,12 @@ class Unsent:
     def __init__(self) -> None:
         self._size, self._since = 0, 0.0
 
-    def since(self, now: float, waiting: int, sock: Any) -> float | None:
-        """Return since when no data was accepted, with `waiting` bytes for the kernel; None if none are waiting."""
-        size = waiting and waiting + _in_kernel(sock)
+    def since(self, now: float, waiting: int, sock: Any = None) -> float | None:
+        """Return since when no data was accepted, with `waiting` bytes for the kernel; None if none are waiting.
+
+        Without a socket, only those bytes count.
+        """
+        size = waiting and waiting + (_in_kernel(sock) if sock is not None else 0)
         if size != self._size:
             self._size, self._since = size, now
         return self._since if size else None

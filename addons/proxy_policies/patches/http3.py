@@ -25,12 +25,13 @@ from mitmproxy.proxy.layers.http._http_h3 import LayeredH3Connection
 from proxy_policies.http1.framing import InterimCount, has_no_body, is_interim
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.patch import Companion
-from proxy_policies.patches import back_pressure, quic_windows
+from proxy_policies.patches import back_pressure, client_sides, quic_windows
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http1.server import log_refusal
 from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
 from proxy_policies.patches.quic_windows import WindowedConnection, quic_connection
 from proxy_policies.validity import Invalid
+from proxy_policies.waits import NOT_WAITING, Waiting
 
 
 class CutOffError(ProtocolError):
@@ -148,6 +149,17 @@ class Server(Side, Http3Server):
         self.check(is_client=False)
         self._refused: list[Invalid] = []
         """Not logged yet."""
+        client_sides.register(context.client, self)
+
+    is_tunnel = False
+
+    def waiting(self) -> Waiting:
+        """Return that it waits for nothing: silent clients are disconnected whatever they owe."""
+        return NOT_WAITING
+
+    def is_full(self) -> bool:
+        """Return False: received data is handled before more is read."""
+        return False
 
     def parse_headers(self, event: Any) -> Any:
         """Return a request; if it is invalid, answer it, and return an error of a stream that no layer handles."""
@@ -170,7 +182,11 @@ class Server(Side, Http3Server):
         self.h3_conn.send_data(stream_id, response.raw_content or b"", end_stream=True)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        """Log refusals."""
+        """Log refusals; disconnect a client that reads nothing."""
+        if why := client_sides.why_timed_out(event):
+            yield commands.Log(f"closing connection: {why}")
+            self.h3_conn.close_connection(ErrorCode.H3_NO_ERROR, reason_phrase=why)
+            yield from self.h3_conn.transmit()
         yield from super()._handle_event(event)
         while self._refused:
             yield from log_refusal(self.conn, self._refused.pop())

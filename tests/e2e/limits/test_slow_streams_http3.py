@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import trustme
 from aioquic.asyncio.client import connect
 from aioquic.asyncio.server import serve
 from aioquic.h3.events import HeadersReceived
-from tests.support.h3_end import H3End, configuration
+from tests.support.h3_end import TIMEOUT, H3End, configuration
 from tests.support.mitmdump import Mitmdump
 
 SIZE = 4 << 20
@@ -61,33 +61,33 @@ Scenario = Callable[[Client], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture
-def run(mitmdump: Callable[..., Mitmdump], ca: trustme.CA, tmp_path: Path) -> Callable[[Scenario], None]:
-    """Run a scenario with a client, a proxy and an origin that all speak HTTP/3."""
+def run(mitmdump: Callable[..., Mitmdump], ca: trustme.CA, tmp_path: Path) -> Callable[..., None]:
+    """Run a scenario with a client, a proxy (and its options) and an origin that all speak HTTP/3."""
     certificate = tmp_path / "origin.pem"
     ca.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
 
     @asynccontextmanager
-    async def connected() -> AsyncIterator[Client]:
+    async def connected(options: Sequence[str]) -> AsyncIterator[Client]:
         origins = configuration(is_client=False)
         origins.load_cert_chain(certificate, certificate)
         origin = await serve("127.0.0.1", 0, configuration=origins, create_protocol=Origin)
         assert origin._transport
         mode = f"reverse:http3://127.0.0.1:{origin._transport.get_extra_info('sockname')[1]}"
-        proxy = await asyncio.to_thread(mitmdump, "--set", "ssl_insecure=true", mode=mode)
+        proxy = await asyncio.to_thread(mitmdump, "--set", "ssl_insecure=true", *options, mode=mode)
         clients = configuration(is_client=True)
         async with connect("127.0.0.1", proxy.port, configuration=clients, create_protocol=H3End) as end:
             assert isinstance(end, H3End)
             yield Client(end, proxy)
         origin.close()  # type: ignore[no-untyped-call]
 
-    async def scene(scenario: Scenario) -> None:
-        async with connected() as client:
+    async def scene(scenario: Scenario, *options: str) -> None:
+        async with connected(options) as client:
             await scenario(client)
 
-    return lambda scenario: asyncio.run(scene(scenario))
+    return lambda *scene_of: asyncio.run(scene(*scene_of))
 
 
-def test_an_unread_download(run: Callable[[Scenario], None]) -> None:
+def test_an_unread_download(run: Callable[..., None]) -> None:
     async def scenario(client: Client) -> None:
         unread, read = client.ask(b"/large"), client.ask(b"/large")
         client.end.take(read)
@@ -100,7 +100,7 @@ def test_an_unread_download(run: Callable[[Scenario], None]) -> None:
     run(scenario)
 
 
-def test_an_upload_that_no_origin_takes(run: Callable[[Scenario], None]) -> None:
+def test_an_upload_that_no_origin_takes(run: Callable[..., None]) -> None:
     async def scenario(client: Client) -> None:
         unread, read = client.ask(b"/upload", SIZE), client.ask(b"/upload/take", SIZE)
         await client.end.until(lambda: read in client.end.ended)
@@ -113,7 +113,7 @@ def test_an_upload_that_no_origin_takes(run: Callable[[Scenario], None]) -> None
     run(scenario)
 
 
-def test_an_unread_hit(run: Callable[[Scenario], None]) -> None:
+def test_an_unread_hit(run: Callable[..., None]) -> None:
     async def scenario(client: Client) -> None:
         stored = client.ask(b"/stored")
         client.end.take(stored)
@@ -125,3 +125,12 @@ def test_an_unread_hit(run: Callable[[Scenario], None]) -> None:
         assert client.proxy.resident() - before < len(unread) * MOST / 2
 
     run(scenario)
+
+
+def test_a_client_that_reads_nothing_is_disconnected(run: Callable[..., None]) -> None:
+    async def scenario(client: Client) -> None:
+        client.ask(b"/large")
+        await asyncio.wait_for(client.end.wait_closed(), TIMEOUT)
+        await asyncio.to_thread(client.proxy.wait_log, "closing connection: response not read")
+
+    run(scenario, "--set", "send_timeout=1")
