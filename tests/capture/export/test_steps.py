@@ -1,5 +1,11 @@
 """A capture as steps of a script."""
 
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from proxy_policies.capture.export import steps
 from proxy_policies.capture.export.steps import script_of, split_markers
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
 from proxy_policies.capture.secrets.placeholders import Placeholders
@@ -33,3 +39,38 @@ def test_a_secret_from_no_response_is_read_from_the_environment() -> None:
 def test_nothing_is_no_steps() -> None:
     assert script_of([]).steps == ()
     assert list(split_markers("")) == [("", False)]
+
+
+def test_the_work_grows_with_the_links_and_not_with_their_square() -> None:
+    few, many = (lines_executed(created_and_read(count)) for count in (20, 80))
+    assert many < 6 * few
+
+
+def created_and_read(count: int) -> list[Entry]:
+    """Return exchanges that each create an object, and read it by its id."""
+    entries = []
+    for number in range(count):
+        body = Body(f'{{"id": "thing-{number:06}"}}'.encode())
+        entries += [
+            Entry(Request("POST", "http://a.test/things"), Response(201, "", (JSON,), body), Times(2.0 * number)),
+            Entry(Request("GET", f"http://a.test/things/thing-{number:06}"), Response(200), Times(2.0 * number + 1)),
+        ]
+    return entries
+
+
+def lines_executed(entries: list[Entry]) -> int:
+    """Return how many lines of the module under test are executed, a line in a loop each time."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Callable[..., Any] | None:
+        nonlocal count
+        count += event == "line"
+        return trace if frame.f_code.co_filename == steps.__file__ else None
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        script_of(entries)
+    finally:
+        sys.settrace(before)
+    return count

@@ -5,12 +5,13 @@ environment.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from proxy_policies.capture import json_path, locations
 from proxy_policies.capture.check.correlate import find_links
+from proxy_policies.capture.check.link_table import Link
 from proxy_policies.capture.export.curl import fields_of
 from proxy_policies.capture.har.body import as_text
 from proxy_policies.capture.model import Entry, Request, header
@@ -19,6 +20,9 @@ from proxy_policies.capture.websocket.transcript import is_conversation
 
 _MARKER = re.compile(r"\ue000([A-Za-z0-9_]+)\ue001|%EE%80%80([A-Za-z0-9_]+)%EE%80%81")
 _SOURCES = ("cookie:", "header:", "json:", "input:")
+
+type VariablesByStep = defaultdict[int, dict[str, str]]
+"""Names of variables, by the index of an entry and the location in its request or response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +53,31 @@ def script_of(entries: Iterable[Entry]) -> Script:
     """Return the script of a capture, without WebSocket connections and requests without a response."""
     chosen = [entry for entry in entries if entry.response.status >= 200 and not is_conversation(entry.response)]
     chosen.sort(key=lambda entry: entry.times.request_start)
-    links = [link for link in find_links(range(len(chosen)), chosen) if link.source.startswith(_SOURCES)]
-    variables: dict[tuple[int, str], str] = {}
-    for link in links:
-        variables.setdefault((link.source_entry, link.source), f"v{len(variables) + 1}")
+    inserts, extracts = _variables(find_links(range(len(chosen)), chosen))
     origins = Counter(entry.request.origin for entry in chosen).most_common(1)
     origin = origins[0][0] if origins else ""
     secrets: dict[str, None] = {}
     steps = []
     for number, entry in enumerate(chosen):
-        inserts = {
-            link.target: variables[link.source_entry, link.source] for link in links if link.target_entry == number
-        }
-        extracts = tuple((name, where) for (source, where), name in variables.items() if source == number)
-        steps.append(_step(number + 1, entry, origin, inserts, extracts, secrets))
+        extracted = tuple((name, where) for where, name in extracts[number].items())
+        steps.append(_step(number + 1, entry, origin, inserts[number], extracted, secrets))
     return Script(origin, tuple(steps), tuple(secrets))
+
+
+def _variables(links: Iterable[Link]) -> tuple[VariablesByStep, VariablesByStep]:
+    """Return the variables to insert into the request of each step, and to extract from its response."""
+    inserts: VariablesByStep = defaultdict(dict)
+    extracts: VariablesByStep = defaultdict(dict)
+    count = 0
+    for link in links:
+        if not link.source.startswith(_SOURCES):
+            continue
+        sources = extracts[link.source_entry]
+        if link.source not in sources:
+            count += 1
+            sources[link.source] = f"v{count}"
+        inserts[link.target_entry][link.target] = sources[link.source]
+    return inserts, extracts
 
 
 def _step(
