@@ -1,10 +1,11 @@
 """A request as a curl command: what curl then sends is the request."""
 
+import gzip
 import subprocess
 from collections.abc import Iterator
 
 import pytest
-from tests.support.origin import Origin
+from tests.support.origin import Answer, Origin
 from tests.support.programs import need
 
 from proxy_policies.capture.export.curl import curl_command, curl_script
@@ -41,6 +42,14 @@ def test_curl_sends_what_was_recorded(method: str, path: str, fields: Headers, b
     assert (got.method, got.body) == (method, body)
     assert got.target.replace("%27", "'") == path
     assert [(name, value) for name, value in got.headers if (name, value) in fields] == list(fields)
+
+
+def test_curl_chooses_the_codings_that_it_can_decode(origin: Origin) -> None:
+    origin.route("/", Answer(headers=[("Content-Encoding", "gzip")], body=gzip.compress(b"a page")))
+    command = curl_command(Request("GET", origin.url, (("accept-encoding", "gzip, br, zstd"),)))
+    done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=60)
+    assert done.stdout == b"a page"
+    assert "gzip" in (origin.requests[0].get("accept-encoding") or "")
 
 
 def test_a_script_has_all_requests() -> None:

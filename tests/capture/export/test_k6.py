@@ -1,35 +1,37 @@
-"""A capture as a script for k6."""
+"""A capture as a script for k6: what is run, on stand-ins for k6's modules, sends the recorded requests."""
 
+import os
+import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+from tests.support.origin import Origin
 from tests.support.programs import need
+from tests.support.shop_recording import PASSWORD, assert_sent, live_recording, old_recording
 
 from proxy_policies.capture.export.k6 import k6_script
-from proxy_policies.capture.model import Body, Entry, Request, Response, Times
 
-JSON = ("Content-Type", "application/json")
+MODULES = Path(__file__).parents[2] / "support" / "k6_modules.mjs"
 
 
-def test_it_is_javascript_that_carries_values_over(tmp_path: Path) -> None:
-    page = Body(b'<input name="csrf" value="Xa-1bpjD-jMLZkbxrVhyYQ">')
-    fields = (("Content-Type", "text/html"), ("Set-Cookie", "sid=Wz-zbpjD-jMLZkbxrVhyYQ"), ("X-Next-Id", "abc12def"))
-    cookie = (("Cookie", "sid=Wz-zbpjD-jMLZkbxrVhyYQ"), JSON)
-    body = Body(b'{"csrf": "Xa-1bpjD-jMLZkbxrVhyYQ", "q": "`${1}"}')
-    entries = [
-        Entry(Request("GET", "http://a.test/"), Response(200, "", fields, page), Times(1.0)),
-        Entry(
-            Request("POST", "http://a.test/x/abc12def", cookie, body),
-            Response(201, "", (JSON,), Body(b'{"a": [{"id": 17}]}')), Times(2.0),
-        ),
-        Entry(Request("PUT", "http://a.test/orders/17", (), Body(b"\xff\0")), Response(204), Times(3.0)),
-    ]  # fmt: skip
-    text = "".join(k6_script(entries))
-    assert 'response.cookies["sid"][0].value' in text
-    assert 'response.headers["X-Next-Id"]' in text
-    assert 'response.json()["a"][0]["id"]' in text
-    assert 'target + "/orders/" + v' in text
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    found = Origin()
+    yield found
+    found.close()
+
+
+def test_a_script_sends_what_a_live_build_returned(origin: Origin, tmp_path: Path) -> None:
+    need("curl")
+    live = live_recording(origin)
+    script = re.sub(r'(?m)^import .* from "k6.*\n', "", "".join(k6_script(old_recording())))
+    names = "__ENV, check, encoding, http, sleep"
     path = tmp_path / "script.mjs"
-    path.write_text(text)
-    done = subprocess.run([need("node"), "--check", str(path)], capture_output=True, text=True, timeout=60)
+    script = script.replace("export default function", "function iteration") + "iteration();\n"
+    path.write_text(f'import {{ {names} }} from "{MODULES.as_uri()}";\n{script}')
+    environment = os.environ | {"TARGET": origin.url, "PASSWORD": PASSWORD, "PASSCODE": PASSWORD}
+    done = subprocess.run([need("node"), str(path)], capture_output=True, text=True, timeout=60, env=environment)
     assert done.returncode == 0, done.stderr
+    assert_sent(origin.requests, live)

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+import pytest
+
 from proxy_policies.capture.export import steps
-from proxy_policies.capture.export.steps import script_of, split_markers
+from proxy_policies.capture.export.steps import Piece, script_of, split_markers
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
 from proxy_policies.capture.secrets.placeholders import Placeholders
 
@@ -33,12 +35,30 @@ def test_a_secret_from_no_response_is_read_from_the_environment() -> None:
         [Entry(Request("POST", "http://a.test/", (JSON,), Body(body.encode())), Response(200), Times(1.0))]
     )
     assert script.secrets == ("NEW_PASSWORD",)
-    assert ("NEW_PASSWORD", True) in list(split_markers(script.steps[0].text or ""))
+    assert ("NEW_PASSWORD", Piece.JSON) in list(split_markers(script.steps[0].text or ""))
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [("2fa-token", "SECRET_2FA_TOKEN"), ("contraseña-token", "CONTRASE_A_TOKEN"), ("target", "SECRET_TARGET")],
+)
+def test_a_secret_has_a_name_for_any_language(name: str, variable: str) -> None:
+    request = Request("POST", "http://a.test/", (JSON,), Body(f'{{"{name}": "{KEY.of("Q9x-hunter")}"}}'.encode()))
+    assert script_of([Entry(request, Response(200), Times(1.0))]).secrets == (variable,)
+
+
+def test_a_value_is_not_read_from_a_stream() -> None:
+    events = Response(200, "", (("Content-Type", "text/event-stream"),), Body(b'data: {"id": "thing-77-x"}\n\n'))
+    again = Request("GET", "http://a.test/thing-77-x")
+    script = script_of(
+        [Entry(Request("GET", "http://a.test/"), events, Times(1.0)), Entry(again, Response(200), Times(2.0))]
+    )
+    assert [(step.path, step.extracts) for step in script.steps] == [("/", ()), ("/thing-77-x", ())]
 
 
 def test_nothing_is_no_steps() -> None:
     assert script_of([]).steps == ()
-    assert list(split_markers("")) == [("", False)]
+    assert list(split_markers("")) == [("", Piece.LITERAL)]
 
 
 def test_the_work_grows_with_the_links_and_not_with_their_square() -> None:

@@ -20,6 +20,9 @@ def curl_command(request: Request) -> str:
         arguments += ["--request", request.method]
     arguments.append(request.url)
     for name, value in fields_of(request):
+        if name.lower() == "accept-encoding":  # of the client: curl has fewer codings, and would print the bytes
+            arguments.append("--compressed")
+            continue
         arguments += ["--header", f"{name}: {value}" if value else f"{name};"]
     text = as_text(request.body.content, header(request.headers, "content-type") or "")
     if not request.body.content:

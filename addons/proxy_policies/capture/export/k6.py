@@ -2,10 +2,24 @@
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from proxy_policies.capture.export.steps import Step, expression, json_expression, script_of
+from proxy_policies.capture.export.steps import ORIGIN, Piece, Step, expression, json_expression, script_of
 from proxy_policies.capture.model import Entry
+
+_URL_VALUE = """
+function urlValue(url, place) {
+  const [path, query] = url.replace(/^[a-z]+:\\/\\/[^/?#]*/i, "").split("#")[0].split("?");
+  const [kind, name] = place.split(/:(.*)/);
+  if (kind === "path") return decodeURIComponent(path.split("/")[Number(name) + 1]);
+  const pairs = (query || "").replace(/\\+/g, "%20").split("&").map((pair) => pair.split(/=(.*)/));
+  return decodeURIComponent(pairs.find((pair) => decodeURIComponent(pair[0]) === name)[1]);
+}
+
+function link(page, number) {
+  return page.match(/\\b(?:href|action|src)\\s*=\\s*["'][^"']*["']/gi)[number].split(/["']/)[1];
+}
+"""
 
 _READER = """
 function secret(name) {
@@ -16,13 +30,22 @@ function secret(name) {
 """
 
 
+_WRITERS: dict[Piece, Callable[[str], str]] = {
+    Piece.LITERAL: json.dumps,
+    Piece.RAW: str,
+    Piece.URL: "encodeURIComponent({})".format,
+    Piece.JSON: "JSON.stringify(String({})).slice(1, -1)".format,
+}
+
+
 def k6_script(entries: Iterable[Entry]) -> Iterator[str]:
     """Yield the script: one iteration sends the whole capture."""
     script = script_of(entries)
     yield "// Requests of a capture, made by `proxy-policies capture export`.\n"
     yield "// k6 run -e TARGET=http://127.0.0.1:9000 THIS_FILE\n"
     yield 'import http from "k6/http";\nimport encoding from "k6/encoding";\nimport { check, sleep } from "k6";\n\n'
-    yield f"const target = __ENV.TARGET || {json.dumps(script.origin)};\n"
+    yield f"const {ORIGIN} = __ENV.{ORIGIN} || {json.dumps(script.origin)};\n"
+    yield _URL_VALUE
     yield _READER if script.secrets else ""
     yield from (f"const {name} = secret({json.dumps(name)});\n" for name in script.secrets)
     yield "\nexport default function () {\n  let response;\n"
@@ -33,8 +56,8 @@ def k6_script(entries: Iterable[Entry]) -> Iterator[str]:
 
 def _step(step: Step) -> Iterator[str]:
     fields = ", ".join(f"{json.dumps(name)}: {_value(value)}" for name, value in step.headers)
-    url = _value(step.path) if "://" in step.path else f"target + {_value(step.path)}"
-    options = f"{{ redirects: 0, headers: {{ {fields} }} }}"
+    url = _value(step.path) if "://" in step.path else f"{ORIGIN} + {_value(step.path)}"
+    options = f"{{ redirects: 0, jar: new http.CookieJar(), headers: {{ {fields} }} }}"
     yield f"\n  // {step.number}\n"
     yield f"  response = http.request({json.dumps(step.method)}, {url}, {_body(step)}, {options});\n"
     name = f"{step.number}: status is {step.status}"
@@ -51,7 +74,7 @@ def _body(step: Step) -> str:
 
 
 def _value(text: str) -> str:
-    return expression(text, json.dumps)
+    return expression(text, _WRITERS)
 
 
 def _source(where: str) -> str:
@@ -64,4 +87,9 @@ def _source(where: str) -> str:
     if kind == "input":
         selector = json.dumps(f'[name="{name}"]')
         return f'(response.html({selector}).attr("value") || response.html({selector}).attr("content"))'
+    if kind == "location":
+        return f'urlValue(response.headers["Location"], {json.dumps(name)})'
+    if kind == "link":
+        number, _, place = name.partition(":")
+        return f"urlValue(link(response.body, {number}), {json.dumps(place)})"
     return f"response.headers[{json.dumps('-'.join(part.capitalize() for part in name.split('-')))}]"

@@ -1,28 +1,43 @@
 """A capture as the steps of a script: requests in order, with the values carried over from responses.
 
-Carried values are found as in `check`. The texts of a step have markers for them, and for secrets, which come from the
-environment.
+Carried values are found as in `check`. The texts of a step have markers for them, for secrets, which come from the
+environment, and for the origin.
 """
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from enum import Enum
 
 from proxy_policies.capture import json_path, locations
 from proxy_policies.capture.check.correlate import find_links
 from proxy_policies.capture.check.link_table import Link
+from proxy_policies.capture.check.targets import ORIGIN_HEADERS
 from proxy_policies.capture.export.curl import fields_of
 from proxy_policies.capture.har.body import as_text
-from proxy_policies.capture.model import Entry, Request, header
+from proxy_policies.capture.model import NO_BODY, Entry, Request, header
+from proxy_policies.capture.parsed_body import BodyKind, parse
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
 from proxy_policies.capture.websocket.transcript import is_conversation
 
-_MARKER = re.compile(r"\ue000([A-Za-z0-9_]+)\ue001|%EE%80%80([A-Za-z0-9_]+)%EE%80%81")
-_SOURCES = ("cookie:", "header:", "json:", "input:")
+ORIGIN = "TARGET"
+"""The variable of the origin to which the script is sent."""
+_MARKER = re.compile(
+    "\ue000(?P<raw>[A-Za-z0-9_]+)\ue001|%EE%80%80(?P<url>[A-Za-z0-9_]+)%EE%80%81|\ue002(?P<json>[A-Za-z0-9_]+)\ue003"
+)
 
 type VariablesByStep = defaultdict[int, dict[str, str]]
 """Names of variables, by the index of an entry and the location in its request or response."""
+
+
+class Piece(Enum):
+    """A piece of a step's text: literal text, or the name of a variable and how its value is written there."""
+
+    LITERAL = "literal"
+    RAW = "raw"
+    URL = "url"
+    JSON = "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +68,7 @@ def script_of(entries: Iterable[Entry]) -> Script:
     """Return the script of a capture, without WebSocket connections and requests without a response."""
     chosen = [entry for entry in entries if entry.response.status >= 200 and not is_conversation(entry.response)]
     chosen.sort(key=lambda entry: entry.times.request_start)
-    inserts, extracts = _variables(find_links(range(len(chosen)), chosen))
+    inserts, extracts = _variables(find_links(range(len(chosen)), [_without_stream(entry) for entry in chosen]))
     origins = Counter(entry.request.origin for entry in chosen).most_common(1)
     origin = origins[0][0] if origins else ""
     secrets: dict[str, None] = {}
@@ -64,14 +79,19 @@ def script_of(entries: Iterable[Entry]) -> Script:
     return Script(origin, tuple(steps), tuple(secrets))
 
 
+def _without_stream(entry: Entry) -> Entry:
+    """Return the entry without a streamed response, as the scripts do not read streams frame by frame."""
+    response = entry.response
+    is_stream = parse(response.body, response.headers).kind is BodyKind.STREAM
+    return replace(entry, response=replace(response, body=NO_BODY)) if is_stream else entry
+
+
 def _variables(links: Iterable[Link]) -> tuple[VariablesByStep, VariablesByStep]:
     """Return the variables to insert into the request of each step, and to extract from its response."""
     inserts: VariablesByStep = defaultdict(dict)
     extracts: VariablesByStep = defaultdict(dict)
     count = 0
     for link in links:
-        if not link.source.startswith(_SOURCES):
-            continue
         sources = extracts[link.source_entry]
         if link.source not in sources:
             count += 1
@@ -88,19 +108,13 @@ def _step(
     extracts: tuple[tuple[str, str], ...],
     secrets: dict[str, None],
 ) -> Step:
-    request = _marked(entry.request, inserts)
-    for location in list(locations.values_in_request(request)):
-        if PLACEHOLDER.search(location.value):
-            name = re.sub(r"\W+", "_", location.name).strip("_").upper() or "SECRET"
-            secrets[name] = None
-            value = PLACEHOLDER.sub(_mark(name), location.value)
-            request = locations.set_values(request, {location.where: value})
+    request = _marked(entry.request, inserts, secrets)
     text = as_text(request.body.content, header(request.headers, "content-type") or "")
     return Step(
         number,
         request.method,
         request.url.removeprefix(origin) if request.url.startswith(f"{origin}/") else request.url,
-        tuple(fields_of(replace(request, url=entry.request.url))),
+        tuple(_fields(replace(request, url=entry.request.url), origin)),
         text,
         request.body.content,
         entry.response.status,
@@ -108,44 +122,63 @@ def _step(
     )
 
 
-def _marked(request: Request, inserts: dict[str, str]) -> Request:
-    """Return the request with a marker for each carried value; for a number without quotes."""
-    numbers = [where for where in inserts if _is_number(request, where)]
-    marked = locations.set_values(request, {where: _mark(name) for where, name in inserts.items()})
+def _variable_name(name: str) -> str:
+    """Return a name for an environment variable, which is also one for a variable of Python and JavaScript."""
+    text = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").upper() or "SECRET"
+    return f"SECRET_{text}" if text[0].isdigit() or text == ORIGIN else text
+
+
+def _fields(request: Request, origin: str) -> Iterator[tuple[str, str]]:
+    """Yield the fields; those that name the script's origin with a marker for it."""
+    for name, value in fields_of(request):
+        is_own = name.lower() in ORIGIN_HEADERS and f"{value}/".startswith(f"{origin}/")
+        yield name, f"{_mark(ORIGIN)}{value.removeprefix(origin)}" if is_own else value
+
+
+def _marked(request: Request, inserts: dict[str, str], secrets: dict[str, None]) -> Request:
+    """Return the request with a marker for each carried value and each secret; add the names of these."""
+    values = {}
+    for where, name, value in ((one.where, one.name, one.value) for one in locations.values_in_request(request)):
+        if where in inserts:
+            values[where] = _mark(inserts[where], where)
+        elif PLACEHOLDER.search(value):
+            secrets[variable := _variable_name(name)] = None
+            values[where] = PLACEHOLDER.sub(_mark(variable, where), value)
+    marked = locations.set_values(request, values)
     content = marked.body.content
-    for where in numbers:
-        mark = _mark(inserts[where])
-        content = content.replace(f'"{mark}"'.encode(), mark.encode())
+    for where in _numbers(request) & inserts.keys():
+        content = content.replace(f'"{values[where]}"'.encode(), _mark(inserts[where]).encode())
     return marked if content == marked.body.content else replace(marked, body=replace(marked.body, content=content))
 
 
-def _is_number(request: Request, where: str) -> bool:
-    if not where.startswith("json:"):
-        return False
-    text = request.body.content.decode("utf-8", "replace")
-    steps = json_path.read(where[5:])
-    return bool(steps) and bool(re.search(rf'"{re.escape(str(steps[-1]))}"\s*:\s*-?\d', text))
+def _numbers(request: Request) -> set[str]:
+    """Return the locations of the numbers in a JSON body."""
+    parsed = parse(request.body, request.headers)
+    leaves = json_path.leaves(parsed.value) if parsed.kind is BodyKind.JSON else ()
+    return {f"json:{json_path.write(steps)}" for steps, value in leaves if type(value) in (int, float)}
 
 
-def _mark(name: str) -> str:
-    return f"\ue000{name}\ue001"
+def _mark(name: str, where: str = "") -> str:
+    """Return the marker of a variable; in URLs and forms, it is then percent-encoded with the rest."""
+    return f"\ue002{name}\ue003" if where.startswith("json:") else f"\ue000{name}\ue001"
 
 
-def split_markers(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield the pieces of a step's text: literal text (False), and names of variables (True)."""
+def split_markers(text: str) -> Iterator[tuple[str, Piece]]:
+    """Yield the pieces of a step's text."""
     end = 0
     for found in _MARKER.finditer(text):
         if found.start() > end:
-            yield text[end : found.start()], False
-        yield found[1] or found[2], True
+            yield text[end : found.start()], Piece.LITERAL
+        kind = str(found.lastgroup)
+        yield found[kind], Piece(kind)
         end = found.end()
     if end < len(text) or not end:
-        yield text[end:], False
+        yield text[end:], Piece.LITERAL
 
 
-def expression(text: str, literal: Callable[[str], str], variable: Callable[[str], str] = str) -> str:
+def expression(text: str, writers: dict[Piece, Callable[[str], str]]) -> str:
     """Return a step's text as an expression of a language: its literals and variables, joined with `+`."""
-    return " + ".join(variable(piece) if is_name else literal(piece) for piece, is_name in split_markers(text))
+    return " + ".join(writers[kind](piece) for piece, kind in split_markers(text))
 
 
 def json_expression(path: str, literal: Callable[[str | int], str]) -> str:
