@@ -1,5 +1,7 @@
 """Playing a recording: which entry answers, in which mode, and what a miss says."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from proxy_policies.capture.model import Body, Request
 from proxy_policies.capture.replay.cassette import Cassette, Match, Miss, ReplayMode
 from proxy_policies.capture.replay.matching import RequestKey, parse_matching, request_key
+from proxy_policies.capture.secrets.placeholders import Placeholders
 
 JSON = (("Content-Type", "application/json"),)
 FORM = (("Content-Type", "application/x-www-form-urlencoded"),)
@@ -23,6 +26,7 @@ def match(cassette: Cassette, live: RequestKey) -> int | Miss:
     return found.number if isinstance(found, Match) else found
 
 
+SECRET = Placeholders(b"k" * 32).of("hunter2-Q9xZ")
 DYNAMIC = {
     "uuid": ("/o/0b0fa1a4-9d0b-4f6e-8a53-3c1e4d1c2b3a", "/o/5c9e5ad6-4f9c-49c8-b1b6-3d3e0e4d9b11"),
     "time": ("/?t=2026-01-02T03:04:05Z", "/?t=2026-02-03T04:05:06.7Z"),
@@ -142,7 +146,37 @@ def test_an_answer_to_another_id_says_so_or_is_refused_when_exact(names: tuple[s
 
 @pytest.mark.parametrize(("mode", "then"), [(ReplayMode.ONCE, [1, 2]), (ReplayMode.LOOP, [1, 2, 0])])
 def test_of_several_that_will_do_the_used_come_last(mode: ReplayMode, then: list[int]) -> None:
-    cassette = Cassette(mode, used={0})
+    cassette = Cassette(mode)
+    cassette.extend([parts("/a")] * 3)
+    cassette.use(0)
     assert cassette.available([0, 1, 2]) == then
-    cassette.used |= {1, 2}
+    cassette.use(1)
+    cassette.use(2)
     assert cassette.available([0, 1, 2]) == ([] if mode is ReplayMode.ONCE else [0, 1, 2])
+
+
+def test_memory_does_not_grow_with_the_recordings() -> None:
+    few, many = (memory_of(count) for count in (50, 2000))
+    assert many < few + 200_000
+
+
+def memory_of(count: int) -> int:
+    """Return the bytes that a cassette takes, without SQLite's cache, which is limited to 2 MiB."""
+    tracemalloc.start()
+    try:
+        cassette = Cassette(any_secret=True)
+        cassette.extend(parts(f"/orders/{number}", b'{"password": "%s"}' % SECRET.encode()) for number in range(count))
+        assert match(cassette, parts("/orders/7", b'{"password": "plain"}')) == 7
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_nearest_of_recordings_with_secrets_in_their_path() -> None:
+    cassette = Cassette(any_secret=True)
+    cassette.extend([parts("/"), parts(f"/reset/{SECRET}?a=1"), parts(f"/reset/{SECRET}?a=2")])
+    assert match(cassette, parts("/reset/plain?a=2")) == 2
+    assert match(cassette, parts(f"/reset/{Placeholders(b'x' * 32).of('other-Q9xZ')}?a=1")) == 1
+    miss = match(cassette, parts("/reset/plain?a=3"))
+    assert isinstance(miss, Miss)
+    assert miss.nearest == 1

@@ -188,7 +188,7 @@ class Replay:
         except OSError as error:
             logger.debug(f"replay: {requested}: {error}")
         else:
-            session.cassette.used.add(number)
+            session.cassette.use(number)
             self._answer(flow, session.entries[number], number + 1, source)
 
     def _on_call_end(
@@ -201,8 +201,8 @@ class Replay:
         if reason:
             self._add_miss(requested, reason)
             return
-        session.cassette.used.discard(first)
-        session.cassette.used.add(call.number)
+        session.cassette.release(first)
+        session.cassette.use(call.number)
         flow.response.trailers = mitmproxy_flows.from_headers(session.entries[call.number].response.trailers)
         if call.differences:
             self._inexact.append({"url": requested, "entry": call.number + 1, "why": "; ".join(call.differences)})
@@ -327,7 +327,7 @@ class Replay:
         requests = ((number + 1, session.entries[number].request) for number in unused_numbers)
         unused = [f"entry {number}: {request.method} {request.url}" for number, request in requests]
         outcome = {
-            "played": len(session.cassette.used),
+            "played": session.cassette.used_count,
             "problems": session.problems,
             "alike": inexact,
             "misses": misses,

@@ -1,15 +1,16 @@
 """The recordings being replayed: which one answers a request, which are used, and why none matches."""
 
 import hashlib
-import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 
 from proxy_policies.capture import dynamic_values
 from proxy_policies.capture.replay import ignore_hint
-from proxy_policies.capture.replay.matching import Difference, RequestKey, differences, pattern_of, similarity
+from proxy_policies.capture.replay.matching import Difference, RequestKey, differences, is_instance_of, similarity
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, without_kinds
+from proxy_policies.capture.temporary_database import TemporaryDatabase, as_bytes
 
 
 class ReplayMode(StrEnum):
@@ -55,34 +56,51 @@ class Match:
     differences: tuple[Difference, ...] = ()
 
 
-@dataclass(slots=True)
+_TABLE = """
+CREATE TABLE recordings (
+    number INTEGER PRIMARY KEY, key BLOB, text BLOB, masked BLOB, place BLOB, has_secret INTEGER, used INTEGER DEFAULT 0
+);
+CREATE INDEX by_text ON recordings (text, used);
+CREATE INDEX by_masked ON recordings (masked, used);
+CREATE INDEX by_place ON recordings (place)
+"""
+_ADD = "INSERT INTO recordings (number, key, text, masked, place, has_secret) VALUES (?, ?, ?, ?, ?, ?)"
+_BY_TEXT, _BY_MASKED = (
+    (
+        f"SELECT number FROM recordings WHERE {column} = ? AND used = 0 ORDER BY number LIMIT 1",  # noqa: S608
+        f"SELECT count(*) FROM recordings WHERE {column} = ?",  # noqa: S608
+        f"UPDATE recordings SET used = 0 WHERE {column} = ?",  # noqa: S608
+    )
+    for column in ("text", "masked")
+)
+"""For each way to find recordings, the statements for the first unused one, for their number, and to reuse them."""
+_ANY_VALUE = "…"
+_ANY_PLACE = b""  # of recordings with a secret in their path
+
+
 class Cassette:
-    """Recordings by their canonical text, numbered from 0.
+    """Recordings by their canonical text, numbered from 0, in a temporary file.
 
     `any_secret`: a placeholder matches any value, as the recording was made with another key. `exact`: dynamic values
-    must be equal, too.
+    must be equal, too. Raises OSError if the disk is full.
     """
 
-    mode: ReplayMode = ReplayMode.ONCE
-    any_secret: bool = False
-    exact: bool = False
-    used: set[int] = field(default_factory=set)
-    _keys: list[RequestKey] = field(default_factory=list)
-    _by_text: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    _by_masked_text: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    _patterns: list[tuple[re.Pattern[str], int]] = field(default_factory=list)
+    def __init__(self, mode: ReplayMode = ReplayMode.ONCE, any_secret: bool = False, exact: bool = False) -> None:
+        self.mode = mode
+        self.any_secret = any_secret
+        self.exact = exact
+        self._table = TemporaryDatabase(_TABLE)
+        self._count = 0
 
     def add(self, key: RequestKey) -> None:
         """Add the next recording."""
-        number = len(self._keys)
-        text = key.canonical()
-        self._keys.append(key)
-        self._by_text[_digest(text)].append(number)
-        if not self.exact:
-            self._by_masked_text[_digest(dynamic_values.mask(text))].append(number)
-        pattern = pattern_of(text) if self.any_secret else None
-        if pattern is not None:
-            self._patterns.append((pattern, number))
+        text, place = self._text(key), _digest(_place(key))
+        has_secret = self.any_secret and PLACEHOLDER.search(key.canonical()) is not None
+        if has_secret and PLACEHOLDER.search(_place(key)):
+            place = _ANY_PLACE
+        masked = None if self.exact else _digest(dynamic_values.mask(text))
+        self._table.execute(_ADD, (self._count, key.as_json(), _digest(text), masked, place, has_secret))
+        self._count += 1
 
     def extend(self, keys: Iterable[RequestKey]) -> None:
         """Add recordings."""
@@ -90,50 +108,112 @@ class Cassette:
             self.add(key)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return self._count
 
     def match(self, key: RequestKey) -> Match | Miss:
         """Return the recording that matches, and mark it as used; a Miss if there is none."""
-        text = key.canonical()
-        exact = self._by_text.get(_digest(text), [])
-        masked = self._by_masked_text.get(_digest(dynamic_values.mask(text)), [])
-        by_pattern = [number for pattern, number in self._patterns if pattern.fullmatch(text)] if not exact else []
-        for numbers in (exact, by_pattern, masked):
-            number = self._first_free(numbers)
-            if number is not None:
-                self.used.add(number)
-                return Match(number, self._differences(number, key) if numbers is masked else ())
-        return self._miss(key, len({*exact, *by_pattern, *masked}))
+        text = self._text(key)
+        exact, masked = _digest(text), _digest(dynamic_values.mask(text))
+        number = self._first_free(_BY_TEXT, exact)
+        matching = self._number_of(_BY_TEXT, exact) if number is None else 0
+        if number is None and not matching:
+            by_pattern = self._by_pattern(key)
+            number, matching = next(self.free(by_pattern), None), len(by_pattern)
+        if number is not None:
+            self.use(number)
+            return Match(number)
+        if (number := self._first_free(_BY_MASKED, masked)) is not None:
+            self.use(number)
+            return Match(number, tuple(differences(self._key(number), key)))
+        return self._miss(key, max(matching, self._number_of(_BY_MASKED, masked)))
 
-    def _differences(self, number: int, key: RequestKey) -> tuple[Difference, ...]:
-        return tuple(differences(self._keys[number], key))
+    def _text(self, key: RequestKey) -> str:
+        """Return the canonical text; without the identity of secrets if any secret matches."""
+        text = key.canonical()
+        return PLACEHOLDER.sub(_ANY_VALUE, text) if self.any_secret else text
+
+    def _first_free(self, statements: tuple[str, str, str], digest: bytes) -> int | None:
+        """Return the first unused recording with a text; in mode `loop`, reuse them all if there is none."""
+        first, _, release = statements
+        found = self._table.execute(first, (digest,))
+        if not found and self.mode is ReplayMode.LOOP:
+            self._table.execute(release, (digest,))
+            found = self._table.execute(first, (digest,))
+        return found[0][0] if found else None
+
+    def _number_of(self, statements: tuple[str, str, str], digest: bytes) -> int:
+        return int(self._table.execute(statements[1], (digest,))[0][0])
+
+    def _by_pattern(self, key: RequestKey) -> list[int]:
+        """Return the recordings that match if each placeholder in them stands for any value."""
+        if not self.any_secret:
+            return []
+        text = key.canonical()
+        rows = self._table.rows(
+            "SELECT number, key FROM recordings WHERE place IN (?, ?) AND has_secret ORDER BY number",
+            (_ANY_PLACE, _digest(_place(key))),
+        )
+        return [number for number, data in rows if is_instance_of(RequestKey.from_json(data).canonical(), text)]
+
+    def _key(self, number: int) -> RequestKey:
+        return RequestKey.from_json(self._table.execute("SELECT key FROM recordings WHERE number = ?", (number,))[0][0])
+
+    def use(self, number: int) -> None:
+        """Mark a recording as used."""
+        self._table.execute("UPDATE recordings SET used = 1 WHERE number = ?", (number,))
+
+    def release(self, number: int) -> None:
+        """Mark a recording as unused."""
+        self._table.execute("UPDATE recordings SET used = 0 WHERE number = ?", (number,))
 
     def free(self, numbers: Sequence[int]) -> Iterator[int]:
         """Yield those of these recordings that are unused; in mode `loop`, all of them if all are used."""
-        if self.mode is ReplayMode.LOOP and self.used.issuperset(numbers):
-            self.used.difference_update(numbers)
-        return (number for number in numbers if number not in self.used)
+        if self.mode is ReplayMode.LOOP and all(map(self._is_used, numbers)):
+            for number in numbers:
+                self.release(number)
+        return (number for number in numbers if not self._is_used(number))
 
     def available(self, numbers: Sequence[int]) -> list[int]:
         """Return those of these recordings that are unused; in mode `loop`, followed by the used ones."""
         free = list(self.free(numbers))
-        used = [number for number in numbers if number in self.used] if self.mode is ReplayMode.LOOP else []
+        used = [number for number in numbers if self._is_used(number)] if self.mode is ReplayMode.LOOP else []
         return [*free, *used]
 
-    def _first_free(self, numbers: list[int]) -> int | None:
-        return next(self.free(numbers), None)
+    def _is_used(self, number: int) -> bool:
+        return bool(self._table.execute("SELECT used FROM recordings WHERE number = ?", (number,))[0][0])
 
     def _miss(self, key: RequestKey, matching: int) -> Miss:
-        if not self._keys:
+        if not self._count:
             return Miss(matching)
-        nearest = max(range(len(self._keys)), key=lambda number: similarity(self._keys[number], key))
-        hint = "" if matching else ignore_hint.hint(self._keys[nearest], key)
-        return Miss(matching, nearest, self._differences(nearest, key), hint)
+        number, nearest = max(self._candidates(key), key=lambda candidate: similarity(candidate[1], key))
+        hint = "" if matching else ignore_hint.hint(nearest, key)
+        return Miss(matching, number, tuple(differences(nearest, key)), hint)
+
+    def _candidates(self, key: RequestKey) -> Iterator[tuple[int, RequestKey]]:
+        """Yield the recordings of which one is nearest: those with the same method, origin and path, or else all."""
+        place = (_digest(_place(key)),)
+        rows = self._table.rows("SELECT number, key FROM recordings WHERE place = ? ORDER BY number", place)
+        first = next(rows, None)
+        if first is None:
+            rows = self._table.rows("SELECT number, key FROM recordings ORDER BY number")
+        for number, data in chain((first,) if first else (), rows):
+            yield number, RequestKey.from_json(data)
+
+    @property
+    def used_count(self) -> int:
+        """The number of recordings that were used."""
+        return self._count - len(self.unused())
 
     def unused(self) -> list[int]:
         """Return the numbers of the recordings that were not used."""
-        return [number for number in range(len(self._keys)) if number not in self.used]
+        return [
+            number for (number,) in self._table.rows("SELECT number FROM recordings WHERE used = 0 ORDER BY number")
+        ]
 
 
-def _digest(text: str) -> str:
-    return text if len(text) < 100 else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def _place(key: RequestKey) -> str:
+    return without_kinds(f"{key.method} {key.origin}{key.path}")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(as_bytes(text)).digest()[:16]

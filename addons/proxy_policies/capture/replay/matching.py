@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from proxy_policies.capture import dynamic_values, parsed_body
@@ -65,12 +65,19 @@ class RequestKey:
 
     def canonical(self) -> str:
         """Return all parts as one text, with placeholders as captures of the first version have them, without kinds."""
-        text = json.dumps(
-            [self.method, self.origin, self.path, self.query, self.headers, self.body],
-            sort_keys=True,
-            ensure_ascii=False,
-        )
-        return without_kinds(text)
+        return without_kinds(json.dumps(self._parts(), sort_keys=True, ensure_ascii=False))
+
+    def as_json(self) -> bytes:
+        """Return all parts as JSON, which `from_json` reads."""
+        return json.dumps(self._parts()).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Return the parts in JSON."""
+        return cls(*json.loads(data))
+
+    def _parts(self) -> list[Any]:
+        return [self.method, self.origin, self.path, self.query, self.headers, self.body]
 
 
 def request_key(request: Request, matching: Matching) -> RequestKey:
@@ -155,12 +162,12 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def pattern_of(canonical: str) -> re.Pattern[str] | None:
-    """Return a pattern in which each placeholder matches any value; None if the text has no placeholder."""
-    pieces = PLACEHOLDER.split(canonical)
-    if len(pieces) == 1:
-        return None
-    return re.compile(r'[^"]*?'.join(re.escape(piece) for piece in pieces))
+def is_instance_of(recorded: str, got: str) -> bool:
+    """Return whether a canonical text is the recorded one if each placeholder in that stands for any value."""
+    pieces = PLACEHOLDER.split(recorded)
+    if len(pieces) == 1 or not (got.startswith(pieces[0]) and got.endswith(pieces[-1])):
+        return False
+    return re.fullmatch(r'[^"]*?'.join(map(re.escape, pieces)), got) is not None
 
 
 def similarity(one: RequestKey, other: RequestKey) -> int:
@@ -176,6 +183,5 @@ def matches_recorded(recorded: str, got: str, exact: bool = False, any_secret: b
 
     `any_secret`: a recorded placeholder matches any value.
     """
-    pattern = pattern_of(recorded) if any_secret else None
     is_similar = recorded == got if exact else dynamic_values.mask(recorded) == dynamic_values.mask(got)
-    return is_similar or (pattern is not None and pattern.fullmatch(got) is not None)
+    return is_similar or (any_secret and is_instance_of(recorded, got))
