@@ -2,7 +2,7 @@
 
 from mitmproxy import http
 
-from proxy_policies.requested_host import note, requested_host
+from proxy_policies.requested_host import host_of, note, requested_host
 
 
 def request(*fields: tuple[bytes, bytes], authority: bytes = b"") -> http.Request:
@@ -11,7 +11,7 @@ def request(*fields: tuple[bytes, bytes], authority: bytes = b"") -> http.Reques
 
 def test_what_was_noted_outlives_what_mitmproxy_writes() -> None:
     one = request((b"Host", b"shop.example"))
-    note(one)
+    note(one, host_of(one))
     one.host_header = "origin:8000"
     assert requested_host(one) == "shop.example"
 
@@ -27,7 +27,7 @@ def test_what_no_client_sent_is_as_it_is() -> None:
 
 def test_what_was_noted_is_neither_saved_nor_copied() -> None:
     one = request((b"Host", b"a.test"))
-    note(one)
+    note(one, host_of(one))
     assert "policy_requested_host" not in one.get_state()
     other = one.copy()
     other.headers["Host"] = "b.test"

@@ -49,6 +49,7 @@ def connection(destination: Destination | None = None, mode: str = "regular") ->
         client=client,
         stream=SimpleNamespace(received=bytearray()),
         origins=Origins(client, nothing, destination, OriginPool()),
+        trigger=nothing,
         destination=destination,
     )
 

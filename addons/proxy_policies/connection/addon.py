@@ -179,12 +179,10 @@ class Fastlane:
 
     # Hooks
 
-    def trigger_now(self, hook: StartHook) -> bool:
-        """Trigger a hook; return False if the rest must be awaited."""
-        return bool(self._undo_dispatch) and self._dispatch.trigger_now(hook)
-
-    async def finish_hook(self, hook: StartHook) -> None:
-        """Wait for the rest of a hook, and for an intercepted flow to be resumed."""
+    async def trigger(self, hook: StartHook) -> None:
+        """Trigger a hook; wait until every addon has handled it, and an intercepted flow is resumed."""
+        if self._undo_dispatch and self._dispatch.trigger_now(hook):
+            return
         await ctx.master.addons.handle_lifecycle(hook)
         (data,) = hook.args()
         if isinstance(data, flow.Flow):
@@ -209,7 +207,7 @@ class Fastlane:
         if self._close_ways:
             self._takeover.watch(client, client)
         if self._undo_dispatch:
-            handler.layer = Inline(handler.layer, self.trigger_now)  # type: ignore[assignment]
+            handler.layer = Inline(handler.layer, self._dispatch.trigger_now)  # type: ignore[assignment]
 
     def late_hooks(self) -> Hooks:
         """Return the hook that runs after all addons have chosen layers."""

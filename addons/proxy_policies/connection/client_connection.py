@@ -49,11 +49,8 @@ class ConnectionOwner(Protocol):
     origin_pool: OriginPool
     """Connections to origins that clients have left."""
 
-    def trigger_now(self, hook: StartHook) -> bool:
-        """Trigger a hook; return False if the rest must be awaited."""
-
-    async def finish_hook(self, hook: StartHook) -> None:
-        """Wait for the rest of a hook."""
+    async def trigger(self, hook: StartHook) -> None:
+        """Trigger a hook, and wait until every addon has handled it."""
 
     def is_trusted_peer(self, address: str) -> bool:
         """Return whether connections from an address begin with a PROXY header."""
@@ -86,6 +83,8 @@ class ClientConnection(ABC):
         self.stream = stream
         stream.on_readable = self._readable
         self.destination = destination
+        self.trigger = owner.trigger
+        """Triggers a hook, and waits until every addon has handled it."""
         self.origins = Origins(client, self.trigger, destination, owner.origin_pool)
         self.exchange: Exchange | None = None
         self._is_busy = self._is_over = False
@@ -259,21 +258,6 @@ class ClientConnection(ABC):
                 asyncio.get_running_loop().call_soon(self._readable)
         elif stream.is_at_end:
             self.leave()
-
-    # Hooks
-
-    def trigger_now(self, hook: StartHook) -> bool:
-        """Trigger a hook; return False if the rest must be awaited."""
-        return self._owner.trigger_now(hook)
-
-    async def finish_hook(self, hook: StartHook) -> None:
-        """Wait for the rest of a hook."""
-        await self._owner.finish_hook(hook)
-
-    async def trigger(self, hook: StartHook) -> None:
-        """Trigger a hook, and wait until every addon has handled it."""
-        if not self._owner.trigger_now(hook):
-            await self._owner.finish_hook(hook)
 
     # Ending
 

@@ -15,6 +15,7 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from types import CoroutineType
 from typing import Any
 
 from mitmproxy import addonmanager, exceptions, flow, hooks
@@ -109,7 +110,7 @@ def _asking(entries: list[list[HookEntry]], name: str, arguments: list[Any]) -> 
                 if not callable(hook):
                     raise exceptions.AddonManagerError(f"Addon handler {name} ({addon}) not callable")
                 result = hook(*arguments)
-                if result is not None and inspect.isawaitable(result):
+                if result is not None and (type(result) is CoroutineType or inspect.isawaitable(result)):
                     yield result
         except exceptions.AddonHalt:
             return
@@ -145,7 +146,7 @@ def _run_eagerly(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] 
     Each hook's coroutine is a separate task, so that its time-outs cancel only itself.
     """
     for awaited in asking:
-        if not inspect.iscoroutine(awaited):
+        if not isinstance(awaited, CoroutineType):
             return _continue(awaited, asking)
         task = spawn(awaited, eager=True, is_held=True)
         if not task.done() or task.cancelled() or task.exception():

@@ -35,6 +35,8 @@ from mitmproxy.addons import (
 
 from proxy_policies.hook_conditions import Condition, condition_of
 
+_addons = operator.attrgetter("addons")
+
 Groups = list[list[object]]
 HookEntry = tuple[object, object, Condition | None]
 """An addon, its hook's function when the table was built, and the condition for calling it."""
@@ -77,7 +79,7 @@ class Table:
         return entries
 
     def _is_current(self) -> bool:
-        return self._same([self._manager.chain, *[parent.addons for parent in self._parents]], self._lists)
+        return self._same([self._manager.chain, *map(_addons, self._parents)], self._lists)
 
     def _rebuild(self) -> None:
         self._version += 1

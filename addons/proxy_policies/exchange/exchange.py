@@ -6,6 +6,7 @@ before any hook is triggered (`http1.request_heads`, `connection.fast_path_guard
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Protocol
 
@@ -28,9 +29,10 @@ from proxy_policies.body import Pipeline
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.exchange.body_sender import BodySender, seconds_to_flush
 from proxy_policies.exchange.client_presence import ClientLeft, ClientPresence
-from proxy_policies.exchange.origin_connections import Destination, OriginError, Origins
+from proxy_policies.exchange.origin_connections import Destination, OriginError, Origins, Trigger
 from proxy_policies.exchange.response_writer import ResponseWriter, SplitError
 from proxy_policies.exchange.upstream import Upstream
+from proxy_policies.fields import RawFields
 from proxy_policies.finished import flow_records, reporting
 from proxy_policies.http1.bodies import incomplete
 from proxy_policies.http1.framing import RAW_VERSION
@@ -53,19 +55,14 @@ class Connection(Protocol):
     origins: Origins
     destination: Destination | None
     """The destination of requests that name none."""
-
-    def trigger_now(self, hook: StartHook) -> bool:
-        """Trigger a hook; return False if the rest must be awaited."""
-
-    async def finish_hook(self, hook: StartHook) -> None:
-        """Wait for the rest of a hook."""
+    trigger: Trigger
 
 
 class Exchange:
     """An exchange in progress."""
 
     def __init__(self, connection: Connection, head: RequestHead, destination: Destination) -> None:
-        self._connection, self._head = connection, head
+        self._connection, self._head, self._trigger = connection, head, connection.trigger
         self._client = connection.stream
         self.writer = ResponseWriter(self._client, head)
         self.is_reading = bool(head.length)
@@ -130,8 +127,7 @@ class Exchange:
 
     async def _receive(self) -> None:
         flow, request = self.flow, self.flow.request
-        await self._trigger(HttpRequestHeadersHook(flow))
-        await self._check_killed()
+        await self._ask(HttpRequestHeadersHook(flow))
         if flow.response and self._head.length:
             await self._answer()  # whatever the client still has to send
             if self.writer.persists:
@@ -139,8 +135,7 @@ class Exchange:
             return
         request.data.content = await self._body()
         request.timestamp_end = time.time()
-        await self._trigger(HttpRequestHook(flow))
-        await self._check_killed()
+        await self._ask(HttpRequestHook(flow))
         if flow.response:
             flow.response.timestamp_start = time.time()
             await self._answer()
@@ -170,8 +165,7 @@ class Exchange:
 
     async def _forward(self) -> None:
         self.flow.response = await self._upstream.request()
-        await self._trigger(HttpResponseHeadersHook(self.flow))
-        await self._check_killed()
+        await self._ask(HttpResponseHeadersHook(self.flow))
         if self.flow.response.stream and self._upstream.size != 0:
             await self._stream_body(b"")
         else:
@@ -241,8 +235,7 @@ class Exchange:
 
     async def _answer(self) -> None:
         """Send the response that an addon set."""
-        await self._trigger(HttpResponseHeadersHook(self.flow))
-        await self._check_killed()
+        await self._ask(HttpResponseHeadersHook(self.flow))
         await self._send_response()
 
     async def _send_response(self, is_streamed: bool = False) -> None:
@@ -346,19 +339,16 @@ class Exchange:
 
     # Waiting
 
-    async def _trigger(self, hook: StartHook) -> None:
-        if not self._connection.trigger_now(hook):
-            await self._connection.finish_hook(hook)
-
-    async def _check_killed(self) -> None:
-        """Trigger `error` if an addon killed the flow, and raise as `_check_ended` does."""
-        if self._is_killed:
+    async def _ask(self, hook: StartHook) -> None:
+        """Trigger a hook, then `error` if an addon killed the flow; raise as `_check_ended` does."""
+        await self._trigger(hook)
+        if self.flow.error is not None and self._is_killed:
             await self._trigger(HttpErrorHook(self.flow))
         self._check_ended()
 
     def _check_ended(self) -> None:
         """Raise Killed if an addon killed the flow, or ClientLeft if the client left while a hook was running."""
-        if self._is_killed:
+        if self.flow.error is not None and self._is_killed:
             raise Killed
         self.presence.check()
 
@@ -379,12 +369,23 @@ def _begin(connection: Connection, head: RequestHead, destination: Destination) 
     scheme, host, port = destination
     client = connection.client
     flow = http.HTTPFlow(client, connection.origins.first)
-    fields = http.Headers(head.fields)
-    flow.request = request = http.Request(
-        host, port, head.method, scheme.encode(), b"", head.path, RAW_VERSION, fields, None, None, time.time(), None
-    )
-    flow.live = True
-    requested_host.note(request)
+    fields = head.fields
     if isinstance(client.proxy_mode, ReverseMode) and not ctx.options.keep_host_header:
-        request.host_header = url.hostport(scheme, host, port)
+        fields = _with_host(fields, _host_field(destination))
+    headers = http.Headers(fields)
+    flow.request = http.Request(
+        host, port, head.method, scheme.encode(), b"", head.path, RAW_VERSION, headers, None, None, time.time(), None
+    )
+    requested_host.note(flow.request, head.host)
+    flow.live = True
     return flow
+
+
+def _with_host(fields: RawFields, host: bytes) -> RawFields:
+    """Return the fields with another value of Host, under the name that the client wrote."""
+    return tuple([(line[0], host) if line[0].lower() == b"host" else line for line in fields])
+
+
+@functools.lru_cache(maxsize=256)
+def _host_field(destination: Destination) -> bytes:
+    return url.hostport(*destination).encode("utf-8", "surrogateescape")

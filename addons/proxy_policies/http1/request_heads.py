@@ -46,6 +46,8 @@ class RequestHead(NamedTuple):
     """Bytes of the body."""
     persists: bool
     """The client allows the connection to persist."""
+    host: str = ""
+    """The field Host."""
 
 
 def could_begin_request(data: bytes | bytearray) -> bool:
@@ -70,7 +72,7 @@ def read_plain_request(head: bytes) -> RequestHead | None:
         return None
     if (host != authority) if authority else not validity.is_host(host):
         return None
-    return RequestHead(method, authority, path, fields, length, persists)
+    return RequestHead(method, authority, path, fields, length, persists, host.decode("utf-8", "surrogateescape"))
 
 
 def _persists(names: list[bytes], fields: RawFields) -> bool | None:

@@ -20,7 +20,7 @@ from proxy_policies import trace
 from proxy_policies.http1.framing import IDEMPOTENT
 from proxy_policies.patch import Section
 from proxy_policies.patches.generators import with_commands
-from proxy_policies.requested_host import note
+from proxy_policies.requested_host import host_of, note
 
 
 class RequestedHost(HttpStream):
@@ -28,7 +28,7 @@ class RequestedHost(HttpStream):
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> CommandGenerator[None]:
         """Note the host, and receive the request's head."""
-        note(event.request)
+        note(event.request, host_of(event.request))
         yield from super().state_wait_for_request_headers(event)
 
 
