@@ -10,6 +10,7 @@ from itertools import chain
 
 from proxy_policies.tuning.dumper import DUMPER
 from proxy_policies.tuning.headers import HEADERS
+from proxy_policies.tuning.onboarding import ONBOARDING
 from proxy_policies.tuning.options import OPTIONS
 from proxy_policies.tuning.text_caches import TEXTS
 from proxy_policies.tuning.type_checks import CHECKS
@@ -21,6 +22,7 @@ TUNINGS: Mapping[str, Sequence[Callable[[], Undo | None]]] = {
     "options": (OPTIONS.apply,),  # 4.6 %
     "headers": tuple(each.apply for each in HEADERS),  # 4.3 %
     "text_caches": tuple(each.apply for each in TEXTS),  # 6.4 %
+    "onboarding": (ONBOARDING.apply,),  # 2.4 %
     "dumper": (DUMPER.apply,),  # 6.9 %
 }
 """By module: the functions that apply it, each of which returns the function that undoes it."""

@@ -1,4 +1,4 @@
-"""Looks header fields up in one pass, without an exception for missing ones. Tested with mitmproxy 12.2."""
+"""Looks header fields up in the index that policies share (`fields`). Tested with mitmproxy 12.2."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from mitmproxy.http import Headers
 
+from proxy_policies.fields import fields_of
 from proxy_policies.patch import Replacement
 
 
@@ -28,15 +29,10 @@ def _is_line(line: tuple[Any, ...]) -> bool:
 
 
 def quick_get_all(original: Callable[[Headers, Any], list[str]]) -> Callable[[Headers, Any], list[str]]:
-    """Return a look-up that compares each field's name once, without Python calls."""
+    """Return a look-up in the index."""
 
     def get_all(headers: Headers, name: Any) -> list[str]:
-        if type(name) is str:
-            name = name.encode("utf-8", "surrogateescape")
-        elif type(name) is not bytes:
-            return original(headers, name)
-        wanted = name.lower()
-        return [value.decode("utf-8", "surrogateescape") for key, value in headers.fields if key.lower() == wanted]
+        return fields_of(headers).lines(name) if _is_plain(name) else original(headers, name)
 
     return get_all
 
@@ -45,10 +41,10 @@ def quick_get(original: Callable[..., Any]) -> Callable[..., Any]:
     """Return a look-up of a field's value or the default; subclasses use their own."""
 
     def get(headers: Headers, key: Any, default: Any = None) -> Any:
-        if type(headers) is not Headers:
+        if type(headers) is not Headers or not _is_plain(key):
             return original(headers, key, default)
-        values = headers.get_all(key)
-        return ", ".join(values) if values else default
+        value = fields_of(headers).get(key)
+        return default if value is None else value
 
     return get
 
@@ -57,9 +53,16 @@ def quick_contains(original: Callable[[Headers, Any], bool]) -> Callable[[Header
     """Return a test for the presence of a field; subclasses use their own."""
 
     def contains(headers: Headers, key: Any) -> bool:
-        return bool(headers.get_all(key)) if type(headers) is Headers else original(headers, key)
+        if type(headers) is not Headers or not _is_plain(key):
+            return original(headers, key)
+        return key in fields_of(headers)
 
     return contains
+
+
+def _is_plain(name: Any) -> bool:
+    """Return whether a name has the same lower-case form as text and as bytes."""
+    return type(name) is str and name.isascii()
 
 
 _WHY = "a field is looked up by four functions, and missed by an exception"
