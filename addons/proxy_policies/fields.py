@@ -87,8 +87,8 @@ class Fields:
 
     def lines(self, name: str) -> list[str]:
         """Return the value of each field line with this name, in order."""
-        index = self._index or self._indexed()
-        return [_text(value) for value in index.get(name.lower(), ())]
+        values = (self._index or self._indexed()).get(name.lower())
+        return [value.decode("utf-8", "surrogateescape") for value in values] if values else []
 
     def get(self, name: str) -> str | None:
         """Return the field's value, its lines joined with commas (RFC 9110, section 5.3); None if absent."""
@@ -140,10 +140,10 @@ class Fields:
 
     def adding(self, name: str, value: str) -> "Fields":
         """Return the fields with one line added at the end."""
-        line = _bytes(name), _bytes(value)
+        line = name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape")
         added = Fields((*self.raw, line))
         if self._index is not None:
-            key = _text(line[0].lower())
+            key = name.lower()
             added._index = {**self._index, key: [*self._index.get(key, ()), line[1]]}
         return added
 

@@ -92,7 +92,8 @@ class Encoding:
         decision = decide(ResponseInfo(request, response.status_code, fields, length_of(flow, response)), options)
         if decision.varies:
             fields = with_vary(fields)
-        if decision.encodes:
+        encodes = decision.encodes
+        if encodes:
             fields = with_encoding(fields, decision.coding)
         if response.status_code == NOT_MODIFIED:
             fields = _confirming(flow, fields, options)
@@ -100,7 +101,7 @@ class Encoding:
             fields = with_tag(fields, decision.coding)
         set_fields(response.headers, fields)
         trace.note(flow, self.name, decision.coding, decision.why)
-        return _encode(flow, response, decision) if decision.encodes else None
+        return _encode(flow, response, decision) if encodes else None
 
     def _options(self, flow: http.HTTPFlow) -> EncodingOptions:
         ruled = self.encode

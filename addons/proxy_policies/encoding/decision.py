@@ -1,6 +1,6 @@
 """Decides whether a response is encoded, and how."""
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from proxy_policies.encoding.negotiation import IDENTITY, accepted_by, choose
@@ -26,7 +26,7 @@ class ResponseInfo(NamedTuple):
 class EncodingOptions(NamedTuple):
     """The user's options for this flow: codings in order of preference, the smallest body, the media types."""
 
-    codings: Sequence[str]
+    codings: tuple[str, ...]
     min_size: int
     types: MediaTypeGlobs
 
@@ -78,11 +78,12 @@ def _reason_not_to(subject: ResponseInfo, options: EncodingOptions) -> str:
     response = subject.response
     if not options.codings:
         return "turned off"
-    if subject.status in NEVER or (subject.status != PARTIAL and "Content-Range" in response):
+    if subject.status in NEVER or (subject.status != PARTIAL and "content-range" in response):
         return "a part, or no body"
     if (present := response.get("Content-Encoding")) and present.strip().lower() != IDENTITY:
         return f"already {present}"
-    if _forbids(response) or _forbids(subject.request):
+    said, asked = response.get("Cache-Control"), subject.request.get("Cache-Control")
+    if (said and _forbids(said)) or (asked and _forbids(asked)):
         return "no-transform"
     media_type = response.get("Content-Type")
     if not (options.types.include(media_type) or _essence(media_type) in TYPE_NOT_STATED.get(subject.status, ())):
@@ -94,8 +95,6 @@ def _essence(media_type: str | None) -> str | None:
     return media_type and media_type.partition(";")[0].strip().lower()
 
 
-def _forbids(fields: Fields) -> bool:
-    said = fields.get("Cache-Control")
-    if said is None or "no-transform" not in said.lower():
-        return False
+@lru_cache(maxsize=256)
+def _forbids(said: str) -> bool:
     return any(directive.name == "no-transform" for directive in parse_directives(said))

@@ -1,6 +1,5 @@
 """Which content coding a client gets (RFC 9110, section 12.5.3)."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 from proxy_policies.fields import parse_weights
@@ -42,7 +41,8 @@ def accepted_by(accept_encoding: str | None) -> Accepted:
     return Accepted(accept_encoding)
 
 
-def choose(accepted: Accepted, ours: Sequence[str]) -> str:
+@lru_cache(maxsize=256)
+def choose(accepted: Accepted, ours: tuple[str, ...]) -> str:
     """Choose, among our codings in order of preference, the client's highest-weighted one; else identity.
 
     A coding of weight 0 is never chosen. Between equal weights our order decides.

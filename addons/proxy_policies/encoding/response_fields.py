@@ -27,7 +27,10 @@ VOID = ("Accept-Ranges", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest
 
 def with_vary(fields: Fields) -> Fields:
     """Add Accept-Encoding to Vary (RFC 9110, section 12.5.5)."""
-    listed = tokens(fields.get("Vary"))
+    said = fields.get("Vary")
+    if said is None:
+        return fields.adding("Vary", "Accept-Encoding")
+    listed = tokens(said)
     if "*" in listed or "accept-encoding" in listed:
         return fields
     return fields.replacing("Vary", ", ".join((*fields.lines("Vary"), "Accept-Encoding")))

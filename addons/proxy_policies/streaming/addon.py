@@ -69,7 +69,8 @@ class Streaming:
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Send a buffered upload through its pipeline, or publish the preview of a streamed one."""
         _publish_preview(flow, flow.request)
-        return _or_kill(flow, _completing(flow.request, flow_state.state_of(flow).request_body))
+        pipeline = flow_state.state_of(flow).request_body
+        return _or_kill(flow, _completing(flow.request, pipeline)) if pipeline else None
 
     def decide_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Stream responses that are large, of unknown length or endless. Addons' responses are sent whole."""
@@ -88,9 +89,9 @@ class Streaming:
     def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Read a stored body completely if an addon needs it; sent piece by piece, no addon would see it."""
         state, response = flow_state.state_of(flow), flow.response
-        if response is None or not comes_from_source(state, response) or not must_buffer("response"):
+        if response is None or state.source is None or not comes_from_source(state, response):
             return None
-        return None if state.source is None else _read_whole(state, response, state.source)
+        return _read_whole(state, response, state.source) if must_buffer("response") else None
 
     def receive_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Send a buffered download through the origin's stages, or publish the preview of a streamed one."""
@@ -100,7 +101,7 @@ class Streaming:
         _publish_preview(flow, response)
         if state.origin is None:
             return None
-        if not has_no_body(flow.request.method, response.status_code):
+        if state.response_body and not has_no_body(flow.request.method, response.status_code):
             return _noting(state, response)
         state.content = response.raw_content
         return None
@@ -110,7 +111,7 @@ class Streaming:
         state, response = flow_state.state_of(flow), flow.response
         if flow.error is not None and flow.error.msg == Error.KILLED_MESSAGE:  # killing triggers no hook at this point
             state.response_body.abort()
-        if response is None or state.source is not None:
+        if response is None or state.source is not None or not state.response_body:
             return None
         if has_no_body(flow.request.method, response.status_code):
             # Notify the taps of the end; an encoder's output for an empty body must not be sent.
@@ -134,7 +135,7 @@ class Streaming:
 def _completing(message: http.Message, pipeline: Pipeline, before: Stage | None = None) -> Awaitable[None] | None:
     """Send a buffered body through its pipeline, or only through the parts before a stage."""
     content = message.raw_content
-    if not pipeline or pipeline.is_finished or content is None or pipeline.pass_taps(content, before):
+    if pipeline.is_finished or content is None or pipeline.pass_taps(content, before):
         return None
     return _run(message, content, pipeline, before)
 
@@ -227,7 +228,7 @@ def _kind(message: http.Message) -> str:
 
 def _publish_preview(flow: http.HTTPFlow, message: http.Message) -> None:
     """Store the beginning of a streamed body in the flow, and note if it is incomplete."""
-    if message.raw_content is not None or not isinstance(message.stream, Stream):
+    if not isinstance(message.stream, Stream) or message.raw_content is not None:
         return
     preview = message.stream.preview
     message.raw_content = bytes(preview.kept)

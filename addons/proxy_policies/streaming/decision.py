@@ -10,7 +10,7 @@ from mitmproxy import ctx, http
 from mitmproxy.addonmanager import traverse
 
 from proxy_policies import flow_state
-from proxy_policies.fields import fields_of
+from proxy_policies.fields import Fields, fields_of
 from proxy_policies.http1.framing import has_no_body
 from proxy_policies.settings import Settings
 from proxy_policies.streaming.stream import Stream
@@ -28,7 +28,10 @@ WITHOUT_CONTENT = ("GET", "HEAD", "DELETE", "OPTIONS", "TRACE")
 
 def declared_length(message: http.Message) -> int | None:
     """Return Content-Length in bytes; None if the length is not known beforehand."""
-    fields = fields_of(message.headers)
+    return _length_in(fields_of(message.headers))
+
+
+def _length_in(fields: Fields) -> int | None:
     text = fields.get("content-length")
     if text is None or "transfer-encoding" in fields:
         return None
@@ -47,8 +50,8 @@ def _is_streaming_type(content_type: str) -> bool:
 
 def length_of(flow: http.HTTPFlow, response: http.Response) -> int | None:
     """Return the size of a response's body in bytes, of its content or else as declared; None if unknown."""
-    content = response.raw_content
-    is_elsewhere = content is None or comes_from_source(flow_state.state_of(flow), response)
+    content, state = response.data.content, flow_state.state_of(flow)
+    is_elsewhere = content is None or (state.source is not None and comes_from_source(state, response))
     if content is None or is_elsewhere or has_no_body(flow.request.method, response.status_code):
         return declared_length(response)
     return len(content)
@@ -65,21 +68,26 @@ def comes_from_source(state: flow_state.FlowState, response: http.Response) -> b
 def is_sent_in_pieces(flow: http.HTTPFlow) -> bool:
     """Return whether a response's head, in its present state, is sent before its body is complete."""
     response, state = flow.response, flow_state.state_of(flow)
-    if response is None or has_no_body(flow.request.method, response.status_code):
+    if response is None:
         return False
-    if comes_from_source(state, response) or isinstance(response.stream, Stream):
-        return True
-    from_origin = state.origin is not None and response.raw_content is None and not state.has_followers
-    return from_origin and bool(reason_to_stream_response(response))
+    if state.source is not None and comes_from_source(state, response):
+        is_streamed = True
+    elif isinstance(response.stream, Stream):
+        is_streamed = True
+    else:
+        from_origin = state.origin is not None and response.data.content is None and not state.has_followers
+        is_streamed = from_origin and bool(reason_to_stream_response(response))
+    return is_streamed and not has_no_body(flow.request.method, response.status_code)
 
 
 def reason_to_stream_request(request: http.Request) -> str:
     """Return why an upload must be streamed; "" if it need not be."""
     if request.stream:
         return "so asked"
-    length = declared_length(request)
+    fields = fields_of(request.headers)
+    length = _length_in(fields)
     has_content = (request.is_http2 or request.is_http3) and request.method not in WITHOUT_CONTENT
-    chunked = has_content or "transfer-encoding" in fields_of(request.headers)
+    chunked = has_content or "transfer-encoding" in fields
     if chunked and is_endless(request):
         return "its parts are needed as they arrive"
     is_long = (chunked and not is_limited()) if length is None else length > BUFFER_LIMIT
@@ -92,9 +100,10 @@ def reason_to_stream_response(response: http.Response) -> str:
     """Return why a download must be streamed; "" if it need not be."""
     if response.stream:
         return "so asked"
-    if is_endless(response):
+    fields = fields_of(response.headers)
+    if _is_streaming_type(fields.get("content-type") or ""):
         return "its parts are needed as they arrive"
-    length = declared_length(response)
+    length = _length_in(fields)
     is_long = not is_limited() if length is None else length > BUFFER_LIMIT
     if not is_long or must_buffer("response"):
         return ""
