@@ -14,6 +14,7 @@ from proxy_policies.cache.incoming_body import MAX_HELD, IncomingBody, IncomingP
 from proxy_policies.cache.response import CachedResponse, build_response
 from proxy_policies.cache.rfc9111.decision import Decision, Hit, Request, decide, forward_reason, goes_forward
 from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.rfc9111.key import VaryKey
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.transactions import CacheEngine, Transaction, put_bytes
 from proxy_policies.patches.client_handlers import set_write_limit
@@ -22,7 +23,7 @@ from proxy_policies.patches.client_handlers import set_write_limit
 async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction) -> Decision:
     """Decide; a request to be forwarded follows a leader whose response may serve it, else it leads itself."""
     asked, tried = engine.collapsed.moment(), list[Leader]()
-    waits = 0
+    waits, conditions = 0, collapsing.conditions_of(transaction.request)
     while True:
         stored, now = await engine.store.lookup(transaction.request.key), time.time()
         decision = decide(transaction.request, stored, now)
@@ -32,7 +33,7 @@ async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transa
         heads = [leader.entry for leader in tried if leader.entry]
         names = collapsing.names_in((*stored, *heads))
         identity = collapsing.identity_of(transaction.request, names)
-        is_vain = waits >= collapsing.MAX_WAITS or _is_unshared(engine, transaction.request, identity)
+        is_vain = waits >= collapsing.MAX_WAITS or _is_unshared(engine, identity, conditions)
         if is_vain or not collapsing.may_follow(transaction.request, decision, heads):
             break
         fresh = waits == 0 and collapsing.expects_fresh(decision)
@@ -48,11 +49,11 @@ async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transa
         if hit := await _follow(engine, transaction, leader, asked):
             return hit
         waits += is_headless or leader.outcome is Outcome.FAILED
-    return await _lead(engine, flow, transaction, decision, identity)
+    return await _lead(engine, flow, transaction, decision, identity, conditions)
 
 
-def _is_unshared(engine: CacheEngine, request: Request, identity: Identity) -> bool:
-    return engine.collapsed.is_unshared(identity, time.monotonic(), collapsing.conditions_of(request))
+def _is_unshared(engine: CacheEngine, identity: Identity, conditions: VaryKey) -> bool:
+    return engine.collapsed.is_unshared(identity, time.monotonic(), conditions)
 
 
 def _leader_for(
@@ -121,22 +122,29 @@ async def _stored(engine: CacheEngine, transaction: Transaction, entry: StoredRe
 
 
 async def _lead(
-    engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, decision: Decision, identity: Identity
+    engine: CacheEngine,
+    flow: http.HTTPFlow,
+    transaction: Transaction,
+    decision: Decision,
+    identity: Identity,
+    conditions: VaryKey,
 ) -> Decision:
     """Forward the request as a leader; beside others, without the client's conditions, so that all may use it."""
     request = transaction.request
     if not collapsing.may_lead(request, decision):
         return decision
-    beside = engine.collapsed.is_led(identity) and not _is_unshared(engine, request, identity)
-    asks = request._replace(fields=request.fields.without(collapsing.CONDITIONS)) if beside else request
-    conditions, known = collapsing.conditions_of(asks), engine.store.checkpoint
+    asks, beside = request, engine.collapsed.is_led(identity) and not _is_unshared(engine, identity, conditions)
+    if beside:
+        asks = request._replace(fields=request.fields.without(collapsing.CONDITIONS))
+        conditions = collapsing.conditions_of(asks)
+    known = engine.store.checkpoint
     leader = engine.collapsed.lead(identity, flow.client_conn.id, time.monotonic(), conditions, known)
     state, transaction.leader = flow_state.state_of(flow), leader
     state.wanted, state.backlog = lambda: leader.is_needed, _backlog
     if beside and collapsing.may_gather(request, decision):
         await asyncio.sleep(collapsing.gathering_time(decision))
     leader.began = engine.collapsed.moment()
-    if asks.fields == request.fields:
+    if not beside or asks.fields == request.fields:
         return decision
     transaction.unconditional = True
     return decide(asks, await engine.store.lookup(request.key), time.time())

@@ -104,7 +104,9 @@ def may_follow(request: Request, decision: Decision, heads: Iterable[StoredRespo
 
 def conditions_of(request: Request) -> VaryKey:
     """Return the client's own conditions, empty where it has none."""
-    given = vary_key(sorted(name for name in CONDITIONS if name in request.fields), request.fields)
+    given: VaryKey = ()
+    if request.fields.has_any(CONDITIONS):
+        given = vary_key(sorted(name for name in CONDITIONS if name in request.fields), request.fields)
     return (*given, HEAD_ONLY) if request.method == "HEAD" else given
 
 
@@ -281,12 +283,14 @@ class CollapsedForwarding:
 
     def is_led(self, identity: Identity) -> bool:
         """Return whether a GET with this identity is in progress."""
-        return any(HEAD_ONLY not in leader.conditions for leader in self._leaders.get(identity, ()))
+        leaders = self._leaders.get(identity)
+        return leaders is not None and any(HEAD_ONLY not in leader.conditions for leader in leaders)
 
     def is_unshared(self, identity: Identity, now: float, conditions: VaryKey = ()) -> bool:
         """Return whether waiting was recently in vain, for the whole or with these conditions."""
-        questions = question_of(identity, ()), question_of(identity, conditions)
-        return any(self._unshared.get(question, 0.0) > now for question in questions)
+        if self._unshared.get((identity, ()), 0.0) > now:
+            return True
+        return bool(conditions) and self._unshared.get(question_of(identity, conditions), 0.0) > now
 
     def lead(
         self, identity: Identity, client: str, now: float, conditions: VaryKey = (), checkpoint: Checkpoint = None
@@ -314,8 +318,9 @@ class CollapsedForwarding:
         leader.outcome = outcome
         self._forget(leader)
         if outcome is Outcome.UNSHARED and leader.shareable:
-            self._unshared[leader.unshared_as] = now + HIT_FOR_MISS_TTL
-            self._unshared.move_to_end(leader.unshared_as)
+            question = leader.unshared_as
+            self._unshared[question] = now + HIT_FOR_MISS_TTL
+            self._unshared.move_to_end(question)
             if len(self._unshared) > MAX_UNSHARED:
                 self._unshared.popitem(last=False)
         leader.changed()

@@ -194,15 +194,19 @@ def _set_cache_status(
     response: http.Response,
     decided: Store | DontStore,
 ) -> None:
-    why, origin = forward_reason(transaction.decision).value, flow_state.state_of(flow).origin
-    fields, is_stored = fields_of(response.headers), isinstance(decided, Store)
-    length = 0 if has_no_body(flow.request.method, response.status_code) else declared_length(response)
+    why, origin = str(forward_reason(transaction.decision)), flow_state.state_of(flow).origin
+    fields, is_stored, detail = fields_of(response.headers), isinstance(decided, Store), decided.why
+    will_fit = False
+    if is_stored:
+        length = 0 if has_no_body(flow.request.method, response.status_code) else declared_length(response)
+        will_fit = length is not None and engine.store.takes(length)
+        detail = LENGTH_UNKNOWN if length is None else ""
     status = CacheStatus(
         fwd=why,
         fwd_status=origin.status if origin else None,
-        stored=is_stored and length is not None and engine.store.takes(length),
+        stored=will_fit,
         collapsed=None if transaction.waited is None else False,
-        detail=(LENGTH_UNKNOWN if length is None else "") if is_stored else decided.why,
+        detail=detail,
     )
     if "cache-status" in fields:
         before = fields.get("cache-status")

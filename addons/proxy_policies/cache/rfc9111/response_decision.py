@@ -306,15 +306,15 @@ def decide_storing(exchange: ResponseContext, head: ResponseHead, now: float) ->
         return DontStore(refused)
     status, fields = head.status, head.fields
     context = _storing_exchange(exchange, exchange.request.method, _overrides(exchange, status, fields, now))
-    personal = context.is_personal(fields, parse_response(fields))
-    verdict = may_store(
-        context,
-        status,
-        fields,
-        lambda: freshness.evaluate(status, fields, exchange.asked_at, now, context.overrides, personal),
-    )
-    if not verdict:
+
+    def evaluate() -> freshness.Freshness:
+        personal = context.is_personal(fields, parse_response(fields))
+        return freshness.evaluate(status, fields, exchange.asked_at, now, context.overrides, personal)
+
+    verdict = may_store(context, status, fields, evaluate)
+    if not verdict.store:
         return DontStore(verdict.why)
+    personal = context.is_personal(fields, parse_response(fields))
     return Store(_entry(exchange, head, context.overrides, personal, now), verdict.why)
 
 
