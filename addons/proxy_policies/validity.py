@@ -12,6 +12,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from proxy_policies.fields import RawFields
@@ -312,5 +313,5 @@ def without_forbidden_trailers(fields: RawFields) -> RawFields:
 
 def would_split(fields: Iterable[tuple[bytes, bytes]]) -> bool:
     """Return True if a field contains CR, LF or NUL, which would end its line once it is written."""
-    text = b"".join([part for line in fields for part in line])
+    text = b"".join(chain.from_iterable(fields))
     return b"\r" in text or b"\n" in text or b"\0" in text

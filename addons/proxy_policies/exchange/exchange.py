@@ -178,7 +178,7 @@ class Exchange:
         """Buffer the whole body, unless it may never end."""
         upstream = self._upstream
         pieces, until = [upstream.received()], None
-        if self._may_never_end(upstream.size):
+        if (upstream.size is None or upstream.size < 0) and self._may_never_end():
             until = time.monotonic() + BUFFERED_FOR
         while not upstream.is_finished:
             piece = await upstream.more(until and until - time.monotonic())
@@ -195,9 +195,7 @@ class Exchange:
         self._take_trailers()
         await self._send_response()
 
-    def _may_never_end(self, size: int | None) -> bool:
-        if size is not None and size >= 0:
-            return False
+    def _may_never_end(self) -> bool:
         state = flow_state.state_of(self.flow)
         is_ours = state.has_followers or state.source is not None
         return state.origin is not None and not is_ours and declared_length(self._response) is None
@@ -249,7 +247,7 @@ class Exchange:
             return
         self._check_ended()
         if not is_streamed:
-            content, trailers = response.raw_content, response.trailers
+            content, trailers = response.data.content, response.data.trailers
             length = len(content) if content is not None else None if trailers else 0
             self._send_head(response, length, content or b"")
         try:

@@ -13,7 +13,6 @@ from proxy_policies.http1.framing import (
     chunk,
     frame_response,
     last_chunk,
-    persists,
     with_persistence,
 )
 from proxy_policies.http1.request_heads import RequestHead
@@ -115,8 +114,3 @@ class ResponseWriter:
         if len(pieces) > 1 and len(pieces[-1]) <= JOINED:
             pieces = (b"".join(pieces),)
         self._stream.write(*pieces)
-
-
-def has_persistent_origin(response: http.Response) -> bool:
-    """Return whether an origin keeps its connection open after a response, going by the response as received."""
-    return persists(response.http_version, fields_of(response.headers))

@@ -12,7 +12,7 @@ from proxy_policies import trace
 from proxy_policies.addresses import is_tunnel_name
 from proxy_policies.exchange.client_presence import ClientPresence
 from proxy_policies.exchange.origin_connections import Destination, Origin, OriginError, Origins, may_share
-from proxy_policies.exchange.response_writer import ResponseWriter, has_persistent_origin
+from proxy_policies.exchange.response_writer import ResponseWriter
 from proxy_policies.fields import Fields, fields_of
 from proxy_policies.hops.connection_fields import interim_for_next_hop
 from proxy_policies.http1.bodies import UNTIL_CLOSE, BodyReader, body_reader
@@ -25,6 +25,7 @@ from proxy_policies.http1.framing import (
     frame_request,
     is_interim,
     last_chunk,
+    persists,
 )
 from proxy_policies.http1.request_heads import HEAD_END
 from proxy_policies.http1.response_heads import check_size, read_response_head
@@ -79,14 +80,15 @@ class Upstream:
         await self._send(origin)
         response, self.size = await self._read_head(origin)
         self._reader = body_reader(self.size)
-        self._persists = has_persistent_origin(response) and self.size != UNTIL_CLOSE
+        is_kept = persists(response.http_version, fields_of(response.headers))
+        self._persists = is_kept and self.size != UNTIL_CLOSE
         return response
 
     async def _connect(self, is_fresh: bool) -> Origin:
         request = self._flow.request
-        if request.scheme not in SCHEMES or self._flow.server_conn.via or is_tunnel_name(request.host):
+        self._destination = destination = Destination(request.scheme, request.data.host, request.data.port)
+        if destination.scheme not in SCHEMES or self._flow.server_conn.via or is_tunnel_name(destination.host):
             raise OriginError("an addon wants another proxy or a tunnel here; it must not declare `exchanges`")
-        self._destination = destination = Destination(request.scheme, request.host, request.port)
         is_shareable = may_share(request)
         origin = None if is_fresh else self._origins.idle(destination, is_shareable=is_shareable)
         if origin is None:
@@ -149,7 +151,7 @@ class Upstream:
 
     def _check(self, response: http.Response) -> None:
         """Refuse a response that recipients may frame differently, as mitmproxy does, in its wording."""
-        if not is_strict() or "transfer-encoding" not in fields_of(response.headers):
+        if "transfer-encoding" not in fields_of(response.headers) or not is_strict():
             return
         try:
             validate_headers(response)

@@ -16,6 +16,7 @@ INTERIM_LIMIT = 256
 """Interim responses to one request: over an hour of a 102 every 20 s (RFC 2518, section 10.1); Go accepts 5."""
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 """Methods of requests that may be sent again (RFC 9110, section 9.2.2; RFC 9112, section 9.3.1)."""
+FRAMING_FIELDS = frozenset(("content-length", "transfer-encoding"))
 OPTIONS_OF_OURS = ("close", "keep-alive")
 """The connection options about persistence, which each sender sets itself."""
 
@@ -41,10 +42,11 @@ class Head:
 
 def persists(version: str, fields: Fields) -> bool:
     """Return whether a message leaves its connection open (RFC 9112, section 9.3)."""
-    options = tokens(fields.get("connection"))
-    if "close" in options:
-        return False
-    return is_modern(version) or "keep-alive" in options
+    said = fields.get("connection")
+    if said is None:
+        return is_modern(version)
+    options = tokens(said)
+    return "close" not in options and (is_modern(version) or "keep-alive" in options)
 
 
 def is_modern(version: str) -> bool:
@@ -101,7 +103,8 @@ def _fields_without_body(fields: Fields, method: str, status: int) -> Fields:
 
 
 def _response_framing(fields: Fields, version: str, length: int | None) -> Framing:
-    codings = tokens(fields.get("transfer-encoding"))
+    said = fields.get("transfer-encoding")
+    codings = tokens(said) if said else []
     if codings and codings[-1] != "chunked":
         return Framing.CLOSE
     if codings and is_modern(version):
@@ -116,6 +119,8 @@ def frame_request(fields: Fields, *, length: int | None, is_empty: bool) -> Head
 
     `length` is the body's in bytes, None if not known yet; `is_empty`: no body follows.
     """
+    if is_empty and not fields.has_any(FRAMING_FIELDS):
+        return Head(fields, Framing.NONE)
     codings = tokens(fields.get("transfer-encoding"))
     if is_empty:
         # Keep Content-Length: 0, which a POST without a body sends (RFC 9110, section 8.6).
@@ -129,7 +134,7 @@ def frame_request(fields: Fields, *, length: int | None, is_empty: bool) -> Head
 def _told(fields: Fields, framing: Framing, length: int | None) -> Fields:
     """Declare the framing in the fields, removing those that contradict it."""
     if framing is Framing.LENGTH:
-        fields = fields.without(["transfer-encoding"])
+        fields = fields.without(frozenset(("transfer-encoding",)))
         said = fields.lines("content-length")
         return fields if length is None or said == [str(length)] else fields.replacing("Content-Length", str(length))
     fields = fields.without(["content-length"])
@@ -140,7 +145,10 @@ def _told(fields: Fields, framing: Framing, length: int | None) -> Fields:
 
 def with_persistence(fields: Fields, version: str, closes: bool) -> Fields:
     """Declare persistence in `Connection`, for a peer that sent `version`; other options stay."""
-    options = split_list(fields.get("connection") or "")
+    said = fields.get("connection")
+    if said is None and not closes and is_modern(version):
+        return fields
+    options = split_list(said or "")
     kept = [option for option in options if option.lower() not in OPTIONS_OF_OURS]
     if closes:
         kept.append("close")
