@@ -70,13 +70,9 @@ def is_sent_in_pieces(flow: http.HTTPFlow) -> bool:
     response, state = flow.response, flow_state.state_of(flow)
     if response is None:
         return False
-    if state.source is not None and comes_from_source(state, response):
-        is_streamed = True
-    elif isinstance(response.stream, Stream):
-        is_streamed = True
-    else:
-        from_origin = state.origin is not None and response.data.content is None and not state.has_followers
-        is_streamed = from_origin and bool(reason_to_stream_response(response))
+    is_ours = isinstance(response.stream, Stream) or (state.source is not None and comes_from_source(state, response))
+    from_origin = state.origin is not None and response.data.content is None and not state.has_followers
+    is_streamed = is_ours or (from_origin and bool(reason_to_stream_response(response)))
     return is_streamed and not has_no_body(flow.request.method, response.status_code)
 
 
