@@ -146,7 +146,7 @@ class FlowStateAddon:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Note the fields as the client sent them; a replayed flow starts anew."""
-        vars(flow)[_ATTRIBUTE] = FlowState(received=fields_of(flow.request.headers))
+        vars(flow)[_ATTRIBUTE] = FlowState(received=fields_of(flow.request.data.headers))
         if flow.is_replay == "request":
             trace.restart(flow)
 
@@ -155,7 +155,7 @@ class FlowStateAddon:
         response = flow.response
         if response is not None and is_from_origin(response):
             state_of(flow).origin = OriginHead(
-                response.status_code, response.reason, fields_of(response.headers), response.http_version
+                response.status_code, response.reason, fields_of(response.data.headers), response.http_version
             )
 
 

@@ -81,12 +81,13 @@ def test_an_entry_knows_what_its_hook_depends_on() -> None:
         addon = Asked("one")
         context.master.addons.add(addon)
         table = Table(context.master.addons)
-        (((owner, function, condition),),) = table.entries("response")
+        (((owner, condition, function, attributes),),) = table.entries("response")
         assert owner is addon
         assert function is Asked.response
+        assert attributes == vars(Asked)
         assert condition is not None
         assert not condition(addon)
-        (((_, _, none),),) = table.entries("request")
+        (((_, none, _, _),),) = table.entries("request")
         assert none is None
 
 
@@ -205,7 +206,7 @@ def test_each_of_them_is_idle_at_first() -> None:
             (getattr(addon, name).__func__, condition and condition(addon))
             for name in ("requestheaders", "request", "responseheaders", "response", "error")
             for group in Dispatch(context.master.addons).table.entries(name)
-            for addon, function, condition in group
+            for addon, condition, function, _ in group
             if function in STOCK_CONDITIONS
         ]
     assert {function for function, _ in turns} == set(STOCK_CONDITIONS)

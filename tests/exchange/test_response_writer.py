@@ -7,7 +7,7 @@ import pytest
 from mitmproxy import http
 
 from proxy_policies.byte_streams.socket_stream import SocketStream
-from proxy_policies.exchange.response_writer import DRAIN_LIMIT, ResponseWriter, SplitError, has_persistent_origin
+from proxy_policies.exchange.response_writer import DRAIN_LIMIT, ResponseWriter, SplitError
 from proxy_policies.http1.request_heads import RequestHead
 
 Sent = Callable[[], bytes]
@@ -126,13 +126,3 @@ async def test_what_is_sent_can_be_learned_from(client: tuple[SocketStream, Sent
     writer.wire = []
     writer.send_head(response(), 2, b"hi")
     assert b"".join(writer.wire) == sent()
-
-
-@pytest.mark.parametrize(
-    ("version", "connection", "expected"),
-    [("HTTP/1.1", "", True), ("HTTP/1.1", "close", False), ("HTTP/1.0", "", False), ("HTTP/1.0", "Keep-Alive", True)],
-)
-def test_whether_an_origin_stays(version: str, connection: str, expected: bool) -> None:
-    made = response(connection=connection)
-    made.http_version = version
-    assert has_persistent_origin(made) is expected

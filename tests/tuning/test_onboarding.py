@@ -32,10 +32,11 @@ FLOWS = {
 async def served(made: http.HTTPFlow, onboarding: bool) -> tuple[int, bytes | None] | None:
     with taddons.context(addon := Onboarding()) as context:
         context.configure(addon, onboarding=onboarding)
-        waiting = addon.request(made)  # type: ignore[no-untyped-call]
+        waiting = addon.request(made)
         if inspect.isawaitable(waiting):
             await waiting
-    return made.response and (made.response.status_code, made.response.content)
+    response = made.response
+    return None if response is None else (response.status_code, response.content)
 
 
 @pytest.mark.parametrize("onboarding", [True, False])
@@ -56,6 +57,6 @@ def test_no_task_is_needed_for_another_host() -> None:
     assert undo
     try:
         with taddons.context(addon := Onboarding()):
-            assert addon.request(flow("a.test")) is None  # type: ignore[func-returns-value, no-untyped-call]
+            assert addon.request(flow("a.test")) is None
     finally:
         undo()

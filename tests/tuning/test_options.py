@@ -29,23 +29,25 @@ def test_as_stock(kind: Any, value: Any, is_set: bool) -> None:
     if is_set:
         options.update(some=value)
     stock = options.some
-    undo = OPTIONS.apply()
-    assert undo
+    undo = [undo for each in OPTIONS if (undo := each.apply())]
+    assert len(undo) == len(OPTIONS)
     try:
         assert (options.some, type(options.some)) == (stock, type(stock)) == (value, type(value))
         if isinstance(options.some, list):
             options.some.append("three")
             assert options.some == value
     finally:
-        undo()
+        for take_out in undo:
+            take_out()
 
 
 def test_a_list_of_lists_is_copied_throughout() -> None:
     option = optmanager._Option("some", object, [["one"]], "help", None)
-    undo = OPTIONS.apply()
-    assert undo
+    undo = [undo for each in OPTIONS if (undo := each.apply())]
+    assert len(undo) == len(OPTIONS)
     try:
         option.current()[0].append("two")
         assert option.current() == [["one"]]
     finally:
-        undo()
+        for take_out in undo:
+            take_out()

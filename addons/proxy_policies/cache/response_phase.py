@@ -76,7 +76,7 @@ async def handle_response(
         sent_elsewhere=upstream_target_of(flow.request) != transaction.sent
         and key_of(target_of(flow)) != transaction.target,
     )
-    head = ResponseHead(response.status_code, response.reason, fields_of(response.headers))
+    head = ResponseHead(response.status_code, response.reason, fields_of(response.data.headers))
     decided = decide_response(judged, head, now)
     if isinstance(decided, ServeStale) and not await revalidation.serve_stale_for_5xx(
         engine, flow, transaction, response, decided, now
@@ -117,7 +117,7 @@ async def _carry_out(
 
 
 async def _invalidate(engine: CacheEngine, transaction: Transaction, response: http.Response) -> None:
-    fields, request = fields_of(response.headers), transaction.request
+    fields, request = fields_of(response.data.headers), transaction.request
     for key in invalidation.invalidated(request.method, request.key, response.status_code, fields):
         await engine.store.purge(Selector("key", without_query(key, transaction.effects.ignore_query)))
 
@@ -184,7 +184,7 @@ def _length_to_complete(entry: StoredResponse, response: http.Response) -> int |
 def _is_delimited(response: http.Response) -> bool:
     """Return whether a body's framing marks its end, and not the connection's end (RFC 9112, section 6.3)."""
     is_framed = not response.data.http_version.startswith(b"HTTP/1")
-    return is_framed or fields_of(response.headers).has_any(DELIMITING)
+    return is_framed or fields_of(response.data.headers).has_any(DELIMITING)
 
 
 def _set_cache_status(
@@ -195,7 +195,7 @@ def _set_cache_status(
     decided: Store | DontStore,
 ) -> None:
     why, origin = str(forward_reason(transaction.decision)), flow_state.state_of(flow).origin
-    fields, is_stored, detail = fields_of(response.headers), isinstance(decided, Store), decided.why
+    fields, is_stored, detail = fields_of(response.data.headers), isinstance(decided, Store), decided.why
     will_fit = False
     if is_stored:
         length = 0 if has_no_body(flow.request.method, response.status_code) else declared_length(response)

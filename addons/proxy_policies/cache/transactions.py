@@ -160,7 +160,7 @@ def request_of(flow: http.HTTPFlow, target: Target, effects: RuleEffects = NO_EF
     request = flow.request
     has_body = bool(request.stream or request.raw_content)
     method = request.data.method.decode("latin-1")
-    return Request(method, key_of_flow(flow, target, effects), fields_of(request.headers), has_body)
+    return Request(method, key_of_flow(flow, target, effects), fields_of(request.data.headers), has_body)
 
 
 CREDENTIALS = (b"authorization", b"cookie")

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mitmproxy import addonmanager
@@ -38,8 +38,9 @@ from proxy_policies.hook_conditions import Condition, condition_of
 _addons = operator.attrgetter("addons")
 
 Groups = list[list[object]]
-HookEntry = tuple[object, object, Condition | None]
-"""An addon, its hook's function when the table was built, and the condition for calling it."""
+HookEntry = tuple[object, Condition | None, object, Mapping[str, Any]]
+"""An addon, the condition for calling its hook, the hook's function when the table was built, and the attributes of the
+class that has it."""
 
 
 class Table:
@@ -65,7 +66,7 @@ class Table:
 
     def groups(self, name: str) -> Groups:
         """Return the groups of addons that have an event's hook, in order."""
-        return [[addon for addon, _, _ in group] for group in self.entries(name)]
+        return [[addon for addon, *_ in group] for group in self.entries(name)]
 
     def entries(self, name: str) -> list[list[HookEntry]]:
         """Return the entries to call for an event, in order, in the same groups."""
@@ -104,12 +105,13 @@ def _has(addon: object, name: str) -> bool:
 
 def _entry(addon: object, name: str) -> HookEntry:
     function = getattr(getattr(addon, name), "__func__", None)
+    owner: Mapping[str, Any] = next((vars(kind) for kind in type(addon).__mro__ if name in vars(kind)), {})
     condition = STOCK_CONDITIONS.get(function) or condition_of(function)
     with contextlib.suppress(AttributeError):  # another mitmproxy version may name it differently
-        if condition is not None:
+        if condition is not None and owner.get(name) is function and hasattr(addon, "__dict__"):
             condition(addon)
-            return addon, function, condition
-    return addon, function, None
+            return addon, condition, function, owner
+    return addon, None, function, owner
 
 
 # Class, attribute without which the hooks do nothing, and those hooks.

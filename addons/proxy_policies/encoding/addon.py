@@ -43,7 +43,7 @@ class EntityTags:
         """Restore the origin's tags in a request's conditions, undoing `Encoding`'s marks."""
         if flow.response or flow.error or subrequest.purpose(flow):
             return
-        fields = fields_of(flow.request.headers)
+        fields = fields_of(flow.request.data.headers)
         if fields.has_any(CONDITIONS):
             accepted = accepted_by(fields.get("Accept-Encoding"))
             restored = with_origins_tags(fields, flow.request.method, _reads(accepted))
@@ -87,8 +87,8 @@ class Encoding:
         response = flow.response
         if response is None or flow_state.state_of(flow).has_followers:  # our fetch for another flow is encoded there
             return None
-        fields = fields_of(response.headers)
-        request, options = fields_of(flow.request.headers), self._options(flow)
+        fields = fields_of(response.data.headers)
+        request, options = fields_of(flow.request.data.headers), self._options(flow)
         decision = decide(ResponseInfo(request, response.status_code, fields, length_of(flow, response)), options)
         if decision.varies:
             fields = with_vary(fields)

@@ -36,6 +36,7 @@ from proxy_policies.fields import RawFields
 from proxy_policies.finished import flow_records, reporting
 from proxy_policies.http1.bodies import incomplete
 from proxy_policies.http1.framing import RAW_VERSION
+from proxy_policies.http1.new_messages import new_request
 from proxy_policies.http1.request_heads import RequestHead
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.request_summary import RequestSummary
@@ -348,7 +349,8 @@ class Exchange:
         """Raise Killed if an addon killed the flow, or ClientLeft if the client left while a hook was running."""
         if self.flow.error is not None and self._is_killed:
             raise Killed
-        self.presence.check()
+        if self.presence.why_left:
+            self.presence.check()
 
     @property
     def _is_killed(self) -> bool:
@@ -370,10 +372,7 @@ def _begin(connection: Connection, head: RequestHead, destination: Destination) 
     fields = head.fields
     if isinstance(client.proxy_mode, ReverseMode) and not ctx.options.keep_host_header:
         fields = _with_host(fields, _host_field(destination))
-    headers = http.Headers(fields)
-    flow.request = http.Request(
-        host, port, head.method, scheme.encode(), b"", head.path, RAW_VERSION, headers, None, None, time.time(), None
-    )
+    flow.request = new_request(host, port, head.method, scheme.encode(), b"", head.path, fields)
     requested_host.note(flow.request, head.host)
     flow.live = True
     return flow

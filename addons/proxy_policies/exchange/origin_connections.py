@@ -245,7 +245,7 @@ def may_share(request: http.Request) -> bool:
     """
     data = request.data
     is_bare = data.method == b"GET" and not (data.content or data.trailers)
-    return is_bare and not fields_of(request.headers).has_any(CREDENTIALS)
+    return is_bare and not fields_of(request.data.headers).has_any(CREDENTIALS)
 
 
 class Origins:

@@ -64,7 +64,9 @@ class ResponseWriter:
         Raises SplitError.
         """
         status, method = response.data.status_code, self._request.method.decode()
-        head = frame_response(fields_of(response.headers), method=method, status=status, version=VERSION, length=length)
+        head = frame_response(
+            fields_of(response.data.headers), method=method, status=status, version=VERSION, length=length
+        )
         closes = self._closes(head.fields, head.framing)
         fields = with_persistence(head.fields, VERSION, closes)
         reason = reason_of(response)

@@ -80,7 +80,7 @@ class Upstream:
         await self._send(origin)
         response, self.size = await self._read_head(origin)
         self._reader = body_reader(self.size)
-        is_kept = persists(response.http_version, fields_of(response.headers))
+        is_kept = persists(response.http_version, fields_of(response.data.headers))
         self._persists = is_kept and self.size != UNTIL_CLOSE
         return response
 
@@ -151,7 +151,7 @@ class Upstream:
 
     def _check(self, response: http.Response) -> None:
         """Refuse a response that recipients may frame differently, as mitmproxy does, in its wording."""
-        if "transfer-encoding" not in fields_of(response.headers) or not is_strict():
+        if "transfer-encoding" not in fields_of(response.data.headers) or not is_strict():
             return
         try:
             validate_headers(response)
@@ -228,7 +228,7 @@ def _request_head(request: http.Request) -> tuple[bytes, Framing]:
     data, content = request.data, request.raw_content
     length = None if content is None else len(content)
     is_empty = not (content or data.trailers)
-    fields = fields_of(request.headers)
+    fields = fields_of(request.data.headers)
     if data.http_version == RAW_VERSION and not data.authority and "host" in fields:
         framed = frame_request(fields, length=length, is_empty=is_empty)
         lines = b"".join([b"%s: %s\r\n" % line for line in framed.fields.raw])

@@ -65,7 +65,7 @@ class Hops:
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """Refuse a CONNECT that has passed us before."""
-        if flow.response is None and not self._refuse_loop(flow, fields_of(flow.request.headers)):
+        if flow.response is None and not self._refuse_loop(flow, fields_of(flow.request.data.headers)):
             self._connects[flow.client_conn] = flow.request
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
@@ -92,7 +92,7 @@ class Hops:
 
     def _is_final_hop(self, flow: http.HTTPFlow) -> bool:
         """Decrement a request's Max-Forwards, and answer if this is the last hop."""
-        request, fields = flow.request, fields_of(flow.request.headers)
+        request, fields = flow.request, fields_of(flow.request.data.headers)
         if self._refuse_loop(flow, fields):
             return True
         counted = count_down(request.method, request.path, request.http_version, fields)
@@ -109,7 +109,7 @@ class Hops:
         if response is None or origin is None:
             return
         fields = connection_fields.response_for_next_hop(
-            fields_of(response.headers), response.status_code, from_proxy=_is_upstream(flow)
+            fields_of(response.data.headers), response.status_code, from_proxy=_is_upstream(flow)
         )
         if self.via_name:
             fields = via.with_via(fields, self.via_name, origin.http_version)

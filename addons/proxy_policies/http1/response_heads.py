@@ -14,6 +14,7 @@ from mitmproxy.net.http import http1
 from proxy_policies import validity
 from proxy_policies.fields import Fields, tokens
 from proxy_policies.http1.framing import has_no_body
+from proxy_policies.http1.new_messages import new_response
 from proxy_policies.http1.plain_fields import FIELD_LINES, content_length, read_fields
 from proxy_policies.validity import Invalid
 
@@ -53,8 +54,7 @@ def _read_plain_response(head: bytes, method: bytes) -> tuple[http.Response, int
     size = content_length(names, fields, 0 if is_bare else None)
     if size is None:
         return None
-    headers = http.Headers(fields)
-    return http.Response(b"HTTP/1.1", status, match[2], headers, None, None, time.time(), None), 0 if is_bare else size
+    return new_response(status, match[2], fields), 0 if is_bare else size
 
 
 def read_response(lines: list[bytes], request: http.Request, strict: bool) -> tuple[http.Response, int | None]:

@@ -28,7 +28,7 @@ WITHOUT_CONTENT = ("GET", "HEAD", "DELETE", "OPTIONS", "TRACE")
 
 def declared_length(message: http.Message) -> int | None:
     """Return Content-Length in bytes; None if the length is not known beforehand."""
-    return _length_in(fields_of(message.headers))
+    return _length_in(fields_of(message.data.headers))
 
 
 def _length_in(fields: Fields) -> int | None:
@@ -40,7 +40,7 @@ def _length_in(fields: Fields) -> int | None:
 
 def is_endless(message: http.Message) -> bool:
     """Return whether a message has a media type whose parts the receiver needs as they arrive."""
-    return _is_streaming_type(fields_of(message.headers).get("content-type") or "")
+    return _is_streaming_type(fields_of(message.data.headers).get("content-type") or "")
 
 
 @lru_cache(maxsize=256)
@@ -80,7 +80,7 @@ def reason_to_stream_request(request: http.Request) -> str:
     """Return why an upload must be streamed; "" if it need not be."""
     if request.stream:
         return "so asked"
-    fields = fields_of(request.headers)
+    fields = fields_of(request.data.headers)
     length = _length_in(fields)
     has_content = (request.is_http2 or request.is_http3) and request.method not in WITHOUT_CONTENT
     chunked = has_content or "transfer-encoding" in fields
@@ -96,7 +96,7 @@ def reason_to_stream_response(response: http.Response) -> str:
     """Return why a download must be streamed; "" if it need not be."""
     if response.stream:
         return "so asked"
-    fields = fields_of(response.headers)
+    fields = fields_of(response.data.headers)
     if _is_streaming_type(fields.get("content-type") or ""):
         return "its parts are needed as they arrive"
     length = _length_in(fields)

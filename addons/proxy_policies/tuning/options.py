@@ -28,10 +28,32 @@ def quick_current(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return current
 
 
-OPTIONS = Replacement(
-    owner=optmanager._Option,
-    attribute="current",
-    wrap=quick_current,
-    seen_on="12.2",
-    why="an option is deep-copied, twice if it is at its default, each time it is read",
+def quick_get(original: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    """Return a function that returns an option's value in one step if it is immutable."""
+
+    def __getattr__(options: Any, name: str) -> Any:
+        option = options._options.get(name)
+        if option is None:
+            return original(options, name)
+        value = option._default if option.value is optmanager.unset else option.value
+        return value if type(value) in ATOMS else option.current()
+
+    return __getattr__
+
+
+OPTIONS = (
+    Replacement(
+        owner=optmanager._Option,
+        attribute="current",
+        wrap=quick_current,
+        seen_on="12.2",
+        why="an option is deep-copied, twice if it is at its default, each time it is read",
+    ),
+    Replacement(
+        owner=optmanager.OptManager,
+        attribute="__getattr__",
+        wrap=quick_get,
+        seen_on="12.2",
+        why="an option is looked up twice, and read by another function",
+    ),
 )

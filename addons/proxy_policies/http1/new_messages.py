@@ -1,0 +1,41 @@
+"""Makes mitmproxy's messages of parsed parts: their own constructors check and convert every part once more."""
+
+from __future__ import annotations
+
+import time
+
+from mitmproxy import http
+
+from proxy_policies.fields import RawFields
+from proxy_policies.http1.framing import RAW_VERSION
+
+
+def new_request(
+    host: str, port: int, method: bytes, scheme: bytes, authority: bytes, path: bytes, fields: RawFields
+) -> http.Request:
+    """Return a request in our version, of which only the head has been received."""
+    request, data = http.Request.__new__(http.Request), http.RequestData.__new__(http.RequestData)
+    vars(data).update(_head(fields), host=host, port=port, method=method, scheme=scheme, authority=authority, path=path)
+    request.data = data
+    return request
+
+
+def new_response(status: int, reason: bytes, fields: RawFields) -> http.Response:
+    """Return a response in our version, of which only the head has been received."""
+    response, data = http.Response.__new__(http.Response), http.ResponseData.__new__(http.ResponseData)
+    vars(data).update(_head(fields), status_code=status, reason=reason)
+    response.data = data
+    return response
+
+
+def _head(fields: RawFields) -> dict[str, object]:
+    headers = http.Headers.__new__(http.Headers)
+    headers.fields = fields
+    return {
+        "http_version": RAW_VERSION,
+        "headers": headers,
+        "content": None,
+        "trailers": None,
+        "timestamp_start": time.time(),
+        "timestamp_end": None,
+    }

@@ -1,0 +1,35 @@
+"""Messages are as mitmproxy's own constructors make them."""
+
+from mitmproxy import http
+
+from proxy_policies.http1.new_messages import new_request, new_response
+
+FIELDS = ((b"Host", b"a.test"), (b"X-A", b"\xff"))
+REQUEST = "origin", 81, b"GET", b"http", b"", b"/x?y"
+
+
+def parts(message: http.Message) -> list[tuple[str, object]]:
+    """All attributes, in order, as they are saved."""
+    assert set(vars(message)) == {"data"}
+    return [(name, value) for name, value in vars(message.data).items() if name != "timestamp_start"]
+
+
+def test_a_request_is_as_mitmproxy_makes_it() -> None:
+    made = new_request(*REQUEST, FIELDS)
+    theirs = http.Request(*REQUEST, b"HTTP/1.1", http.Headers(FIELDS), None, None, made.timestamp_start, None)
+    assert type(made) is type(theirs)
+    assert type(made.data) is type(theirs.data)
+    assert type(made.headers) is type(theirs.headers)
+    assert vars(made.headers) == vars(theirs.headers)
+    assert parts(made) == parts(theirs)
+    assert made.get_state() == theirs.get_state()
+
+
+def test_a_response_is_as_mitmproxy_makes_it() -> None:
+    made = new_response(200, b"OK", FIELDS)
+    theirs = http.Response(b"HTTP/1.1", 200, b"OK", http.Headers(FIELDS), None, None, made.timestamp_start, None)
+    assert type(made) is type(theirs)
+    assert type(made.data) is type(theirs.data)
+    assert vars(made.headers) == vars(theirs.headers)
+    assert parts(made) == parts(theirs)
+    assert made.get_state() == theirs.get_state()
