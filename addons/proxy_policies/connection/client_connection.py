@@ -22,7 +22,7 @@ from proxy_policies.background import spawn
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.connection.responders import Responders
 from proxy_policies.exchange.exchange import Exchange
-from proxy_policies.exchange.origin_connections import Destination, OriginPool, Origins
+from proxy_policies.exchange.origin_connections import Destination, OriginPool, Origins, Trigger
 from proxy_policies.exchange.response_writer import JOINED
 from proxy_policies.finished import flow_records, reporting
 from proxy_policies.http1.plain_fields import CRLF_HEAD_END
@@ -83,7 +83,7 @@ class ClientConnection(ABC):
         self.stream = stream
         stream.on_readable = self._readable
         self.destination = destination
-        self.trigger = owner.trigger
+        self.trigger: Trigger = owner.trigger
         """Triggers a hook, and waits until every addon has handled it."""
         self.origins = Origins(client, self.trigger, destination, owner.origin_pool)
         self.exchange: Exchange | None = None
