@@ -30,7 +30,7 @@ class Chat:
 @contextmanager
 def serving(chat: Chat, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve a chat on a free port, and yield its URL."""
-    with websockets.sync.server.serve(chat, "127.0.0.1", 0, ssl=tls) as server:
+    with websockets.sync.server.serve(chat, "127.0.0.1", 0, ssl=tls, open_timeout=100) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"{'wss' if tls else 'ws'}://localhost:{server.socket.getsockname()[1]}/chat?room=1"

@@ -45,12 +45,12 @@ def test_websocket_messages_are_recorded(mitmdump: Callable[..., Mitmdump], tmp_
             connection.send(message)
 
     path = tmp_path / "a.har"
-    with websockets.sync.server.serve(echo, "127.0.0.1", 0) as server:
+    with websockets.sync.server.serve(echo, "127.0.0.1", 0, open_timeout=100) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         port = server.socket.getsockname()[1]
         proxy = mitmdump("--set", f"capture_file={path}", script="capture.py", mode=f"reverse:http://127.0.0.1:{port}")
-        with websockets.sync.client.connect(f"ws://127.0.0.1:{proxy.port}/", proxy=None) as client:
+        with websockets.sync.client.connect(f"ws://127.0.0.1:{proxy.port}/", proxy=None, open_timeout=100) as client:
             client.send('{"token": "hunter2-Q9xZ"}')
             assert client.recv(timeout=100) == '{"token": "hunter2-Q9xZ"}'
             client.send(b"\x00\xff")

@@ -19,7 +19,7 @@ import json, ssl, sys, websockets.sync.client
 from websockets.exceptions import ConnectionClosed
 url, *said = sys.argv[1:]
 trust = ssl.create_default_context() if url.startswith("wss") else None
-with websockets.sync.client.connect(url, ssl=trust) as client:
+with websockets.sync.client.connect(url, ssl=trust, open_timeout=100) as client:
     try:
         print(client.recv(timeout=100))
         for text in said:
@@ -147,7 +147,7 @@ def test_a_secret_that_the_client_said_is_carried_over_or_asked_for(tmp_path: Pa
 TIMED = """
 import sys, time, websockets.sync.client
 began = time.monotonic()
-with websockets.sync.client.connect(sys.argv[1]) as client:
+with websockets.sync.client.connect(sys.argv[1], open_timeout=100) as client:
     client.recv(timeout=60)
     if sys.argv[2:]:
         client.send("hurry")

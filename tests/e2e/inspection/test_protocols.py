@@ -63,7 +63,7 @@ def echoing(tls: ssl.SSLContext | None) -> Iterator[int]:
         for message in connection:
             connection.send(message)
 
-    with websockets.sync.server.serve(echo, "127.0.0.1", 0, ssl=tls) as server:
+    with websockets.sync.server.serve(echo, "127.0.0.1", 0, ssl=tls, open_timeout=100) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.socket.getsockname()[1]
         server.shutdown()
@@ -72,7 +72,7 @@ def echoing(tls: ssl.SSLContext | None) -> Iterator[int]:
 def say(url: str, through: Mitmdump, trust: Path | None, text: str) -> None:
     """Send a text message, then a binary one, over a WebSocket through a proxy; both are echoed."""
     tls = ssl.create_default_context(cafile=str(trust)) if trust else None
-    with websockets.sync.client.connect(url, proxy=through.url, ssl=tls, compression=None) as client:
+    with websockets.sync.client.connect(url, proxy=through.url, ssl=tls, compression=None, open_timeout=100) as client:
         client.send(text)
         assert client.recv(timeout=100) == text
         client.send(bytes(range(256)) * 1000)

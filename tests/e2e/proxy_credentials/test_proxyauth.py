@@ -83,15 +83,15 @@ def test_a_websocket_through_connect_with_credentials(guarded: Mitmdump) -> None
         for message in connection:
             connection.send(message)
 
-    with websockets.sync.server.serve(echo, "127.0.0.1", 0) as server:
+    with websockets.sync.server.serve(echo, "127.0.0.1", 0, open_timeout=100) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
         proxy = f"http://ali:{SECRET}@127.0.0.1:{guarded.port}"
-        with websockets.sync.client.connect(url, proxy=proxy) as client:
+        with websockets.sync.client.connect(url, proxy=proxy, open_timeout=100) as client:
             client.send("through")
             assert client.recv(timeout=100) == "through"
         with pytest.raises(websockets.exceptions.ProxyError, match="407"):
-            websockets.sync.client.connect(url, proxy=guarded.url)
+            websockets.sync.client.connect(url, proxy=guarded.url, open_timeout=100)
         server.shutdown()
 
 

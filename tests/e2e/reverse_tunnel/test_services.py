@@ -222,7 +222,7 @@ def test_websocket_to_a_name(pair: Pair, mitmdump: Callable[..., Mitmdump]) -> N
         for message in connection:
             connection.send(f"you said {message!s}")
 
-    with websockets.sync.server.serve(answer, "127.0.0.1", 0) as server:
+    with websockets.sync.server.serve(answer, "127.0.0.1", 0, open_timeout=100) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         pair.start_work({"chat": server.socket.getsockname()[1]}, name="talk")
         uri = "ws://chat.talk.internal/"

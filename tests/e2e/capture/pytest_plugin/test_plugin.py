@@ -183,7 +183,7 @@ class TestClass:
 
 @pytest.mark.http_capture
 async def test_async_clients(http_capture):
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=100) as client:
         answers = await asyncio.gather(*(client.get(HTTPS + f"/{n}") for n in range(3)))
         assert [answer.text for answer in answers] == ["/0", "/1", "/2"]
     trust = ssl.create_default_context(cafile=http_capture.ca)
