@@ -69,6 +69,27 @@ def _runs(text: str) -> Iterator[re.Match[str]]:
         at = classes.find(_LONG_RUN, end)
 
 
+def has_texts(content: bytes) -> bool:
+    """Return whether ASCII content may have a text in base64 or hexadecimal, also in a JSON string."""
+    plain = content.replace(b"\\/", b"/") if b"\\" in content else content
+    classes = plain.translate(_CLASSES)
+    runs = set()
+    at = classes.find(_LONG_RUN)
+    while at >= 0:
+        end = classes.find(0, at) % (len(plain) + 1)
+        runs.add(plain[at:end])
+        if plain.endswith(b"\\", 0, at):  # a run may begin after the letter of an escape
+            runs.add(plain[at + 1 : end])
+        at = classes.find(_LONG_RUN, end)
+    return any(_has_text(run.decode("latin-1")) for run in runs)
+
+
+def _has_text(run: str) -> bool:
+    if not (_has_start(run, 0) or _TEXT_SEGMENT.search(run)):
+        return False
+    return _HEX.match(run) is not None or any(map(_may_be_text, (run, *run.split("/"))))
+
+
 def _has_start(text: str, at: int) -> bool:
     return _TEXT_START.match(text, at) is not None or _HEX.match(text, at) is not None
 

@@ -27,12 +27,12 @@ _XML_METHOD = re.compile(r"<methodName>\s*+([\w.:/-]{1,200})")
 _XML_PARAM = re.compile(r"<param>\s*+<value>\s*+(?:<string>)?(?:<!\[CDATA\[)?(?P<text>[^<>\s][^<>\]]*+)")
 _BLOG_PREFIXES = ("wp.", "blogger.", "metaWeblog.", "mt.")
 """APIs in which every method takes a user and a password (WordPress, Blogger, MetaWeblog, Movable Type)."""
-_LOGIN_WORDS = ("login", "logon", "signin", "authenticate", "authorize", "unlock")
+LOGIN_WORDS = ("login", "logon", "signin", "authenticate", "authorize", "unlock")
 """Words in names of methods that take a password: Odoo's `authenticate`, Stratum's `mining.authorize`."""
 
 _CALL = re.compile(
     r'(?:\A\s*+\d{0,9}|"(?:args|arguments|command)"\s*+:\s*+)'
-    rf'(?=\[\s*+"(?i:(?:\w+[.:])?(?:{"|".join(_LOGIN_WORDS)}|auth))"\s*+,\s*+")'
+    rf'(?=\[\s*+"(?i:(?:\w+[.:])?(?:{"|".join(LOGIN_WORDS)}|auth))"\s*+,\s*+")'
 )
 """A request that is or contains a call: `["login", "bob", "…"]`, in Socket.IO `42["login", …]`."""
 
@@ -115,7 +115,7 @@ def _lists(text: str, decider: Decider) -> list[int]:
 
 def _takes_password(method: str, decider: Decider) -> bool:
     joined = "".join(words(method))
-    return any(map(joined.__contains__, _LOGIN_WORDS)) or decider.grade(method, Place.MEMBER) >= Grade.TOKEN
+    return any(map(joined.__contains__, LOGIN_WORDS)) or decider.grade(method, Place.MEMBER) >= Grade.TOKEN
 
 
 def _arguments(text: str, lists: list[int], calls: frozenset[int]) -> list[re.Match[str]]:

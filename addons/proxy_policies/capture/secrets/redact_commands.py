@@ -44,7 +44,7 @@ _FILTER = re.compile(
 """A comparison in OData and SCIM."""
 _GAP = r"(?:[ \t]++|\"\s*+,\s*+\")\\?[\"']?"
 """What is between the arguments of a command, also in a list of JSON."""
-_PASSWORD_FLAGS = {  # by the program
+PASSWORD_FLAGS = {  # by the program
     "mysql": "-p",
     "mariadb": "-p",
     "sshpass": rf"-p(?:{_GAP})?",
@@ -91,7 +91,7 @@ _COMMANDS: tuple[tuple[Marks, re.Pattern[str], Place | None], ...] = (
     (compile_marks(" BY '", " by '", "PASSWORD '", "password '"), _SQL, Place.MEMBER),
     (compile_marks(" eq ", " EQ ", " co ", " sw "), _FILTER, None),
     (compile_marks('("', "('", '(\\"'), _CALL, Place.CODE),
-    *(((("-", program),), _password_flag(program, flag), Place.MEMBER) for program, flag in _PASSWORD_FLAGS.items()),
+    *(((("-", program),), _password_flag(program, flag), Place.MEMBER) for program, flag in PASSWORD_FLAGS.items()),
     (compile_marks("PASS ", "AUTH ", "LOGIN "), _PROTOCOL, Place.CODE),
     (compile_marks("ConvertTo-"), _SECURE_STRING, Place.MEMBER),
     (compile_marks(' "', ' \\"'), _KEYWORD, None),

@@ -1,5 +1,6 @@
 """Redact a message: its URL, its fields and its content, each in its format."""
 
+import codecs
 import json
 import re
 from collections.abc import Callable
@@ -8,12 +9,13 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
-from proxy_policies.capture.har.body import as_bytes, as_text
+from proxy_policies.capture.har.body import as_bytes, as_text, charset
 from proxy_policies.capture.model import Headers, Response, size_of
 from proxy_policies.capture.multipart import is_form_data
 from proxy_policies.capture.secrets import redact_calls, redact_csv, redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.decider import Decider, Place
+from proxy_policies.capture.secrets.harmless import is_harmless
 from proxy_policies.capture.secrets.marks import compile_marks
 from proxy_policies.capture.secrets.redact_adjacent import in_adjacent
 from proxy_policies.capture.secrets.redact_base64 import in_base64
@@ -24,6 +26,7 @@ from proxy_policies.capture.secrets.redact_lines import in_named_lines, in_prose
 from proxy_policies.capture.secrets.redact_sql import in_sql
 from proxy_policies.capture.secrets.redact_text_tables import in_text_tables
 from proxy_policies.capture.secrets.redaction_cache import RedactionCache
+from proxy_policies.capture.secrets.rules import RedactionRules
 from proxy_policies.capture.secrets.searchable import codec_of, is_binary
 from proxy_policies.capture.secrets.secret_words import may_have_secret_word
 from proxy_policies.capture.secrets.shapes import in_shapes
@@ -41,6 +44,7 @@ _DOCUMENT_MARKS = compile_marks('\\":', '\\",', '=\\"', "form-data;", "\\u003c",
 _LINES_MARKS = compile_marks("\\n", ':\\"')
 """Marks of JSON strings that contain lines or JSON."""
 _SCRIPT_TYPES = ("html", "javascript", "ecmascript", "css")
+_ASCII_CHARSETS = ("ascii", "utf-8", "iso8859-1", "cp1252")
 _MARKUP_START = re.compile(r"\s*<")
 
 
@@ -60,6 +64,9 @@ class _Kind:
     is_script: bool
     is_html: bool
     is_yaml: bool
+    is_markup: bool
+    is_ascii: bool
+    """Whether bytes of ASCII stand for themselves."""
 
 
 @lru_cache(256)  # media types repeat with every exchange
@@ -76,6 +83,8 @@ def _kind_of(mime: str) -> _Kind:
         has(*_SCRIPT_TYPES),
         has("html"),
         has("yaml"),
+        has("html", "xml"),
+        not kind.startswith("multipart/") and codecs.lookup(charset(mime)).name in _ASCII_CHARSETS,
     )
 
 
@@ -86,6 +95,7 @@ class MessageRedactor:
         self._depth = 0  # multipart bodies that enclose the current content
         self._cache = RedactionCache(decider.hide)
         self.decider = replace(decider, hide=self._cache.hide)
+        self._has_default_names = replace(decider.rules, keep=frozenset()) == RedactionRules()
 
     def url(self, url: str) -> str:
         """Return a URL without secrets."""
@@ -152,6 +162,9 @@ class MessageRedactor:
 
     def content(self, content: bytes, mime: str) -> bytes:
         """Return content of a media type without secrets; bytes that cannot be decoded are unchanged."""
+        kind = _kind_of(mime)
+        if self._has_default_names and kind.is_ascii and is_harmless(content, self.decider.is_response, kind.is_markup):
+            return content
         return self._cache.redacted(mime, content, self._content)
 
     def _content(self, mime: str, content: bytes) -> bytes:

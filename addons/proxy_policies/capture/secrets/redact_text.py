@@ -27,9 +27,9 @@ _PARAMETER = re.compile(
 In JSON, .NET escapes & as `\\u0026`, and Gson = as `\\u003d`. The pattern begins with few characters, for speed."""
 _PAIR_END = re.compile(r"(&|(?<![;\r\n])[;\r\n]++(?=[^&;=\s]{1,200}=))")
 _NESTED = re.compile(r"(?i)%(?:25)*(?:3F|26|23)([\w.~+-]{1,100})%(?:25)*3D((?:(?!%(?:25)*(?:26|23))[^&#;\s\"'<>\\])+)")
-_PATH_WORDS = ("reset", "verify", "confirm", "activate", "unsubscribe", "invit", "magic", "token", "session")
+PATH_WORDS = ("reset", "verify", "confirm", "activate", "unsubscribe", "invit", "magic", "token", "session")
 _PATH_TOKEN = re.compile(
-    rf"(?i)(?P<before>/[\w-]{{0,40}}(?:{'|'.join(_PATH_WORDS)})[\w-]{{0,40}}/)"
+    rf"(?i)(?P<before>/[\w-]{{0,40}}(?:{'|'.join(PATH_WORDS)})[\w-]{{0,40}}/)"
     r"(?P<token>[\w.~-]{12,})(?=[/?#;\s\"'<>]|\Z)"
 )
 _ASSIGNMENT_SIGN = re.compile(r"[:=]>?\s*+(?P<quote>(?P<one>\\*+[\"'`])(?:(?P=one){2})?)")
@@ -100,7 +100,7 @@ def _userinfo(text: str, decider: Decider) -> str:
 
 def in_paths(text: str, decider: Decider) -> str:
     """Replace a random segment after one such as `reset-password`, in a URL or a text with links."""
-    if _LONG_SEGMENT.search(text) is None or not any(map(text.lower().__contains__, _PATH_WORDS)):
+    if _LONG_SEGMENT.search(text) is None or not any(map(text.lower().__contains__, PATH_WORDS)):
         return text
     return _PATH_TOKEN.sub(lambda found: found["before"] + decider.replace("token", found["token"], Place.CODE), text)
 

@@ -60,6 +60,8 @@ def _patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
 
 SHAPES = tuple(_patterns())
 """The mark of each shape, which all secrets of this shape contain, and its pattern."""
+STARTS = tuple(max(re.findall("[A-Za-z]+", mark), key=len) for mark, _ in SHAPES)
+"""With one of these begins a word of each secret with a shape, or a word before it."""
 
 
 @lru_cache

@@ -1,0 +1,139 @@
+"""What is proved to have no secrets is what a search changes nothing in; common contents of APIs are among it."""
+
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from proxy_policies.capture.secrets.decider import Decider
+from proxy_policies.capture.secrets.harmless import is_harmless
+from proxy_policies.capture.secrets.redact_message import MessageRedactor
+from proxy_policies.capture.secrets.rules import RedactionRules
+
+ITEM = {"id": 6001, "name": "order 6001", "price": 857.14, "open": True, "href": "https://shop.test/api/orders/6001"}
+PIECES = [
+    *("id", "name", "order", "sess", "sid", "card", "number", "password", "Kennwort", "apiKey", "s", "i", "d", "Zoë"),
+    *("hunter2x9", "aB3kd93kDkq02kd9", "ghp_", "0123456789abcdefABCDEF0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9"),
+    *("cGFzc3dvcmQ9aHVudGVyMg", "70617373776f72643d68756e74657232", "pass\\u0077ord", "p%61ssword", "&#112;assword"),
+    *(
+        "login",
+        "LOGIN",
+        "mysql",
+        " -p",
+        "curl -u bob:",
+        "jdbc:oracle:thin:bob/",
+        "params",
+        "method",
+        "reset/",
+        "Basic ",
+    ),
+    *(
+        "https://bob:hunter2x9@shop.test/",
+        "=3D",
+        "=\r\n",
+        "<input value=",
+        "<b a=1>",
+        "</b>",
+        "\n",
+        "\\n",
+        "\\",
+        "/",
+        "\\/",
+    ),
+    *(
+        "_",
+        "-",
+        " ",
+        ": ",
+        "=",
+        "&",
+        "?",
+        ";",
+        ",",
+        ".",
+        '"',
+        '\\"',
+        "'",
+        "{",
+        "}",
+        "[",
+        "]",
+        '{"',
+        '": "',
+        '", "',
+        '"}',
+    ),
+]
+TEXTS = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3)), max_size=14).map("".join)
+MEDIA_TYPES = ["application/json", "text/html", "text/plain", "text/event-stream", "application/x-www-form-urlencoded"]
+SEARCHES = {
+    is_response: MessageRedactor(Decider(RedactionRules(), lambda secret, rule: "secret_0123456789abcdef", is_response))
+    for is_response in (False, True)
+}
+
+
+@given(TEXTS, st.booleans(), st.sampled_from(MEDIA_TYPES), st.booleans())
+@example('{"a": "\\cGFzc3dvcmQ9aHVudGVyMg"}', True, "application/json", False)
+@example('{"sess_id": "aB3kd93kDkq02kd9"}', True, "application/json", False)
+def test_nothing_is_found_in_what_is_harmless(text: str, is_response: bool, mime: str, is_nested: bool) -> None:
+    content = (json.dumps({"text": text}, ensure_ascii=False) if is_nested else text).encode("utf-8", "replace")
+    if is_harmless(content, is_response, is_markup="html" in mime):
+        assert SEARCHES[is_response]._content(mime, content) == content
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"items": [ITEM | {"id": number} for number in range(50)], "total": 50}),
+        json.dumps(
+            {"author": "Zoë", "keyboard": "de", "shipping": "in a box", "design": 'a "b"\n'}, ensure_ascii=False
+        ),
+        '{"created": "2026-11-28T10:00:00Z", "login": "octocat", "zip": "53111"}',
+        "id,city\n1,Bonn\n2,Berlin\n",
+        "<!DOCTYPE html><html><body class=home><h1>Orders</h1></body></html>",
+    ],
+)
+def test_contents_of_apis_are_harmless(text: str) -> None:
+    assert is_harmless(text.encode(), is_response=True, is_markup=text.startswith("<"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("password=x", '{"newPassword": "x"}', "Kennwort: x", "contraseña: x", "contrase\\u00f1a: x", "API-KEY: x"),
+        *(
+            "sess_id=x",
+            "card number: x",
+            "s.i.d=x",
+            "a\\npassword: x",
+            "a\\nsess_id: x",
+            "pass\\u0077ord",
+            "p%61ssword",
+            "&#112;assword",
+        ),
+        *(
+            "ghp_" + "a1B2" * 9,
+            "https://bob:hunter2@shop.test/",
+            "mysql -p hunter2",
+            '{"method": "a", "params": ["b"]}',
+        ),
+        *(
+            "/reset/aB3kd93kDkq02",
+            "eyJhbGciOiJIUzI1NiJ9.e30.x",
+            "cGFzc3dvcmQ9aHVudGVyMg",
+            '["login", "bob", "hunter2"]',
+        ),
+        *("<input value=aB3kd93kDkq02", "p\0a\0s\0s\0", "x" * 99, "\u017fid=x", "pa\xadssword=1, pin"),
+    ],
+)
+def test_what_may_be_a_secret_is_searched(text: str) -> None:
+    assert not is_harmless(text.encode(), is_response=False, is_markup=True)
+
+
+def test_few_words_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy_policies.capture.secrets.harmless.MAX_WORDS", 10)
+    for number in range(100):
+        word = "x" + "".join(chr(ord("q") + int(digit)) for digit in str(number))
+        assert is_harmless(f"{word} harmless id".encode(), is_response=True, is_markup=False)
+        assert not is_harmless(f"{word} password".encode(), is_response=True, is_markup=False)
