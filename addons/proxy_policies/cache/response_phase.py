@@ -85,8 +85,6 @@ async def handle_response(
     if not isinstance(decided, (Store, DontStore)):
         await _carry_out(engine, flow, transaction, response, decided, now)
         return
-    if isinstance(decided, DontStore) and decided.removes is not None:
-        await engine.store.remove(decided.removes)
     if head.status == 304:
         answered_by_head(engine, transaction, described_by_304(judged, head.fields, now))
     elif judged.request.method == "HEAD":
@@ -131,13 +129,22 @@ def _pass_on(
 ) -> None:
     """Pass a response to the client, stored or not, and set Cache-Status."""
     if isinstance(decided, Store):
-        _start_storing(engine, flow, transaction, response, decided)
-        _set_cache_status(engine, flow, transaction, response, decided)
-        return
-    # A 5xx says nothing about other responses; a head may have been enough for followers.
-    says_little = response.status_code >= 500 or (transaction.leader is not None and transaction.leader.is_head_only)
-    complete_flight(engine, transaction, Outcome.FAILED if says_little else Outcome.UNSHARED)
+        _start_storing(engine, flow, transaction, response, decided.entry)
+    else:
+        # A 5xx says nothing about other responses; a head may have been enough for followers.
+        is_head_only = transaction.leader is not None and transaction.leader.is_head_only
+        says_little = response.status_code >= 500 or is_head_only
+        complete_flight(engine, transaction, Outcome.FAILED if says_little else Outcome.UNSHARED)
+    if decided.removes is not None:
+        _remove_at_end(engine, flow, decided.removes)
     _set_cache_status(engine, flow, transaction, response, decided)
+
+
+def _remove_at_end(engine: CacheEngine, flow: http.HTTPFlow, old: StoredResponse) -> None:
+    """Remove a stored response once its replacement is complete; one that breaks off may still need the old one."""
+    failure = f"cache: could not remove what was stored for {old.key}"
+    removing = OnFinish(lambda: spawn(engine.store.remove(old), eager=True, failure=failure))
+    flow_state.state_of(flow).response_body.tap(Stage.CACHE, removing)
 
 
 def _start_storing(
@@ -145,10 +152,9 @@ def _start_storing(
     flow: http.HTTPFlow,
     transaction: Transaction,
     response: http.Response,
-    decided: Store,
+    entry: StoredResponse,
 ) -> None:
     """Add the storing tap to the body's pipeline."""
-    entry, old = decided.entry, decided.replaces
     # A POST that is stored has just invalidated its own key.
     since = engine.store.checkpoint if transaction.request.method == "POST" else transaction.since
 
@@ -163,9 +169,6 @@ def _start_storing(
     length, is_delimited = _length_to_complete(entry, response), _is_delimited(response)
     keeping = StoreTap(writing, entry, engine.max_object, finish, length, is_delimited=is_delimited)
     state.response_body.tap(Stage.CACHE, keeping)
-    if old is not None:  # even if the new one turns out to be too large, but not if it breaks off
-        removing = f"cache: could not remove what was stored for {entry.key}"
-        state.response_body.tap(Stage.CACHE, OnFinish(lambda: spawn(engine.store.remove(old), failure=removing)))
     if incoming := answered(engine, transaction, entry, declared_length(response)):
         state.response_body.tap(Stage.CACHE, incoming)
     # Followers wait until the encoded form is kept, too, so that they need not all repeat the encoding.

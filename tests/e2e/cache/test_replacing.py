@@ -31,10 +31,10 @@ def new(control: str, status: int = 200, body: bytes | Iterable[bytes] = b"new",
     return Answer(status, [("Cache-Control", control), *fields.items()], body)
 
 
-def request(proxy: Mitmdump, origin: Origin, path: str, **fields: str) -> tuple[int, bytes]:
+def request(proxy: Mitmdump, origin: Origin, path: str, method: str = "GET", **fields: str) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
     try:
-        connection.request("GET", origin.url + path, headers=fields)
+        connection.request(method, origin.url + path, headers=fields)
         response = connection.getresponse()
         return response.status, response.read()
     except http.client.IncompleteRead as error:
@@ -81,6 +81,15 @@ def test_a_reload_replaces(proxy: Mitmdump, origin: Origins, case: Case) -> None
     expected = case.then.status if case.is_replaced else 200
     wait_until(lambda: (request(proxy, site, "/", X="2")[1] == b"old") is not case.is_replaced)
     assert request(proxy, site, "/", X="2")[0] == expected
+
+
+@pytest.mark.parametrize(("method", "then"), [("HEAD", Answer(404)), ("GET", Answer(304, [("ETag", '"2"')], b""))])
+def test_a_response_without_content_replaces(proxy: Mitmdump, origin: Origins, method: str, then: Answer) -> None:
+    """A 304 says that the client's copy is the current one, and not what is stored."""
+    site = site_of(origin, Answer(headers=[("Cache-Control", "max-age=600"), ("ETag", '"1"')], body=b"old"), then)
+    request(proxy, site, "/")
+    request(proxy, site, "/", method, **{"Cache-Control": "no-cache", "If-None-Match": '"2"'})
+    wait_until(lambda: request(proxy, site, "/")[1] != b"old")
 
 
 def test_a_refresh_in_the_background_replaces(proxy: Mitmdump, origin: Origins) -> None:

@@ -103,8 +103,8 @@ class Store:
 
     entry: StoredResponse
     why: str
-    replaces: StoredResponse | None = None
-    """A stored response to remove once this one is complete."""
+    removes: StoredResponse | None = None
+    """A stored response that this one replaces, to be removed once this one is complete."""
 
 
 class DontStore(NamedTuple):
@@ -112,7 +112,7 @@ class DontStore(NamedTuple):
 
     why: str
     removes: StoredResponse | None = None
-    """A stored response to remove, because it is outdated."""
+    """The same."""
 
 
 ResponseDecision = ServeStale | Freshen | Join | Refetch | Store | DontStore
@@ -148,14 +148,14 @@ def _replacing(exchange: ResponseContext, head: ResponseHead, decided: Store | D
     old = asked_about(exchange.decision)
     if old is None or exchange.sent_elsewhere or not _is_another(exchange, head.status):
         return decided
-    return replace(decided, replaces=old) if isinstance(decided, Store) else decided._replace(removes=old)
+    return replace(decided, removes=old) if isinstance(decided, Store) else decided._replace(removes=old)
 
 
 def _is_another(exchange: ResponseContext, status: int) -> bool:
     """Return whether a status says that the stored response is outdated: errors about one request do not."""
-    if status == 206:  # to a request without our condition, it may be a part of what is stored
+    if status in (206, 304):  # a part, or the client's copy; without our condition, it may be of what is stored
         return isinstance(exchange.decision, Validate)
-    return (200 <= status < 400 and status != 304) or status in (404, 410)
+    return 200 <= status < 400 or status in (404, 410)
 
 
 # A failing origin
