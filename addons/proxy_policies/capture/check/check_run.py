@@ -12,7 +12,6 @@ from proxy_policies.capture.check.correlate import CarryRule, Correlator, find_l
 from proxy_policies.capture.check.learning import Learned, learn_rules
 from proxy_policies.capture.check.link_table import LinkTable
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, drop_excess_bodies, evaluate
-from proxy_policies.capture.check.pickled_items import PickledItems
 from proxy_policies.capture.check.reply_file import ReplyFile
 from proxy_policies.capture.check.sender import Sender, SendOptions, SendResult, skip_reason
 from proxy_policies.capture.check.targets import Target, parse_targets
@@ -20,6 +19,7 @@ from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.formats import open_source
 from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.model import Request, Response
+from proxy_policies.capture.pickled_items import PickledItems
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import RedactionRules, Redactor
 from proxy_policies.capture.secrets.secret_values import SecretValues, unresolved

@@ -3,8 +3,8 @@
 from array import array
 from collections.abc import Iterator, Mapping
 
-from proxy_policies.capture.check.pickled_items import PickledItems
 from proxy_policies.capture.check.sender import SendResult
+from proxy_policies.capture.pickled_items import PickledItems
 
 
 class ReplyFile(Mapping[int, SendResult]):

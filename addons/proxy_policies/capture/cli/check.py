@@ -18,7 +18,6 @@ from proxy_policies.capture.check.correlate import parse_carry_rules
 from proxy_policies.capture.check.learning import rules_text
 from proxy_policies.capture.check.noise import NoiseRules, match_rule, parse_rules
 from proxy_policies.capture.check.outcome import DIFFERENT, CompareOptions, Outcome, Report, drop_excess_bodies
-from proxy_policies.capture.check.pickled_items import PickledItems
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendOptions, SendResult
 from proxy_policies.capture.check.targets import Target
@@ -28,6 +27,7 @@ from proxy_policies.capture.cli.run import FAILED, proxy_settings
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.openapi.references import read_document
 from proxy_policies.capture.openapi.response_checker import ResponseChecker, checker_of
+from proxy_policies.capture.pickled_items import PickledItems
 from proxy_policies.capture.report.html_report import page_html
 from proxy_policies.capture.report.json_report import json_pieces
 from proxy_policies.capture.report.junit import junit_pieces

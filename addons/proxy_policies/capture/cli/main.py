@@ -22,6 +22,7 @@ with lazy_imports():  # each command imports what it needs: mitmproxy alone take
 FAILED = 2
 CONFDIR = "~/.mitmproxy"
 STRICT = "leave out bodies that cannot be searched for secrets"
+JSON = "print what was done as a JSON object, for programs"
 KINDS = ("har", "flows", "curl", "http", "pytest", "locust", "k6", "openapi")
 MODES = (
     "once: use each recording once (default); loop: repeat them; new: forward and record other requests; "
@@ -55,7 +56,7 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], dict[int, str]]] = {
     "compare": (("capture compare http://127.0.0.1:9000 http://127.0.0.1:9001 shop.har",), COMPARE_CODES),
     "show": (
         ("capture show shop.har", "capture show shop.har 3", "capture show shop.har --filter '~m POST'"),
-        DONE_CODES,
+        {0: "done", 1: "no entry matches --filter", 2: COMPARE_CODES[2]},
     ),
     "scrub": (
         ("capture scrub shop.har --dry-run", "capture scrub shop.har --redact header:x-customer -o clean.har"),
@@ -114,13 +115,14 @@ def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     scrub.add_argument(
         "--dry-run", action="store_true", help="list what would be replaced, where and why, and write nothing"
     )
-    scrub.add_argument("--json", action="store_true", help="with --dry-run: one JSON object per line, for programs")
+    scrub.add_argument("--json", action="store_true", help=f"{JSON}; with --dry-run, one per value")
     scrub.add_argument("--strict", action="store_true", help=STRICT)
     scrub.add_argument("--confdir", default=CONFDIR, help="where the key for placeholders is")
     merge = commands.add_parser("merge", help="write several captures as one, sorted by time")
     merge.set_defaults(run=lambda arguments: tools.merge(arguments))
     merge.add_argument("captures", nargs="+", help="the captures to merge")
     merge.add_argument("-o", "--output", required=True, help="the capture to write")
+    merge.add_argument("--json", action="store_true", help=JSON)
     export = commands.add_parser("export", help="write a capture as HAR, a flow file, a script or an OpenAPI document")
     export.set_defaults(run=lambda arguments: tools.export(arguments))
     export.add_argument("capture", help="the capture to export")
@@ -128,6 +130,7 @@ def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     export.add_argument("--as", dest="kind", choices=KINDS, help="format to write, regardless of the ending")
     export.add_argument("--raw", action="store_true", help="keep the secrets of a foreign file")
     export.add_argument("--confdir", default=CONFDIR, help="where the key for placeholders is")
+    export.add_argument("--json", action="store_true", help=JSON)
     export.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     export.add_argument(
         "--bodies-over",

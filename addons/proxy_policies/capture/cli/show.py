@@ -26,6 +26,8 @@ with lazy_imports():
     from proxy_policies.capture.report import json_report
 
 GREEN, CYAN, RED, PLAIN = "\x1b[32m", "\x1b[36m", "\x1b[31m", "\x1b[0m"
+NONE_FOUND = 1
+"""The exit code if no entry matches the filter."""
 SHOWN_TEXT = 160  # characters of one WebSocket message
 
 
@@ -81,9 +83,11 @@ def show(arguments: argparse.Namespace) -> int:
         return 0
     lines = _filtered_lines(path, arguments.filter, problems)
     with paged(arguments.json) as out:
-        _print_lines(lines, arguments.json, out, sys.stdout.isatty())
+        count = _print_lines(lines, arguments.json, out, sys.stdout.isatty())
     say_problems(problems)
-    return 0
+    if not count:
+        say("no entry matches the filter" if arguments.filter else f"{path} has no entries")
+    return NONE_FOUND if arguments.filter and not count else 0
 
 
 def _filtered_lines(path: Path, filter_text: str, problems: list[str]) -> Iterator[Line]:
@@ -145,7 +149,8 @@ def _line_of(number: int, entry: Entry) -> Line:
     )
 
 
-def _print_lines(lines: Iterator[Line], as_json: bool, out: TextIO, is_terminal: bool) -> None:
+def _print_lines(lines: Iterator[Line], as_json: bool, out: TextIO, is_terminal: bool) -> int:
+    """Print the lines, and return their number."""
     width = shutil.get_terminal_size().columns if is_terminal else None
     colour = is_terminal and not os.environ.get("NO_COLOR")
     number = 0
@@ -153,8 +158,7 @@ def _print_lines(lines: Iterator[Line], as_json: bool, out: TextIO, is_terminal:
         out.write("    #  time    status      ms  type              request\n")
     for number, line in enumerate(lines, 1):  # noqa: B007 - counted
         out.write((line.as_json() if as_json else line.as_text(width, colour)) + "\n")
-    if not number and not as_json:
-        out.write("no entries\n")
+    return number
 
 
 def _entry(entries: Iterator[Entry], number: int, path: Path) -> Entry:

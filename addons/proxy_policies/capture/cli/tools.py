@@ -4,7 +4,7 @@ import argparse
 import heapq
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -52,8 +52,8 @@ def scrub(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _dry_run(path, redactor, arguments.json)
     count = writer.rewrite(target, log, entries)
-    say_problems(problems)
-    say(f"scrubbed {_entries(count)} into {target}")
+    fields = {"output": str(target), "entries": count}
+    _report(arguments, f"scrubbed {_entries(count)} into {target}", fields, problems)
     say_unsearched(target, arguments.strict)
     return 0
 
@@ -101,11 +101,33 @@ def merge(arguments: argparse.Namespace) -> int:
     logs = [log for log, _ in opened]
     log, pages = merged_log(logs, writer.new_log(same_key(logs)))
     renamed = [_renamed(entries, names) for (_, entries), names in zip(opened, pages, strict=True)]
-    by_time = heapq.merge(*renamed, key=_start)
+    by_time = _Counted(heapq.merge(*renamed, key=_start))
     count = writer.rewrite(target, log, _once(by_time))
-    say_problems(problems)
-    say(f"merged {len(opened)} captures, {_entries(count)}, into {target}")
+    fields = {"output": str(target), "captures": len(opened), "entries": count, "duplicates": by_time.count - count}
+    _report(arguments, f"merged {len(opened)} captures, {_entries(count)}, into {target}", fields, problems)
     return 0
+
+
+class _Counted:
+    """An iterator over entries that counts them."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.count = 0
+        self._entries = iter(entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        for entry in self._entries:
+            self.count += 1
+            yield entry
+
+
+def _report(arguments: argparse.Namespace, text: str, fields: Mapping[str, Any], problems: Sequence[str]) -> None:
+    """Say what was done, on stderr; with `--json`, print it as an object instead."""
+    say_problems(problems)
+    if arguments.json:
+        print(json.dumps({**fields, "problems": problems}))
+    else:
+        say(text)
 
 
 def _entries(count: int) -> str:
@@ -153,11 +175,11 @@ def export(arguments: argparse.Namespace) -> int:
         count = writer.rewrite(target, log, entries, arguments.bodies_over)
     else:
         count = _export_text(target, _text_writer(kind, target), entries)
-    say_problems(problems)
-    if redactor and redactor.rules and kind != "openapi":
-        number = f"{len(redactor.rules)} secret{'' if len(redactor.rules) == 1 else 's'}"
-        say(f"replaced {number} of {source} by placeholders; --raw keeps them")
-    say(f"exported {_entries(count)} to {target}")
+    replaced = len(redactor.rules) if redactor and kind != "openapi" else 0
+    if replaced:
+        say(f"replaced {replaced} secret{'' if replaced == 1 else 's'} of {source} by placeholders; --raw keeps them")
+    fields = {"output": str(target), "format": kind, "entries": count, "replaced": replaced}
+    _report(arguments, f"exported {_entries(count)} to {target}", fields, problems)
     return 0
 
 
@@ -170,16 +192,9 @@ def _text_writer(kind: str, target: Path) -> TextWriter:
 
 def _export_text(target: Path, write: TextWriter, entries: Iterator[Entry]) -> int:
     """Write a text file, readable by its owner only; return the number of entries."""
-    count = 0
-
-    def counted() -> Iterator[Entry]:
-        nonlocal count
-        for entry in entries:
-            count += 1
-            yield entry
-
-    private_files.write_pieces(target, write(counted()))
-    return count
+    counted = _Counted(entries)
+    private_files.write_pieces(target, write(counted))
+    return counted.count
 
 
 def _export_flows(target: Path, entries: Iterator[Entry]) -> int:

@@ -12,15 +12,16 @@ from proxy_policies.capture.har import line_framing
 from proxy_policies.capture.har.entry_reader import read_entry, read_request, read_times
 from proxy_policies.capture.har.reader import Capture, require_tail
 from proxy_policies.capture.model import Entry, Request
+from proxy_policies.capture.pickled_items import PickledItems
 
 
 class EntryIndex:
-    """Entries by number: read from the file again if it is framed by lines, else kept in memory."""
+    """Entries by number: read from the file again if it is framed by lines, else from a temporary file."""
 
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
         self._ends = _ends(capture.path) if capture.framed else array("Q", [0])
-        self._kept = [] if capture.framed else list(capture)
+        self._kept = PickledItems(() if capture.framed else capture)
 
     def __len__(self) -> int:
         return len(self._ends) - 1 or len(self._kept)

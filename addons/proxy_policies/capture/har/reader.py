@@ -1,4 +1,4 @@
-"""Reading captures: ours, which are framed by lines, an entry at a time; other HAR files at once."""
+"""Reading captures an entry at a time: ours, which are framed by lines, and HAR files of other programs."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.har import line_framing, packed
+from proxy_policies.capture.har import foreign_entries, line_framing, packed
 from proxy_policies.capture.har.entry_reader import read_entry
 from proxy_policies.capture.har.entry_writer import FORMAT
 from proxy_policies.capture.har.json_cursor import JsonCursor
@@ -31,6 +31,8 @@ class Capture:
     """Errors in entries of a foreign file, from its last complete iteration."""
     read: Callable[[list[str]], Iterator[Entry]] | None = field(default=None, compare=False, repr=False)
     """Yields the entries of a file of another format, and appends errors to a list."""
+    is_unusual: bool = field(default=False, compare=False, repr=False)
+    """Whether a foreign file must be parsed as a whole."""
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield the entries in order. Raise CaptureError at the first invalid entry of a capture that we wrote.
@@ -45,7 +47,8 @@ class Capture:
             yield read_entry(value, f"{self.path.name}: entry {number}", self.fetch)
 
     def _foreign(self) -> Iterator[Entry]:
-        for number, value in enumerate(_whole(self.path), 1):
+        values = _whole(self.path) if self.is_unusual else foreign_entries.entries_of(packed.pieces(self.path), {})
+        for number, value in enumerate(values, 1):
             try:
                 yield read_entry(value, f"entry {number}", self.fetch, self.problems)
             except CaptureError as error:
@@ -75,7 +78,20 @@ def open_capture(path: Path) -> Capture:
         if log is not None:
             _require_complete(path, file)
             return Capture(path, _checked(path, log), framed=True)
-    return Capture(path, _checked(path, _load(path)), framed=False)
+    return _open_foreign(path)
+
+
+def _open_foreign(path: Path) -> Capture:
+    """Open a HAR file of another program, and parse it once, so that its entries are known to be whole."""
+    log: dict[str, Any] = {}
+    try:
+        for _ in foreign_entries.entries_of(packed.pieces(path), log):
+            pass
+    except (ValueError, RecursionError):
+        log = _load(path)
+        log.pop("entries", None)
+        return Capture(path, _checked(path, log), framed=False, is_unusual=True)
+    return Capture(path, _checked(path, log), framed=False)
 
 
 def _require_complete(path: Path, file: BinaryIO) -> None:

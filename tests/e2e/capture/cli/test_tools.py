@@ -82,6 +82,28 @@ def test_merge_is_by_time_and_takes_each_entry_once(shop: Path) -> None:
     assert [entry.id for entry in open_capture(shop.with_name("both.har"))] == ["one", "four", "two", "three"]
 
 
+def test_programs_read_what_was_done(shop: Path) -> None:
+    merged = tools(shop.parent, "merge", "shop.har", "shop.har", "-o", "both.har", "--json")
+    expected: dict[str, object] = {"output": "both.har", "captures": 2, "entries": 3, "duplicates": 3, "problems": []}
+    assert (json.loads(merged.stdout), merged.stderr) == (expected, "")
+    exported = tools(shop.parent, "export", "both.har", "both.sh", "--raw", "--json")
+    expected = {"output": "both.sh", "format": "curl", "entries": 3, "replaced": 0, "problems": []}
+    assert json.loads(exported.stdout) == expected
+    scrubbed = tools(shop.parent, "scrub", "both.har", "--json")
+    assert json.loads(scrubbed.stdout) == {"output": "both.har", "entries": 3, "problems": []}
+
+
+def test_nothing_found_is_an_exit_code_and_no_line(shop: Path) -> None:
+    found = tools(shop.parent, "show", "shop.har", "--filter", "~u /nowhere")
+    assert (found.returncode, found.stdout) == (1, "")
+    assert "no entry matches the filter" in found.stderr
+    assert tools(shop.parent, "show", "shop.har", "--filter", "~m GET").returncode == 0
+    writer.rewrite(shop, writer.new_log(), [])
+    empty = tools(shop.parent, "show", "shop.har")
+    assert (empty.returncode, empty.stdout) == (0, "")
+    assert "has no entries" in empty.stderr
+
+
 def test_a_flow_file_and_back_loses_nothing_that_flows_have(shop: Path) -> None:
     assert tools(shop.parent, "export", "--raw", "shop.har", "shop.mitm").returncode == 0
     back = list(mitmproxy_flows.read_flow_file(shop.with_name("shop.mitm")))
