@@ -98,8 +98,43 @@ async def test_streams_both_ways_with_half_close(make_pair: MakePair) -> None:
 
     _, _, up, down = await asyncio.gather(send(a_writer), send(b_writer), b_reader.read(), a_reader.read())
     assert hashlib.sha256(up).digest() == hashlib.sha256(down).digest() == hashlib.sha256(data).digest()
+    a_writer.close()
+    b_writer.close()
     await asyncio.gather(a_writer.wait_closed(), b_writer.wait_closed())
     assert (a.reason, b.reason) == ("", "")
+
+
+async def test_what_is_unread_at_the_end_of_both_directions_can_be_read(make_pair: MakePair) -> None:
+    """mitmproxy drains all writers after each read; those of sockets are open until closed."""
+    a, b = await make_pair()
+    (_, a_writer), (b_reader, b_writer) = open_streams(a), open_streams(b)
+    a_writer.write(bytes(100_000))
+    a_writer.write_eof()
+    b_writer.write_eof()
+    while not (a.is_closing() and b.is_closing()):  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0.01)
+    size = 0
+    while data := await b_reader.read(10_000):
+        size += len(data)
+        await b_writer.drain()
+    assert size == 100_000
+    for writer in (a_writer, b_writer):
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+async def test_a_stream_that_ends_while_it_is_closed_is_lost(make_pair: MakePair, how: str) -> None:
+    a, b = await make_pair()
+    (_, a_writer), (b_reader, b_writer) = open_streams(a), open_streams(b)
+    a_writer.write_eof()
+    b_writer.write_eof()
+    assert await b_reader.read() == b""
+    b.lower.close()  # as at the end of file of the connection below
+    b_writer.close() if how == "close" else b.abort()
+    async with asyncio.timeout(100):
+        await b_writer.wait_closed()
+    a.abort()
 
 
 async def test_a_cut_is_no_end(make_pair: MakePair) -> None:

@@ -55,7 +55,7 @@ class Framed(TransportLayer):
         self._frame_arrived: asyncio.Future[None] | None = None
         self._protocol: Any = None
         self._received_eof = self._sent_eof = self._sent_close_ack = False
-        self._closing = self._lost = False
+        self._closing = self._lost = self._is_clean = False
         self._closed_at = 0.0  # seconds of the loop's clock
         self._received = self._sent = False
         self._keepalive: Keepalive | None = None
@@ -137,13 +137,15 @@ class Framed(TransportLayer):
         for timer in (self._keepalive_timer, self._deadline):
             if timer is not None:
                 timer.cancel()
-        clean = self._received_eof and self._sent_eof
-        if not clean and not self.reason:
+        self._is_clean = self._received_eof and self._sent_eof
+        if not self._is_clean and not self.reason:
             self.reason = tcp_connect.reason(exc, None) if exc else "the connection was cut"
         self._wake()
         self._on_lost(self)
-        if self._protocol is not None:
-            self._protocol.connection_lost(None if clean else ConnectionResetError(self.reason))
+        if self._protocol is not None and not self._is_clean:
+            self._protocol.connection_lost(ConnectionResetError(self.reason))
+        elif self._protocol is not None and self._closing:
+            self._protocol.connection_lost(None)
 
     def pause_writing(self) -> None:
         """Pass the back-pressure on."""
@@ -271,8 +273,13 @@ class Framed(TransportLayer):
         self._maybe_close()
 
     def close(self) -> None:
-        """End the stream, and the connection once the peer has received everything; drop what it still sends."""
+        """End the stream, and the connection once the peer has received everything; drop what it still sends.
+
+        A stream that has ended in both directions is open until then, as a socket is: `StreamWriter.drain` fails once
+        the protocol has lost its connection, even if the reader still has data.
+        """
         if self.is_closing():
+            self._let_go()
             return
         if self._protocol is None:
             self._close_soon()
@@ -282,6 +289,17 @@ class Framed(TransportLayer):
         self._closing, self._closed_at = True, self._loop.time()
         if not self._received_eof:
             self._deadline = self._loop.call_later(LINGER_TIMEOUT, self.lower.abort)
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self._let_go()
+        super().abort()
+
+    def _let_go(self) -> None:
+        """Note that the owner has closed the connection, which may be over."""
+        if self._is_clean and not self._closing:
+            self._loop.call_soon(self._protocol.connection_lost, None)
+        self._closing = True
 
     def reset(self, reason: str) -> None:
         """Reset the stream, sending the reason to the peer."""
