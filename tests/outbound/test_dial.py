@@ -1,16 +1,36 @@
 """The one way out: routes, and the timeout."""
 
 import asyncio
+import select
+import socket
 from typing import Any
 
 import pytest
 
-from proxy_policies.outbound import dial
+from proxy_policies.outbound import dial, tcp_connect
+from proxy_policies.socket_options import reset_on_close
 
 
 async def test_a_failure_names_target_and_reason(unused_tcp_port: int) -> None:
     with pytest.raises(OSError, match=f"^cannot connect to 127.0.0.1:{unused_tcp_port}: connection refused$"):
         await dial.open("127.0.0.1", unused_tcp_port, timeout=5)
+
+
+async def test_a_connection_that_is_reset_at_once_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no peer's address any more, which mitmproxy asserts: its client would wait for ever."""
+
+    async def connect(host: str, port: int, **how: Any) -> socket.socket:
+        with socket.create_server((host, 0)) as listener:
+            sock = socket.create_connection(listener.getsockname())
+            peer, _ = listener.accept()
+        reset_on_close(peer)
+        peer.close()
+        select.select([sock], [], [])
+        return sock
+
+    monkeypatch.setattr(tcp_connect, "connect", connect)
+    with pytest.raises(OSError, match=r"^cannot connect to 127.0.0.1:9: connection reset$"):
+        await dial.open("127.0.0.1", 9, timeout=5)
 
 
 async def test_text_from_a_peer_is_escaped() -> None:

@@ -5,6 +5,7 @@ breaks Host, SNI, verification and reuse; replacing the dial itself breaks nothi
 """
 
 import asyncio
+import errno
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -73,9 +74,12 @@ async def _open(host: str, port: int, timeout: float | None, local_addr: Address
     for route in _routes:
         if (way := route(host, port)) is not None:
             return await way
-    return await asyncio.open_connection(
-        sock=await tcp_connect.connect(host, port, timeout=timeout, local_addr=local_addr)
-    )
+    sock = await tcp_connect.connect(host, port, timeout=timeout, local_addr=local_addr)
+    reader, writer = await asyncio.open_connection(sock=sock)
+    if writer.get_extra_info("peername") is None:  # it is gone; mitmproxy asserts that it has one, and hangs otherwise
+        writer.close()
+        raise ConnectionResetError(errno.ECONNRESET, "connection reset")
+    return reader, writer
 
 
 def parse_timeout(text: str) -> float:
