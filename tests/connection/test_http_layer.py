@@ -15,6 +15,7 @@ from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer
 from mitmproxy.proxy.mode_specs import ProxyMode
+from mitmproxy.proxy.server import ConnectionIO
 
 from proxy_policies.connection.http_layer import (
     HttpConnectionHook,
@@ -140,8 +141,8 @@ def test_an_end_of_a_client(context: Context, error: Exception | None) -> None:
     assert isinstance(hook, HttpConnectionHook)
     given: list[bytes | None] = []
     hook.data.feed = given.append
-    transport: Any = SimpleNamespace(reader=SimpleNamespace(exception=lambda: error))
-    with resets.registered(context.client, transport):
+    reader: Any = SimpleNamespace(exception=lambda: error)
+    with resets.registered(context.client, ConnectionIO(None, reader, None)):
         list(layer.handle_event(events.ConnectionClosed(context.client)))
     assert given == [b"" if error is None else None]
 

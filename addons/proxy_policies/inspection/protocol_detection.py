@@ -23,7 +23,7 @@ def may_become_tls(nextlayer: layer.NextLayer) -> bool:
     """
     is_first = len(nextlayer.context.layers) == 1 and nextlayer.context.client.transport_protocol == "tcp"
     data = nextlayer.data_client()
-    return is_first and data[:1] == b"\x16" and len(data) < 3
+    return is_first and data[:1] == b"\x16" and len(data) < 3 and not is_at_end(nextlayer)
 
 
 def may_become_http(nextlayer: layer.NextLayer) -> bool:

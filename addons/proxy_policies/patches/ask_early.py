@@ -2,7 +2,7 @@
 
 mitmproxy asks once the first byte has arrived. A tunnel that is passed through whatever it carries need not wait for
 that, and is shown as open from its start. If a client ends before it has sent enough for a decision, mitmproxy closes
-the connection and passes nothing on.
+the connection and passes nothing on; if a server does, its client is not notified.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http, modes
 from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
+from mitmproxy.proxy.mode_specs import ReverseMode
 
 from proxy_policies.patch import Kind, Patch
 
@@ -28,6 +29,12 @@ def is_tunnel(context: Context) -> bool:
     return isinstance(last, modes.Socks5Proxy | modes.TransparentProxy)
 
 
+def is_raw_reverse(context: Context) -> bool:
+    """Return whether a reverse proxy passes on whatever bytes a client and its server exchange."""
+    mode = context.client.proxy_mode
+    return isinstance(mode, ReverseMode) and mode.scheme == "tcp" and len(context.layers) == 1
+
+
 def is_at_end(next_layer: layer.NextLayer) -> bool:
     """Return whether the client has sent everything it will send."""
     client = next_layer.context.client
@@ -39,7 +46,9 @@ def _asking(
 ) -> Callable[..., layer.CommandGenerator[None]]:
     def _handle_event(next_layer: layer.NextLayer, event: events.Event) -> layer.CommandGenerator[None]:
         context = next_layer.context
-        if isinstance(event, events.ConnectionClosed) and event.connection is context.client and is_tunnel(context):
+        if isinstance(event, events.ConnectionClosed) and (
+            is_raw_reverse(context) or (event.connection is context.client and is_tunnel(context))
+        ):
             yield from _ask_at_end(next_layer, event)
             return
         if isinstance(event, events.Start):
@@ -62,10 +71,11 @@ PATCH = Patch(
     wrap=_asking,
     kind=Kind.SEAM,
     seen_on="12.2.1 to 12.3.1",
-    why="an untouched tunnel is shown only after its first byte, and data of a client that ends at once is lost",
+    why="an untouched tunnel is shown only after its first byte, data of a client that ends at once is lost, and in "
+    "`reverse:tcp` so are a server's answer to it, and the end of a server that says nothing",
     upstream="not reported, a feature: `NextLayer` asks on start only if its creator says so, and never at the end",
     remove_when="`NextLayer` asks on start and at an end of file, or lets addons request that",
     test="tests/e2e/passthrough/test_connect.py::test_an_open_tunnel_is_shown_before_its_first_byte",
     source_sha256={"12.2.1 to 12.3.1": "fe74a435f2970e5927c2ee0c5b12b9ec72681887cc0a74b58f362a19fde273f8"},
 )
-"""Applied by inspection, the only policy that can decide with no bytes, or too few."""
+"""Applied by inspection, which decides about tunnels with no bytes, or too few."""

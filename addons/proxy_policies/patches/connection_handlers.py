@@ -81,7 +81,12 @@ class Handler(ConnectionHandler):
         """Handle an event; a client that ends its half before its TLS handshake is complete has left.
 
         mitmproxy keeps its connection open to send more: here for as long as an origin delays its own handshake.
+        Layers may close a new connection before it is read, with a reset if its client was.
         """
+        if isinstance(event, events.OpenConnectionCompleted):
+            server = event.command.connection
+            if (io := self.transports.get(server)) is not None:
+                resets.register(server, io)
         client = self.client
         is_client_end = isinstance(event, events.ConnectionClosed) and event.connection is client
         if is_client_end and client.tls and not client.tls_established:

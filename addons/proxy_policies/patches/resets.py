@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 from mitmproxy.connection import Connection
 from mitmproxy.proxy.context import Context
@@ -21,19 +21,28 @@ from OpenSSL import SSL
 from proxy_policies.relay.ends import StreamEnd
 from proxy_policies.socket_options import reset_on_close
 
-_transports: dict[Connection, ConnectionIO] = {}
-"""The transport of every connection that is being read; asyncio's readers keep the error that ended them."""
+_transports: WeakValueDictionary[Connection, ConnectionIO] = WeakValueDictionary()
+"""The transport of every open connection; asyncio's readers keep the error that ended them."""
+_reset: WeakSet[Connection] = WeakSet()
+"""Connections that were reset, and are closed: a layer may be notified later."""
 _cut: WeakSet[Connection] = WeakSet()
 """Connections that end in the middle of a message."""
 
 
+def register(connection: Connection, transport: ConnectionIO) -> None:
+    """Make a connection's reader and writer available to the layers."""
+    _transports[connection] = transport
+
+
 @contextmanager
 def registered(connection: Connection, transport: ConnectionIO) -> Iterator[None]:
-    """Make a connection's reader and writer available to the layers while it is being read."""
-    _transports[connection] = transport
+    """Register a connection while it is being read, and remember whether it was reset."""
+    register(connection, transport)
     try:
         yield
     finally:
+        if _is_broken(connection):
+            _reset.add(connection)
         _transports.pop(connection, None)
 
 
@@ -58,6 +67,8 @@ def _below(connection: Connection, context: Context) -> list[TunnelLayer]:
 
 
 def _is_broken(connection: Connection) -> bool:
+    if connection in _reset:
+        return True
     transport = _transports.get(connection)
     error_of = getattr(transport and transport.reader, "exception", None)  # mitmproxy's readers of datagrams have none
     return error_of is not None and error_of() is not None

@@ -6,7 +6,7 @@ mitmproxy ends the other side normally, so its peer takes what it received as co
 import functools
 from collections.abc import Callable
 
-from mitmproxy.connection import Connection
+from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
@@ -24,19 +24,30 @@ Relay = Callable[[TCPLayer, events.Event], CommandGenerator[None]]
 def _passing_resets_on(original: Relay) -> Relay:
     @functools.wraps(original)
     def relay_messages(layer: TCPLayer, event: events.Event) -> CommandGenerator[None]:
-        if isinstance(event, events.ConnectionClosed) and resets.was_cut(event.connection, layer.context):
-            yield from _cut_off(layer, event, original)
+        if isinstance(event, events.ConnectionClosed) and (cut := _cut_connection(layer, event)):
+            yield from _cut_off(layer, event, cut, original)
         else:
             yield from original(layer, event)
 
     return relay_messages
 
 
-def _cut_off(layer: TCPLayer, event: events.ConnectionClosed, original: Relay) -> CommandGenerator[None]:
+def _cut_connection(layer: TCPLayer, event: events.ConnectionClosed) -> Connection | None:
+    """Return the connection that was cut, if any; if both have ended, the layer closes both at the first event."""
+    for connection in (layer.context.client, layer.context.server):
+        has_ended = connection is event.connection or not connection.state & ConnectionState.CAN_READ
+        if has_ended and resets.was_cut(connection, layer.context):
+            return connection
+    return None
+
+
+def _cut_off(
+    layer: TCPLayer, event: events.ConnectionClosed, cut: Connection, original: Relay
+) -> CommandGenerator[None]:
     """Signal that one side's data is incomplete: by a reset, or by TLS without an alert if that is how it ended."""
     client, server = layer.context.client, layer.context.server
-    other = server if event.connection is client else client
-    if resets.was_reset(event.connection, layer.context):
+    other = server if cut is client else client
+    if resets.was_reset(cut, layer.context):
         yield from _break_off(layer, resets.reset)
     elif other.tls:
         resets.withhold_alert(other)

@@ -89,19 +89,19 @@ def test_untouched_tunnels(mitmdump: Callable[..., Mitmdump], listener: socket.s
     by_way_of = f":{mitmdump().url}" if mode == "upstream" else ""
     proxy = mitmdump("--set", f"fast_lane={lane}", mode=mode + by_way_of)
 
-    def opened() -> Opened:
+    def opened(word: bytes = b"\x00first") -> Opened:
         client = OPENERS[mode](proxy.port, f"127.0.0.1:{listener.getsockname()[1]}")
-        client.sendall(b"\x00first")
+        client.sendall(word)
         server = accept(listener)
-        assert server.recv(100) == b"\x00first"
+        assert not word or server.recv(100) == word
         return client, server
 
     found = {}
     for breaks in ("client", "server"):
-        for moment in ("after one word", "after a talk", "half-closed", "in a flood"):
-            client, server = opened()
+        for moment in ("before a word", "after one word", "after a talk", "half-closed", "in a flood"):
+            client, server = opened(b"" if moment == "before a word" else b"\x00first")
             broken, other = (client, server) if breaks == "client" else (server, client)
-            if moment != "after one word":
+            if moment not in ("before a word", "after one word"):
                 talk(client, server)
             if moment == "half-closed":
                 other.shutdown(socket.SHUT_WR)
@@ -138,6 +138,9 @@ BUSY = """
 import asyncio
 
 class Busy:
+    async def tcp_start(self, flow):
+        await asyncio.sleep(0.1)
+
     async def tcp_message(self, flow):
         await asyncio.sleep(0.3)
 
@@ -163,6 +166,36 @@ def test_flows_of_bytes(mitmdump: Callable[..., Mitmdump], listener: socket.sock
         wait_until_read(broken)
         reset(broken)
         assert (breaks, end_of(other)) == (breaks, "reset")
+
+
+def test_ends_before_the_first_byte(mitmdump: Callable[..., Mitmdump], listener: socket.socket, tmp_path: Path) -> None:
+    """Of servers that close at once, clients that only listen, and either side's resets."""
+    (tmp_path / "busy.py").write_text(BUSY)
+    proxy = mitmdump("-s", str(tmp_path / "busy.py"), mode=f"reverse:tcp://127.0.0.1:{listener.getsockname()[1]}")
+
+    def opened() -> Opened:
+        connected = proxy.log().count("server connect")
+        client, server = dial(proxy.port), accept(listener)
+        wait_until(lambda: proxy.log().count("server connect") > connected, WAIT, "the proxy to have connected")
+        return client, server
+
+    client, server = opened()
+    client.shutdown(socket.SHUT_WR)
+    assert server.recv(1) == b""
+    server.sendall(b"answer")
+    server.close()
+    assert client.recv(100) == b"answer"
+    assert end_of(client) == "end of file"
+    for how, expected in ((socket.socket.close, "end of file"), (reset, "reset")):
+        for breaks in ("client", "server"):
+            client, server = opened()
+            broken, other = (client, server) if breaks == "client" else (server, client)
+            how(broken)
+            assert (how.__name__, breaks, end_of(other)) == (how.__name__, breaks, expected)
+    client, server = opened()
+    server.shutdown(socket.SHUT_WR)
+    reset(client)
+    assert end_of(server) == "reset"
 
 
 @pytest.fixture
