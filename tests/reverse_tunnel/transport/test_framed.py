@@ -20,7 +20,8 @@ from proxy_policies.reverse_tunnel.transport import framed as framed_module
 from proxy_policies.reverse_tunnel.transport import read_buffer
 from proxy_policies.reverse_tunnel.transport.framed import Framed, open_streams
 from proxy_policies.reverse_tunnel.transport.tls import Tls
-from proxy_policies.reverse_tunnel.transport.transport_relay import relay_transports
+from proxy_policies.reverse_tunnel.transport.transport_relay import EndNames, relay_transports
+from proxy_policies.socket_options import reset_on_close
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -374,6 +375,24 @@ async def test_link_ends_with_either_side(make_pair: MakePair) -> None:
     assert counts.error == "enough"
     assert near.is_closing()
     client.close()
+
+
+async def test_link_ends_if_a_client_is_reset_after_its_end(make_pair: MakePair) -> None:
+    """asyncio no longer reads it then: the reset is found when the service ends."""
+    near, client = await bare_pair()
+    reset_on_close(near.get_extra_info("socket"))
+    a, b = await make_pair()
+    reader, writer = open_streams(b)
+    linking = asyncio.ensure_future(relay_transports(near, a, names=EndNames("client", "server", "relay")))
+    client.shutdown(socket.SHUT_WR)
+    assert await reader.read() == b""
+    reset_on_close(client)
+    client.close()
+    writer.write_eof()
+    counts = await asyncio.wait_for(linking, 30)
+    assert counts.error == "client reset the connection"
+    assert near.is_closing()
+    writer.close()
 
 
 async def test_a_cancelled_link_breaks_both_off(make_pair: MakePair) -> None:

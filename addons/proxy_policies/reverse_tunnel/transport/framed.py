@@ -296,7 +296,7 @@ class Framed(TransportLayer):
         super().abort()
 
     def _let_go(self) -> None:
-        """Note that the owner has closed the connection, which may be over."""
+        """Note that the owner has closed the connection, which may have ended already."""
         if self._is_clean and not self._closing:
             self._loop.call_soon(self._protocol.connection_lost, None)
         self._closing = True

@@ -8,6 +8,7 @@ reset: bare connections must have `reset_on_close` set.
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -123,11 +124,19 @@ class _Side(asyncio.BufferedProtocol):
         if self._ended:
             return True
         self._ended = True
-        if not self.far.transport.is_closing():
-            self.far.transport.write_eof()
+        self.far._end_out()
         self._finish()
         self.far._finish()
         return True
+
+    def _end_out(self) -> None:
+        """Half-close the connection, unless it was reset after its own end, which asyncio does not notice."""
+        if self.transport.is_closing():
+            return
+        try:
+            self.transport.write_eof()
+        except OSError:
+            self.connection_lost(ConnectionResetError(errno.ECONNRESET, "connection reset"))
 
     def _finish(self) -> None:
         if self._ended and self.far._ended:
