@@ -24,6 +24,7 @@ from proxy_policies.option_parsers import parse_page_address
 from proxy_policies.optional_page import OptionalPage
 from proxy_policies.request_summary import LONGEST_TEXT
 from proxy_policies.settings import Setting, reject
+from proxy_policies.starting import start_errors
 
 with lazy_imports():
     from proxy_policies import page_server
@@ -109,7 +110,8 @@ class Dashboard:
         host, port, *_ = sockets[0].getsockname()
         token = f"?token={allowed.token}" if allowed.token else ""
         self.url = f"http://{format_target(host, port)}/{token}"
-        logger.info(f"dashboard: {self.url}")
+        if not start_errors():
+            logger.info(f"dashboard: {self.url}")
         return server.serve(sockets, allowed, is_local, api)
 
     def _ended(self) -> None:

@@ -50,6 +50,7 @@ class Patches:
     def load(self, loader: Loader) -> None:
         """Apply every patch."""
         script_reload.note_versions()
+        script_reload.watch_loaded_scripts()
         self._undo = [undo for patch in PATCHES if (undo := patch.apply())]
         self._undo += (terminal.print_log_lines(), dialling.LateServerTls().load_into(loader.master.addons))
 

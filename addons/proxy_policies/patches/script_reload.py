@@ -1,24 +1,27 @@
-"""Keeps a script loaded when an edit breaks it; mitmproxy would unload it, and continue without its policies.
+"""Keeps a script loaded when an edit breaks it, or its file is gone: mitmproxy would continue without its policies.
 
 The new version is executed while the old one is still loaded, and replaces it only on success. If it fails later, in a
 `load`, `configure` or `running` hook, the old one is loaded again.
 """
 
+import asyncio
 import contextlib
 import importlib.util
 import logging
 import traceback
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
-from weakref import WeakKeyDictionary
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 from mitmproxy import ctx, hooks
 from mitmproxy.addonmanager import safecall, traverse
-from mitmproxy.addons.script import Script
+from mitmproxy.addons.script import ReloadInterval, Script
+from mitmproxy.utils import asyncio_utils
 
-from proxy_policies.patch import Patch
+from proxy_policies.patch import Companion, Patch
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,10 @@ _loaded: WeakKeyDictionary[Script, _Version] = WeakKeyDictionary()
 """The last version of each script that could be loaded."""
 
 
+_watched: WeakSet[Script] = WeakSet()
+"""The scripts whose files we watch in place of mitmproxy."""
+
+
 def note_versions() -> None:
     """Note the current version of each script; one that cannot be read is not loaded either."""
     loader = ctx.master.addons.get("scriptloader")
@@ -64,12 +71,61 @@ def note_versions() -> None:
                 _loaded[script] = _Version(script.fullpath)
 
 
+def watch_loaded_scripts() -> None:
+    """Take over the watching of the scripts that are loaded, or being loaded: mitmproxy's watcher loads the others."""
+    loader = ctx.master.addons.get("scriptloader")
+    for script in loader.addons if loader is not None else ():
+        is_loading = script.reloadtask is asyncio.current_task()
+        if script.reloadtask is not None and script not in _watched and (script.ns is not None or is_loading):
+            _watched.add(script)
+            script.reloadtask.cancel()
+            following = _follow(script, _source(script))
+            script.reloadtask = asyncio_utils.create_task(following, name=f"watch {script.path}", keep_ref=False)
+
+
+def _watching(original: Callable[[Script], Coroutine[None, None, None]]) -> Callable[[Script], Any]:
+    async def watcher(script: Script) -> None:
+        await asyncio.sleep(0)  # mitmproxy first finishes what creates it
+        _watched.add(script)
+        source = _source(script)
+        script.loadscript()
+        await _follow(script, source)
+
+    return watcher
+
+
+async def _follow(script: Script, source: bytes | None) -> None:
+    """Load a script again whenever its source changes. A file that is gone, as during an upgrade, changes nothing.
+
+    A change is loaded once the file has stayed the same for a second: it could be half written.
+    """
+    before = source
+    while True:
+        await asyncio.sleep(ReloadInterval)
+        now = _source(script)
+        if now is None and before is not None:
+            logger.warning(f"script {script.path} is gone; it stays in use")
+        if now is not None and now == before != source:
+            source = now
+            script.loadscript()
+        before = now
+
+
+def _source(script: Script) -> bytes | None:
+    """Return a script's source; None if it cannot be read."""
+    try:
+        return Path(script.fullpath).read_bytes()
+    except OSError:
+        return None
+
+
 def _keeping_the_last_version(original: Callable[[Script], None]) -> Callable[[Script], None]:
     def loadscript(script: Script) -> None:
         if script.ns is None:
             original(script)
             _loaded.pop(script, None)
             note_versions()
+            watch_loaded_scripts()
         else:
             logger.info(f"Loading script {script.path}")
             _load_again(script)
@@ -150,4 +206,15 @@ PATCH = Patch(
     remove_when="`Script.loadscript` keeps the old module until the new one is loaded",
     test="tests/e2e/start_up/test_reload.py::test_a_broken_edit_changes_nothing",
     source_sha256={"12.2.1 to 12.3.1": "f2972abb206ff2fea8eb0a8710bcbb559a5c662a57d6aa8555c3c8ea83a098ea"},
+    companions=(
+        Companion(
+            owner=Script,
+            attribute="watcher",
+            wrap=_watching,
+            seen_on="12.2.1 to 12.3.1",
+            why="the same when its file is gone for a moment, as during an upgrade, or is half written",
+            test="tests/e2e/start_up/test_reload.py::test_a_script_whose_file_is_gone_stays_loaded",
+            source_sha256={"12.2.1 to 12.3.1": "37677473a830343884c24a9f81b3c459366e2ef1651d687ddeb3585146bea497"},
+        ),
+    ),
 )

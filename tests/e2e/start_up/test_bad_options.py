@@ -48,7 +48,7 @@ BAD = {
 
 def test_every_wrong_value_is_quoted_in_one_line(mitmdump: Start) -> None:
     settings = [part for name, value in BAD.items() for part in ("--set", f"{name}={value}")]
-    proxy = mitmdump(*settings, wait=False)
+    proxy = mitmdump(*settings, "--set", "dashboard=0", wait=False)
     assert proxy.wait_exit() == 1
     log = proxy.log()
     for name, value in BAD.items():

@@ -55,6 +55,29 @@ def test_every_policy_is_loaded_again(
     assert "rror" not in proxy.log()
 
 
+def test_a_script_whose_file_is_gone_stays_loaded(
+    mitmdump: Start, origin: Callable[[], Origin], curl: Any, tmp_path: Path
+) -> None:
+    """As during an upgrade by pip, which removes the old files before it writes the new ones."""
+    server, policy, other = origin(), tmp_path / "mine.py", tmp_path / "other.py"
+    server.route("/", Answer())
+    right = two_scripts(policy, other)
+    own = other.read_text()
+    settings = ("-s", str(policy), "-s", str(other), "--set", "header_rules=//X-New/1")
+    proxy = mitmdump(*settings, mode=f"reverse:{server.url}", script=None)
+    for path in (policy, other):
+        path.unlink()
+        wait_until(lambda path=path: f"script {path} is gone" in proxy.log())
+    answer = curl(f"{proxy.url}/")
+    assert (answer.get("x-new"), answer.get("x-other")) == ("1", "here")
+    rewrite(policy, right)  # the same as before
+    rewrite(other, own.replace("here", "changed"))
+    wait_until(lambda: curl(f"{proxy.url}/").get("x-other") == "changed")
+    assert curl(f"{proxy.url}/").get("x-new") == "1"
+    assert [proxy.log().count(f"Loading script {path}") for path in (policy, other)] == [1, 2]
+    assert proxy.stop() == 0
+
+
 BROKEN = {
     "syntax": "addons = [",
     "exit": "raise SystemExit('not today')",
