@@ -86,6 +86,7 @@ def test_bash_completes_sub_commands_options_and_values(tmp_path: Path) -> None:
     assert {"run", "capture", "certs", "completion"} <= bash("proxy-policies ", tmp_path)
     assert bash("proxy-policies cap", tmp_path) == {"capture"}
     assert bash("proxy-policies completion ", tmp_path) == set(SHELLS)
+    assert {"chromium", "java"} <= bash("proxy-policies certs verify ", tmp_path)
     assert "--target" in bash("proxy-policies capture check --", tmp_path)
     assert bash("proxy-policies run --listen-h", tmp_path) == {"--listen-host"}  # mitmdump's own
 
@@ -102,3 +103,10 @@ def test_zsh_completes(tmp_path: Path) -> None:
 def test_options_of_mitmproxy_and_of_policies_complete_after_set() -> None:
     assert settings_that_begin("cache_s") == ["cache_size=", "cache_strict="]
     assert "listen_port=" in settings_that_begin("listen")
+
+
+def test_values_complete_after_an_option_that_has_a_choice() -> None:
+    assert settings_that_begin("replay_mode=") == [f"replay_mode={word}" for word in ("loop", "new", "once", "strict")]
+    assert settings_that_begin("cache_strict=o") == ["cache_strict=off", "cache_strict=on"]
+    assert settings_that_begin("ssl_insecure=t") == ["ssl_insecure=true"]
+    assert settings_that_begin("cache=") == []

@@ -74,14 +74,19 @@ def describe_authority(commands: Commands) -> None:
 
 def describe_stores(commands: Commands) -> None:
     """Add the commands that change and check trust stores."""
-    everything = ", ".join(STORES + OTHER_SYSTEMS)
     added = add(commands, "trust", "add it to stores; env is for a shell's programs", trust, *TRUST)
-    added.add_argument("store", nargs="+", type=store_or_system, metavar="STORE", help=everything)
+    add_stores(added, "+", store_or_system, STORES + OTHER_SYSTEMS)
     removed = add(commands, "untrust", "remove it from stores; without a name, from all", untrust, *UNTRUST)
-    removed.add_argument("store", nargs="*", type=store_or_system, metavar="STORE", help=everything)
+    add_stores(removed, "*", store_or_system, STORES + OTHER_SYSTEMS)
     tried = add(commands, "verify", "try it with real clients, and say which stores trust it", verify, *VERIFY)
     set_help(tried, f"{tried.description}", VERIFY, EXIT_CODES)
-    tried.add_argument("store", nargs="*", type=store_name, metavar="STORE", help=", ".join(STORES))
+    add_stores(tried, "*", store_name, STORES)
+
+
+def add_stores(parser: argparse.ArgumentParser, nargs: str, parse: Callable[[str], str], known: Sequence[str]) -> None:
+    """Add the names of stores. Shells complete them: argparse's `choices` would describe an error less well."""
+    named = parser.add_argument("store", nargs=nargs, type=parse, metavar="STORE", help=", ".join(known))
+    named.completer = lambda **_: known  # type: ignore[attr-defined]
 
 
 def add(commands: Commands, name: str, help: str, act: Act, *examples: str) -> argparse.ArgumentParser:

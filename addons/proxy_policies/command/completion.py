@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import os
 import runpy
+from collections.abc import Sequence
 
 import argcomplete
 from argcomplete.shell_integration import shellcode
@@ -66,13 +67,20 @@ def mitmproxy_parser(program: str) -> argparse.ArgumentParser:
 
 
 def settings_that_begin(prefix: str, **_: object) -> list[str]:
-    """Return the options, mitmproxy's and ours, that begin with a prefix, as `name=`."""
-    return [f"{name}=" for name in asyncio.run(_option_names()) if name.startswith(prefix)]
+    """Return the options, mitmproxy's and ours, that begin with a prefix, as `name=`; after that, their choices."""
+    name, equals, _ = prefix.partition("=")
+    known = asyncio.run(_choices())
+    words = [f"{name}={value}" for value in known.get(name, ())] if equals else [f"{each}=" for each in known]
+    return sorted(word for word in words if word.startswith(prefix))
 
 
-async def _option_names() -> list[str]:
+async def _choices() -> dict[str, Sequence[str]]:
+    """Return what each option accepts; nothing if that is not limited to some words."""
     known = options.Options()
     dump.DumpMaster(known)  # its addons declare their options
     policies = runpy.run_path(str(scripts()["policy"]))["addons"]
-    ours = {setting.name for policy in policies for setting in settings.settings_of(policy)}
-    return sorted(ours.union(known.keys()))
+    ours = {setting.name: setting for policy in policies for setting in settings.settings_of(policy)}
+    return {
+        **{name: ("true", "false") if one.typespec is bool else one.choices or () for name, one in known.items()},
+        **{name: ("on", "off") if one.is_switch else one.choices or () for name, one in ours.items()},
+    }
