@@ -1,5 +1,6 @@
 """The actions of `proxy-policies certs`: output and exit codes, without real clients."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from proxy_policies.certificates.authority import (
     write_authority,
 )
 from proxy_policies.certificates.store_commands import run
-from proxy_policies.certificates.stores import nss
+from proxy_policies.certificates.stores import STORES, nss
 from proxy_policies.command import certs_actions
 from proxy_policies.command.main import main
 from proxy_policies.script_paths import own_command
@@ -151,4 +152,16 @@ def test_a_store_without_its_program_is_reported(
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(certs_actions, "try_clients", lambda *_: [])
     assert main(["certs", "verify", "fedora"]) == 1
-    assert "fedora     cannot be asked: openssl is missing\n" in capsys.readouterr().out
+    assert "fail  fedora          cannot be asked: openssl is missing\n" in capsys.readouterr().out
+
+
+def test_verify_prints_json(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["certs", "make"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(certs_actions, "try_clients", lambda *_: [])
+    capsys.readouterr()
+    assert main(["certs", "verify", "--json"]) == 0
+    authority, *stores = json.loads(capsys.readouterr().out)
+    assert (authority["level"], authority["text"].split(",")[0]) == ("ok", read_authority(folder).name)
+    assert [found["subject"] for found in stores] == list(STORES)
+    assert {found["level"] for found in stores} == {"warn"}

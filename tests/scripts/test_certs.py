@@ -92,9 +92,9 @@ def test_verify_tries_real_clients(clone: Clone) -> None:
     done = clone.run("certs", "verify")
     assert done.returncode == 0, done.stdout + done.stderr
     for client in filter(find, ("curl", "node")):
-        assert f"{client:<10} opens HTTPS" in done.stdout
-    assert "python     opens HTTPS" in done.stdout
-    assert "chromium   does not trust it" in done.stdout
+        assert f"ok    {client:<15} opens HTTPS" in done.stdout
+    assert "ok    python          opens HTTPS" in done.stdout
+    assert "warn  chromium        does not trust it" in done.stdout
 
 
 def test_verify_tells_a_certificate_that_is_not_the_keys(clone: Clone) -> None:

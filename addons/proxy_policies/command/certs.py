@@ -27,11 +27,14 @@ TRUST = (
     "certs trust chromium firefox         add it to these stores",
     "certs trust macos                    what to type on a Mac, or on Windows",
 )
-VERIFY = ("certs verify                         try it with real clients through a real proxy",)
+VERIFY = (
+    "certs verify                         try it with real clients through a real proxy",
+    "certs verify --json | jq '.[] | select(.level != \"ok\")'",
+)
 SERVE = ("certs serve --listen-host 0.0.0.0    a page with a QR code, for phones and other machines",)
 UNTRUST = ("certs untrust chromium               remove it from a store",)
 UNDO = ("certs undo                           remove it from every store, and delete it",)
-EXAMPLES = (*MAKE, *ENV, *TRUST, *VERIFY, *SERVE, *UNTRUST, *UNDO, *certificates.EXAMPLES[:1])
+EXAMPLES = (*MAKE, *ENV, *TRUST, *VERIFY[:1], *SERVE, *UNTRUST, *UNDO, *certificates.EXAMPLES[:1])
 EXIT_CODES = {0: "done; verify: clients and the stores named trust it", 1: "not so, or it could not be done"}
 DONE = {0: "done", 1: "it could not be done; the last line says why"}
 DEVICE_PORT = 8083  # after mitmproxy's own 8080 and mitmweb's 8081
@@ -81,6 +84,7 @@ def describe_stores(commands: Commands) -> None:
     tried = add(commands, "verify", "try it with real clients, and say which stores trust it", verify, *VERIFY)
     set_help(tried, f"{tried.description}", VERIFY, EXIT_CODES)
     add_stores(tried, "*", store_name, STORES)
+    tried.add_argument("--json", action="store_true", help="print a JSON list: level, subject, text, advice")
 
 
 def add_stores(parser: argparse.ArgumentParser, nargs: str, parse: Callable[[str], str], known: Sequence[str]) -> None:

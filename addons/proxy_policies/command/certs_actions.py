@@ -7,7 +7,7 @@ import asyncio
 import shlex
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
@@ -17,6 +17,8 @@ import certifi
 from proxy_policies.certificates import authority, client_checks, device_page, device_server, folders, store_commands
 from proxy_policies.certificates.store_commands import has, run, trusts
 from proxy_policies.certificates.stores import OTHER_SYSTEMS, STORES, TrustStore, environment, other_systems, stores
+from proxy_policies.doctor.certificates import look_at_authority
+from proxy_policies.doctor.finding import Finding, fail, has_failed, ok, report, warn
 from proxy_policies.script_paths import own_command
 
 BUNDLE_FILE = "bundle.pem"
@@ -148,46 +150,43 @@ def undo(folder: Path, given: argparse.Namespace) -> int:
 
 def verify(folder: Path, given: argparse.Namespace) -> int:
     """Test the authority with the installed clients, and print which stores trust it; return the exit code."""
+    return report(look(folder, given.store), given.json)
+
+
+def look(folder: Path, named: Collection[str]) -> Iterator[Finding]:
+    """Yield findings on the authority, on clients, and on stores: those named must trust it, by default none."""
     ours = authority.read_authority(folder)
-    now = datetime.now(UTC)
-    faults = [": ".join(fault) for fault in authority.problems(folder, ours, now)]
-    limits = f", only for {', '.join(ours.permitted)}" if ours.permitted else ""
-    for fault in faults or [f"{ours.name}, until {ours.certificate.not_valid_after_utc:%Y-%m-%d}{limits}"]:
-        say("authority", fault)
-    if not faults and ours.ends_soon(now):
-        say("authority", f"ends soon: {own_command()} certs make --force makes another, which every client must trust")
-    refused = [] if faults else try_clients(folder, ours)
-    trusting = {name: ask_stores(folder, name) for name in given.store or STORES}
-    return 1 if faults or refused or (given.store and not all(trusting.values())) else 0
+    about = list(look_at_authority(folder))
+    yield from about
+    if not has_failed(about):
+        yield from try_clients(folder, ours)
+    for name in named or STORES:
+        yield ask_stores(folder, name, fail if named else warn)
 
 
-def try_clients(folder: Path, ours: authority.Authority) -> list[str]:
-    """Test with each client through a proxy; return the names of those that failed."""
+def try_clients(folder: Path, ours: authority.Authority) -> Iterator[Finding]:
+    """Yield a finding on each client, tried through a proxy."""
     host, certificate = client_checks.host_for(ours.permitted), folder / authority.CERTIFICATE_FILE
     with client_checks.proxy(folder, host) as port:
-        asked = {name: ask(port, certificate, host) for name, ask in client_checks.clients().items()}
-    for name, message in asked.items():
-        say(name, f"refuses it: {message}" if message else "opens HTTPS through a proxy that signs with it")
-    return [name for name, message in asked.items() if message]
+        for name, ask in client_checks.clients().items():
+            message = ask(port, certificate, host)
+            yield (
+                fail(name, f"refuses it: {message}")
+                if message
+                else ok(name, "opens HTTPS through a proxy that signs with it")
+            )
 
 
-def ask_stores(folder: Path, name: str) -> bool:
-    """Print and return whether the stores of this name trust the authority."""
+def ask_stores(folder: Path, name: str, worse: Callable[..., Finding]) -> Finding:
+    """Return whether the stores of this name trust the authority; `worse` makes the finding if not."""
     stores = stores_of(folder, name)
     if not stores:
-        say(name, "has no profile here")
-        return False
+        return worse(name, "has no profile here")
     if line := store_commands.missing([stores[0].ask, *stores[0].trust]):
-        say(name, f"cannot be asked: {line}")
-        return False
-    trusting = all(map(trusts, stores))
-    say(name, "trusts it" if trusting else f"does not trust it: {own_command()} certs trust {name}")
-    return trusting
-
-
-def say(who: str, what: str) -> None:
-    """Print a row."""
-    print(f"{who:<10} {what}", flush=True)
+        return worse(name, f"cannot be asked: {line}")
+    if all(map(trusts, stores)):
+        return ok(name, "trusts it")
+    return worse(name, "does not trust it", f"{own_command()} certs trust {name}")
 
 
 def stores_of(folder: Path, name: str) -> list[TrustStore]:

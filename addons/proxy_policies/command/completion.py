@@ -68,9 +68,9 @@ def mitmproxy_parser(program: str) -> argparse.ArgumentParser:
 
 def settings_that_begin(prefix: str, **_: object) -> list[str]:
     """Return the options, mitmproxy's and ours, that begin with a prefix, as `name=`; after that, their choices."""
-    name, equals, _ = prefix.partition("=")
+    name = prefix.partition("=")[0]
     known = asyncio.run(_choices())
-    words = [f"{name}={value}" for value in known.get(name, ())] if equals else [f"{each}=" for each in known]
+    words = [f"{name}={value}" for value in known.get(name, ())] if "=" in prefix else [f"{each}=" for each in known]
     return sorted(word for word in words if word.startswith(prefix))
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 
 from proxy_policies.argument_parser import port, set_help
 from proxy_policies.certificates import folders
 from proxy_policies.command import mitmproxy_arguments
 from proxy_policies.doctor import certificates, environment, trial_run
-from proxy_policies.doctor.finding import Finding, has_failed
+from proxy_policies.doctor.finding import Finding, report
 from proxy_policies.option_files import expand_home
 
 PORT = 8080
@@ -38,15 +37,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print the findings, each at once."""
-    found = []
-    for finding in look(given):
-        found.append(finding)
-        if not given.json:
-            print(finding.line, flush=True)
-    if given.json:
-        print(json.dumps([finding.as_json() for finding in found], indent=2))
-    return 1 if has_failed(found) else 0
+    """Print the findings."""
+    return report(look(given), given.json)
 
 
 def look(given: argparse.Namespace) -> Iterator[Finding]:

@@ -1,8 +1,9 @@
-"""The result of one check. Pure."""
+"""The result of one check, and how commands print it."""
 
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
@@ -52,3 +53,15 @@ def fail(subject: str, text: str, advice: str = "") -> Finding:
 def has_failed(findings: Iterable[Finding]) -> bool:
     """Return whether any of the checks failed."""
     return any(finding.level is Level.FAIL for finding in findings)
+
+
+def report(findings: Iterable[Finding], as_json: bool) -> int:
+    """Print findings, each at once, or all as a JSON list; return a command's exit code."""
+    found = []
+    for finding in findings:
+        found.append(finding)
+        if not as_json:
+            print(finding.line, flush=True)
+    if as_json:
+        print(json.dumps([finding.as_json() for finding in found], indent=2))
+    return 1 if has_failed(found) else 0

@@ -24,6 +24,10 @@ def has(curl: Any, url: str, value: str) -> bool:
     return bool(curl(url).get("x-new") == value)
 
 
+def is_gone(proxy: Mitmdump, policy: Path) -> bool:
+    return f"script {policy} is gone" in proxy.log()
+
+
 def is_open(port: int) -> bool:
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) == 0
@@ -67,7 +71,7 @@ def test_a_script_whose_file_is_gone_stays_loaded(
     proxy = mitmdump(*settings, mode=f"reverse:{server.url}", script=None)
     for path in (policy, other):
         path.unlink()
-        wait_until(lambda path=path: f"script {path} is gone" in proxy.log())
+        wait_until(partial(is_gone, proxy, path))
     answer = curl(f"{proxy.url}/")
     assert (answer.get("x-new"), answer.get("x-other")) == ("1", "here")
     rewrite(policy, right)  # the same as before
