@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.decider import Decider
 from proxy_policies.capture.secrets.harmless import is_harmless
 from proxy_policies.capture.secrets.redact_message import MessageRedactor
@@ -80,6 +81,15 @@ def test_nothing_is_found_in_what_is_harmless(text: str, is_response: bool, mime
     content = (json.dumps({"text": text}, ensure_ascii=False) if is_nested else text).encode("utf-8", "replace")
     if is_harmless(content, is_response, is_markup="html" in mime):
         assert SEARCHES[is_response]._content(mime, content) == content
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.booleans())
+@example("token=aB3kd93kDkq02kd9", True)
+def test_nothing_is_found_in_a_harmless_url(text: str, is_path: bool) -> None:
+    url = f"http://shop.test/{text}" if is_path else f"http://shop.test/a?{text}"
+    if url.isascii() and is_harmless(url.encode(), is_response=False, is_markup=False):
+        search = SEARCHES[False]
+        assert search._redact_shapes(texts.in_url(url, search._with_secret_variables(url))) == url
 
 
 @pytest.mark.parametrize(

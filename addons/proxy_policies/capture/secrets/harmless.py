@@ -22,8 +22,7 @@ MAX_WORD_LENGTH = 60  # letters; of longer names, searches read only the end
 _IN_WORDS = frozenset((*ascii_letters.encode(), *range(9), 11, 12, *range(14, 32), *range(127, 256)))
 """The bytes of words: letters, also beyond ASCII, and control characters, which texts do not have."""
 _SEPARATED = bytes(byte if byte in _IN_WORDS else b" "[0] for byte in range(256))
-_ESCAPES = ((b"%", re.compile(rb"%(?!20)")), (b"\\", re.compile(rb"\\u00")), (b"&", re.compile(rb"&#")))
-"""Escapes of letters in URLs, in JSON and in HTML, each after a character that few contents have."""
+_PERCENT_ESCAPE = re.compile(rb"%(?!20)")
 _QUOTED_PRINTABLE = b"=3D"
 _USERINFO = re.compile(rb"://[^/?#@\s\"'<>]+@")
 _FLAG = re.compile(rb"(?:[\s\"']|\\[nrt])-\w")
@@ -70,13 +69,16 @@ def is_harmless(content: bytes, is_response: bool, is_markup: bool) -> bool:
 
     Its charset must be ASCII or a superset of it. `is_markup` means that the media type is that of XML or HTML.
     """
-    if any(mark in content and escape.search(content) for mark, escape in _ESCAPES) or _QUOTED_PRINTABLE in content:
-        return False
-    if b"<" in content and not (is_markup and _ends_outside_tags(content)):
-        return False
-    if b"@" in content and _USERINFO.search(content):
-        return False
-    return not (_has_hint(content, is_response) or has_texts(content))
+    return not (
+        (b"%" in content and _PERCENT_ESCAPE.search(content))
+        or (b"\\" in content and b"\\u00" in content)
+        or (b"&" in content and b"&#" in content)
+        or (b"=" in content and _QUOTED_PRINTABLE in content)
+        or (b"@" in content and _USERINFO.search(content))
+        or (b"<" in content and not (is_markup and _ends_outside_tags(content)))
+        or _has_hint(content, is_response)
+        or has_texts(content)
+    )
 
 
 def _ends_outside_tags(content: bytes) -> bool:

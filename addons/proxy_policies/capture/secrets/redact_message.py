@@ -99,7 +99,7 @@ class MessageRedactor:
 
     def url(self, url: str) -> str:
         """Return a URL without secrets."""
-        if not url:
+        if not url or (url.isascii() and self._is_harmless(url.encode())):
             return url
         return self._redact_shapes(texts.in_url(url, self._with_secret_variables(url)))
 
@@ -163,9 +163,12 @@ class MessageRedactor:
     def content(self, content: bytes, mime: str) -> bytes:
         """Return content of a media type without secrets; bytes that cannot be decoded are unchanged."""
         kind = _kind_of(mime)
-        if self._has_default_names and kind.is_ascii and is_harmless(content, self.decider.is_response, kind.is_markup):
+        if kind.is_ascii and self._is_harmless(content, kind.is_markup):
             return content
         return self._cache.redacted(mime, content, self._content)
+
+    def _is_harmless(self, content: bytes, is_markup: bool = False) -> bool:
+        return self._has_default_names and is_harmless(content, self.decider.is_response, is_markup)
 
     def _content(self, mime: str, content: bytes) -> bytes:
         if mime.lower().startswith("multipart/") or is_form_data(content):
