@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from json.encoder import encode_basestring, encode_basestring_ascii
+from json.encoder import c_make_encoder, encode_basestring, encode_basestring_ascii  # type: ignore[attr-defined]
 from math import isfinite
 from typing import Any
 
@@ -106,11 +106,7 @@ def _on_lines(names: tuple[Any, ...], depth: int) -> str:
     return f"{{\n{lines}\n{pad[1:]}}}"
 
 
-def _on_a_line(names: tuple[Any, ...]) -> str:
-    return "{" + ", ".join([f"{_name(name).replace('%', '%%')}: %s" for name in names]) + "}"
-
-
-_known_lines, _known_line = lru_cache(256)(_on_lines), lru_cache(256)(_on_a_line)  # objects are of few kinds
+_known_lines = lru_cache(256)(_on_lines)  # objects are of few kinds
 
 
 def _list(value: list[Any], depth: int) -> str:
@@ -147,26 +143,8 @@ def _pair(name: str, value: str) -> str:
 
 
 def _dump(value: Any) -> str:
-    """Return JSON on one line, mostly without `JSONEncoder.encode`, which takes longer to set up than to run."""
-    if (write := _SCALARS.get(value.__class__)) is not None:
-        return write(value)
-    if value.__class__ is dict and _are_scalars(value.values()):
-        made = (_known_line if len(value) <= MEMBERS else _on_a_line)(tuple(value))
-        return made % tuple([_SCALARS[item.__class__](item) for item in value.values()])
-    if value.__class__ is list and _are_scalars(value):
-        return "[" + ", ".join([_SCALARS[item.__class__](item) for item in value]) + "]"
-    return _encode(value)
-
-
-def _are_scalars(items: Iterable[Any]) -> bool:
-    for item in items:  # noqa: SIM110 -- a generator takes twice as long
-        if item.__class__ not in _SCALARS:
-            return False
-    return True
-
-
-def _encode(value: Any) -> str:
-    text = _READABLE.encode(value)
+    """Return JSON on one line, as `JSONEncoder.encode` does, which takes as long to set up as to run."""
+    text = "".join(_write(value, 0))
     return text if text.isascii() or _encodable(text) else _ASCII.encode(value)
 
 
@@ -176,11 +154,14 @@ def _string(text: str) -> str:
 
 
 def _number(number: float) -> str:
-    return repr(number) if isfinite(number) else _encode(number)
+    return repr(number) if isfinite(number) else _dump(number)
 
 
-_READABLE = json.JSONEncoder(ensure_ascii=False)
 _ASCII = json.JSONEncoder()
+_write: Callable[[Any, int], tuple[str, ...]] = c_make_encoder(
+    None, _ASCII.default, encode_basestring, None, ": ", ", ", False, False, True
+)
+"""The encoder that `json` makes for each call, readable: other characters than ASCII are not escaped."""
 _SCALARS: dict[type, Callable[[Any], str]] = {
     str: _string,
     int: repr,
