@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.access_log.formats import FORMATS, CombinedFormat, JsonFormat
-from proxy_policies.finished.reporting import Address, Record
+from proxy_policies.finished.reporting import Address, Item, Record
 from proxy_policies.request_summary import RequestSummary
 
 COMBINED = re.compile(r'(\S+) - (\S+) \[([^\]\s]+ [+-]\d{4})\] "([^"]*)" (\d{3}) (\d+) "([^"]*)" "([^"]*)"\n')
@@ -20,6 +20,11 @@ UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\u
 
 def plain(text: str) -> str:
     return text
+
+
+def again(record: Record, client: Address = ("::1", 1), at: float = 0.0) -> Item:
+    """Return the same response sent again."""
+    return record.repeated(), client, at
 
 
 def a_request(**values: Any) -> Record:
@@ -60,8 +65,8 @@ requests = st.builds(
 def test_nothing_that_is_said_makes_a_line_or_is_obeyed(record: Record, client: Address | None) -> None:
     for name, kind in FORMATS.items():
         written = kind(plain)
-        for line in (written.lines([record]), written.lines([(record, client or ("192.0.2.1", 1), 7.0)])):
-            line.encode("ascii")
+        for item in (record.item, again(record, client or ("192.0.2.1", 1), 7.0)):
+            line = written.lines([item]).decode("ascii")
             assert line.index("\n") == len(line) - 1
             assert UNSAFE.search(line[:-1]) is None
             if name == "json":
@@ -72,7 +77,7 @@ def test_nothing_that_is_said_makes_a_line_or_is_obeyed(record: Record, client: 
 
 def test_json() -> None:
     record = a_request(cache="uri-miss", encoding="br", upstream=("10.0.0.1", 80), upstream_seconds=0.25, user="ann")
-    assert json.loads(JsonFormat(plain).lines([record])) == {
+    assert json.loads(JsonFormat(plain).lines([record.item])) == {
         "time": "2023-11-14T22:13:20.750Z",
         "client": "192.0.2.1:5555",
         "type": "request",
@@ -96,12 +101,12 @@ def test_json() -> None:
 
 def test_what_is_answered_again_differs_in_client_and_time_only() -> None:
     written, record = JsonFormat(plain), a_request(cache="hit")
-    first = json.loads(written.lines([record]))
+    once = json.loads(written.lines([record.item]))
     for client in (("::1", 1), ("192.0.2.9", 2)):
-        again = json.loads(written.lines([(record, client, 1_700_000_009.5)]))
-        assert again["time"] == "2023-11-14T22:13:29.500Z"
-        assert again["client"] == ("[::1]:1" if client[0] == "::1" else "192.0.2.9:2")
-        assert again == {**first, "time": again["time"], "client": again["client"], "seconds": 0.0}
+        twice = json.loads(written.lines([again(record, client, 1_700_000_009.5)]))
+        assert twice["time"] == "2023-11-14T22:13:29.500Z"
+        assert twice["client"] == ("[::1]:1" if client[0] == "::1" else "192.0.2.9:2")
+        assert twice == {**once, "time": twice["time"], "client": twice["client"], "seconds": 0.0}
 
 
 @pytest.mark.parametrize(("zone", "at", "local"), [("UTC", 20, "22:13:20 +0000"), ("EST+5", 21, "17:13:21 -0500")])
@@ -109,33 +114,33 @@ def test_combined(monkeypatch: pytest.MonkeyPatch, zone: str, at: int, local: st
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
-        line = CombinedFormat(plain).lines([a_request(user="ann b", started=1_699_999_980.0 + at - 0.5)])
+        line = CombinedFormat(plain).lines([a_request(user="ann b", started=1_699_999_980.0 + at - 0.5).item])
     finally:
         monkeypatch.undo()
         time.tzset()
-    assert line == (
+    assert line.decode() == (
         f'192.0.2.1 - ann\\x20b [14/Nov/2023:{local}] "GET /a?b HTTP/1.1" 200 1234 "http://from/" "Browser/1"\n'
     )
 
 
 def test_what_was_no_request_is_a_line_too() -> None:
     record = Record(RequestSummary(), None, 0, 0, 400)
-    assert json.loads(JsonFormat(plain).lines([record]))["request"] is None
-    assert ' "-" 400 0 "-" "-"\n' in CombinedFormat(plain).lines([record])
+    assert json.loads(JsonFormat(plain).lines([record.item]))["request"] is None
+    assert b' "-" 400 0 "-" "-"\n' in CombinedFormat(plain).lines([record.item])
 
 
 @pytest.mark.parametrize("kind", FORMATS.values())
 def test_lines_of_many_are_those_of_each(kind: Any) -> None:
     record = a_request()
     items = [
-        record,
-        (record, ("::1", 1), 2.0),
-        (record, ("::1", 2), 2.0),
-        record,
-        (record, ("::1", 1), 0.0),
-        a_request(started=0),
+        record.item,
+        again(record, at=2.0),
+        again(record, ("::1", 2), 2.0),
+        record.item,
+        again(record),
+        a_request(started=0).item,
     ]
-    assert kind(plain).lines(items) == "".join([kind(plain).lines([item]) for item in items])
+    assert kind(plain).lines(items) == b"".join([kind(plain).lines([item]) for item in items])
 
 
 def test_secrets_are_masked_wherever_a_client_says_something() -> None:
@@ -143,4 +148,4 @@ def test_secrets_are_masked_wherever_a_client_says_something() -> None:
     record.request = RequestSummary(b"GET", b"/SECRET", b"HTTP/1.1", b"SECRET", b"SECRET", b"SECRET")
     for kind in FORMATS.values():
         written = kind(lambda text: text.replace("SECRET", "-"))
-        assert "SECRET" not in written.lines([record, (record, ("::1", 1), 0.0)])
+        assert b"SECRET" not in written.lines([record.item, again(record)])

@@ -16,8 +16,8 @@ from proxy_policies.access_log.writer import Writer
 Start = Callable[[int], Writer[int]]
 
 
-def written(numbers: Sequence[int]) -> str:
-    return "".join(f"line {number}\n" for number in numbers)
+def written(numbers: Sequence[int]) -> bytes:
+    return b"".join(b"line %d\n" % number for number in numbers)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_a_full_disk_tears_no_line(start: Start, said: list[str], tmp_path: Path
 
 def test_a_writer_that_hangs_does_not_keep_its_end_up() -> None:
     reader, pipe = os.pipe()
-    made: Writer[int] = Writer(pipe, lambda numbers: "x" * 1_000_000, lambda text: None)
+    made: Writer[int] = Writer(pipe, lambda numbers: b"x" * 1_000_000, lambda text: None)
     made.start()
     made.put([1])
     made.close(0.2)

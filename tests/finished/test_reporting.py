@@ -18,19 +18,20 @@ async def test_subscribers_are_told_all_in_order_and_not_each_by_itself() -> Non
         is_told.set()
 
     unsubscribe = reporting.subscribe(take)
-    again = first, ("::1", 1), 2.5
-    for item in (first, again, second):
-        reporting.report(item)
+    again: Item = first.repeated(), ("::1", 1), 2.5
+    reporting.report(first)
+    reporting.report_item(again)
+    reporting.report(second)
     assert told == []
     await asyncio.wait_for(is_told.wait(), 60)
-    assert told == [[first, again, second]]
+    assert told == [[first.item, again, second.item]]
     reporting.report(second)
     reporting.deliver()
     reporting.deliver()
-    assert told[1:] == [[second]]
+    assert told[1:] == [[second.item]]
     reporting.report(first)
     unsubscribe()
-    assert told[2:] == [[first]]
+    assert told[2:] == [[first.item]]
     assert take not in reporting.SUBSCRIBERS
 
 

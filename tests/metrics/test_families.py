@@ -31,7 +31,8 @@ def page() -> str:
         RequestSummary(b"GET", b"/", b"HTTP/1.1"), None, 0, 0.2, 200, 100, 7, cache="hit", encoding="br", plain=300
     )
     get.upstream_seconds = 0.1
-    collector.take([get, Record(RequestSummary(b"CONNECT"), None, 0, 1, 502, 1, 1, is_tunnel=True, error="x")])
+    tunnel = Record(RequestSummary(b"CONNECT"), None, 0, 1, 502, 1, 1, is_tunnel=True, error="x")
+    collector.take([get.item, tunnel.item])
     text, media_type = encode(families_of(collector, STATISTICS, 6, ("1.0", "12.3.1")), "text/plain")
     assert media_type.startswith("text/plain")
     return text.decode()

@@ -16,12 +16,12 @@ def test_a_collector_that_refuses_and_then_takes_them() -> None:
     receiver.status = 400
     sender = Sender(f"{receiver.url}/v1/traces", lambda text: text, said.append)
     sender.start()
-    sender.put([GET, (GET, ("::1", 2), 2.0)])
+    sender.put([GET.item, (GET.repeated(), ("::1", 2), 2.0)])
     wait_until(lambda: said)
     host = receiver.url.removeprefix("http://")
     assert said == [f"2 spans lost: the collector at {host} does not accept them"]
     receiver.status = 200
-    sender.put([GET])
+    sender.put([GET.item])
     sender.close(60)
     assert (sender.processed, sender.lost, len(receiver.spans)) == (1, 2, 1)
     receiver.close()

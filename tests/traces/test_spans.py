@@ -26,7 +26,7 @@ def a_request(target: bytes = b"http://a.example:81/x?y=1", **values: Any) -> Re
 
 
 def test_a_request() -> None:
-    span = span_of(a_request(cache="uri-miss", upstream=("10.0.0.1", 80)), plain)
+    span = span_of(a_request(cache="uri-miss", upstream=("10.0.0.1", 80)).item, plain)
     assert (span.name, span.parent, span.error()) == ("GET", PARENT.decode(), "")
     assert (span.started, span.ended) == (1_700_000_000_250_000_000, 1_700_000_000_750_000_000)
     assert span.attributes() == {
@@ -48,7 +48,7 @@ def test_a_request() -> None:
 
 
 def test_a_hit_that_was_learned_is_its_own_clients_and_takes_no_time() -> None:
-    span = span_of((a_request(cache="hit"), ("::1", 9), 1_700_000_001.5), plain)
+    span = span_of((a_request(cache="hit").repeated(), ("::1", 9), 1_700_000_001.5), plain)
     assert span.started == span.ended == 1_700_000_001_500_000_000
     assert (span.attributes()["client.address"], span.attributes()["client.port"]) == ("::1", 9)
 
@@ -67,7 +67,7 @@ def test_urls(target: bytes, is_tls: bool, url: str) -> None:
 
 
 def test_a_port_that_is_not_named_is_the_schemes() -> None:
-    span = span_of(a_request(b"https://[2001:db8::1]/"), plain)
+    span = span_of(a_request(b"https://[2001:db8::1]/").item, plain)
     assert (span.attributes()["server.address"], span.attributes()["server.port"]) == ("2001:db8::1", 443)
 
 
@@ -83,13 +83,13 @@ def test_a_port_that_is_not_named_is_the_schemes() -> None:
     ],
 )
 def test_what_goes_wrong(values: dict[str, Any], kind: str | None, said: str) -> None:
-    span = span_of(a_request(**values), plain)
+    span = span_of(a_request(**values).item, plain)
     assert (span.attributes().get("error.type"), span.error()) == (kind, said)
     assert ("http.response.status_code" in span.attributes()) is (values["status"] != 499)
 
 
 def test_a_tunnel() -> None:
-    span = span_of(Record(RequestSummary(b"CONNECT", b"[::1]:443"), None, 5, 2, 200, 1, 2, is_tunnel=True), plain)
+    span = span_of(Record(RequestSummary(b"CONNECT", b"[::1]:443"), None, 5, 2, 200, 1, 2, is_tunnel=True).item, plain)
     assert span.name == "CONNECT"
     assert (span.attributes()["server.address"], span.attributes()["server.port"]) == ("::1", 443)
     assert "url.full" not in span.attributes()
@@ -97,7 +97,7 @@ def test_a_tunnel() -> None:
 
 def test_an_unknown_method_is_not_part_of_the_name() -> None:
     request = RequestSummary(b"BREW", b"/", b"HTTP/2.0", b"pot")
-    span = span_of(Record(request, None, 0, -1, 200), plain)
+    span = span_of(Record(request, None, 0, -1, 200).item, plain)
     assert (span.name, span.attributes()["http.request.method"]) == ("HTTP", "_OTHER")
     assert span.attributes()["http.request.method_original"] == "BREW"
     assert span.attributes()["network.protocol.version"] == "2"
@@ -112,7 +112,7 @@ def test_whatever_a_client_says_is_a_span_without_its_secrets(
     method: bytes, target: bytes, host: bytes, agent: bytes, is_tunnel: bool, status: int
 ) -> None:
     request = RequestSummary(method, target, b"HTTP/1.1", host, user_agent=agent, traceparent=agent)
-    span = span_of(Record(request, None, 0, 0, status, is_tunnel=is_tunnel, error="x"), lambda text: "masked")
+    span = span_of(Record(request, None, 0, 0, status, is_tunnel=is_tunnel, error="x").item, lambda text: "masked")
     assert span.name in ("GET", "HTTP", "CONNECT")
     texts = {name: value for name, value in span.attributes().items() if isinstance(value, str)}
     assert {name for name, value in texts.items() if value != "masked"} <= {"http.request.method", "error.type"}

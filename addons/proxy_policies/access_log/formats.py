@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
+from math import inf
 from typing import Protocol
 
 from proxy_policies.addresses import format_target
@@ -20,21 +20,21 @@ from proxy_policies.request_summary import RequestSummary
 Mask = Callable[[str], str]
 """Returns a client's text with the secrets in it masked."""
 CACHE_SIZE = 4096
-"""Cached texts, and lines of learned responses, that are likely to be written again."""
+"""Cached texts, and lines of repeated responses, that are likely to be written again."""
 _SECONDS = "%.6f".__mod__
-_MILLISECONDS = tuple([f'{number:03d}Z","client":' for number in range(1000)])
+_MILLISECONDS = tuple([f'{number:03d}Z","client":'.encode() for number in range(1000)])
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Format(Protocol):
     """Formats lines."""
 
-    def lines(self, items: Iterable[Item]) -> str:
-        """Return a line for each record and each repeated hit."""
+    def lines(self, items: Iterable[Item]) -> bytes:
+        """Return a line for each item."""
 
 
 class _Cache[Key, Value](dict[Key, Value]):
-    """The results of a function for recent keys; a dict, whose look-up is faster than any call (lru_cache)."""
+    """The results of a function for recent keys; a dict, whose `get` is faster than any call of ours."""
 
     def __init__(self, function: Callable[[Key], Value]) -> None:
         super().__init__()
@@ -47,45 +47,33 @@ class _Cache[Key, Value](dict[Key, Value]):
         return value
 
 
-class _Texts:
-    """Clients' texts, with secrets masked and control characters escaped."""
+def _readable(mask: Mask) -> Callable[[bytes | str], str]:
+    """Return a function that returns a client's text with secrets masked and control characters escaped."""
+    return lambda data: printable(mask(data if isinstance(data, str) else data.decode("utf-8", "backslashreplace")))
 
-    def __init__(self, mask: Mask) -> None:
-        self._mask = mask
-        self.printable = _Cache(self._printable)
 
-    def _printable(self, data: bytes | str) -> str:
-        text = data if isinstance(data, str) else data.decode("utf-8", "backslashreplace")
-        return printable(self._mask(text))
-
-    def request_line(self, request: RequestSummary) -> str:
-        """Return the request line; "" if there was no valid request."""
-        method, target, version, text = request.method, request.target, request.version, self.printable
-        if method and target and version:
-            return f"{text[method]} {text[target]} {text[version]}"
-        return " ".join([text[part] for part in (method, target, version) if part])
+def _request_line(request: RequestSummary, texts: _Cache[bytes | str, str]) -> str:
+    """Return the request line; "" if there was no valid request."""
+    method, target, version = request.method, request.target, request.version
+    if method and target and version:
+        return f"{texts[method]} {texts[target]} {texts[version]}"
+    return " ".join([texts[part] for part in (method, target, version) if part])
 
 
 class JsonFormat:
     """A JSON object per line (https://jsonlines.org), its time in UTC (RFC 3339)."""
 
     def __init__(self, mask: Mask) -> None:
-        self._texts = _Texts(mask)
-        self._quoted = _Cache[bytes | str, str](lambda text: _quoted(self._texts.printable[text]))
-        self._ends, self._addresses, self._hits = _Cache(self._end), _Cache(_address), _Cache(self._rest_of_hit)
+        text = _readable(mask)
+        self._escaped = _Cache[bytes | str, str](lambda data: encode_basestring_ascii(text(data))[1:-1])
+        self._ends, self._addresses, self._repeated = _Cache(self._end), _Cache(_address), _Cache(self._rest)
 
-    def lines(self, items: Iterable[Item]) -> str:
+    def lines(self, items: Iterable[Item]) -> bytes:
         """Return a line for each item; dozens in a millisecond share the formatted time."""
-        addresses, hits = self._addresses, self._hits
-        client: Address | None
+        address_of, rest_of = self._addresses.get, self._repeated.get
         since = until = second = 0.0
-        time_text, beginning, parts = "", "", list[str]()
-        for item in items:
-            if isinstance(item, tuple):
-                record, client, now = item
-                rest = hits[record]
-            else:
-                client, now, rest = item.client, item.started + item.seconds, self._rest(item)
+        time_text, beginning, parts = b"", b"", list[bytes]()
+        for record, client, now in items:
             if not since <= now < until:
                 if not (time_text and second <= now < second + 1.0):  # floats, as integers are slower to compare with
                     second = now // 1.0
@@ -93,88 +81,82 @@ class JsonFormat:
                 milliseconds = int((now - second) * 1000.0)
                 since, until = now, second + (milliseconds + 1) / 1000.0
                 beginning = time_text + _MILLISECONDS[milliseconds]
-            parts += beginning, addresses[client], rest
-        return "".join(parts)
+            rest = rest_of(record) or self._repeated[record] if record.is_repeated else self._rest(record)
+            parts += beginning, address_of(client) or self._addresses[client], rest
+        return b"".join(parts)
 
-    def _rest_of_hit(self, record: Record) -> str:
-        return self._rest(replace(record, seconds=0.0, connect_seconds=None, upstream_seconds=None))
-
-    def _rest(self, record: Record) -> str:
-        request, sent, received, quoted = record.request, record.sent, record.received, self._quoted
+    def _rest(self, record: Record) -> bytes:
+        request, sent, received = record.request, record.sent, record.received
         seconds, connecting, waiting = record.seconds, record.connect_seconds, record.upstream_seconds
         end = self._ends[
             record.cache, record.encoding, record.upstream, request.referer, request.user_agent, record.error
         ]
-        line = _quoted(self._texts.request_line(request))
+        line = _request_line(request, self._escaped)
         return (
-            f',"type":"{"tunnel" if record.is_tunnel else "request"}","user":{quoted[record.user]},'
-            f'"request":{line},"host":{quoted[request.host]},"status":{record.status},'
+            f',"type":"{"tunnel" if record.is_tunnel else "request"}","user":{self._quoted(record.user)},'
+            f'"request":{f'"{line}"' if line else "null"},"host":{self._quoted(request.host)},"status":{record.status},'
             f'"bytes":{"null" if sent is None else sent},"bytes_received":{"null" if received is None else received},'
             f'"seconds":{seconds if seconds > 0.0 else 0.0:.6f},'
             f'"connect_seconds":{"null" if connecting is None else _SECONDS(connecting)},'
             f'"upstream_seconds":{"null" if waiting is None else _SECONDS(waiting)},{end}'
-        )
+        ).encode()
 
     def _end(self, values: tuple[str, str, Address | None, bytes, bytes, str]) -> str:
         """Return the end of a line, which many lines share."""
         quoted = self._quoted
         cache, encoding, upstream, referer, user_agent, error = values
         return (
-            f'"cache":{quoted[cache]},"encoding":{quoted[encoding]},"upstream":{_address(upstream)},'
-            f'"referer":{quoted[referer]},"user_agent":{quoted[user_agent]},"error":{quoted[error]}}}\n'
+            f'"cache":{quoted(cache)},"encoding":{quoted(encoding)},"upstream":{_address(upstream).decode()},'
+            f'"referer":{quoted(referer)},"user_agent":{quoted(user_agent)},"error":{quoted(error)}}}\n'
         )
+
+    def _quoted(self, text: bytes | str) -> str:
+        return f'"{self._escaped[text]}"' if text else "null"
 
 
 @lru_cache(4)
-def _in_utc(second: int) -> str:
-    return time.strftime('{"time":"%Y-%m-%dT%H:%M:%S.', time.gmtime(second))
+def _in_utc(second: int) -> bytes:
+    return time.strftime('{"time":"%Y-%m-%dT%H:%M:%S.', time.gmtime(second)).encode()
 
 
-def _quoted(text: str) -> str:
-    return encode_basestring_ascii(text) if text else "null"
-
-
-def _address(address: Address | None) -> str:
-    return _quoted(printable(format_target(str(address[0]), address[1]))) if address else "null"
+def _address(address: Address | None) -> bytes:
+    if not address:
+        return b"null"
+    return encode_basestring_ascii(printable(format_target(str(address[0]), address[1]))).encode()
 
 
 class CombinedFormat:
     """The format that Apache and nginx call combined, which log analysers read; its time is local."""
 
     def __init__(self, mask: Mask) -> None:
-        self._texts = _Texts(mask)
-        self._clients, self._users, self._hits = _Cache(_host), _Cache(self._user), _Cache(self._rest)
+        self._texts = _Cache(_readable(mask))
+        self._clients, self._users, self._repeated = _Cache(_host), _Cache(self._user), _Cache(self._rest)
 
-    def lines(self, items: Iterable[Item]) -> str:
+    def lines(self, items: Iterable[Item]) -> bytes:
         """Return a line for each item; thousands in a second share the formatted time."""
-        clients, users, hits = self._clients, self._users, self._hits
-        client: Address | None
-        second, time_text, parts = -1, "", list[str]()
-        for item in items:
-            if isinstance(item, tuple):
-                record, client, now = item
-                rest = hits[record]
-            else:
-                record, client, now, rest = item, item.client, item.started + item.seconds, self._rest(item)
+        clients, users, repeated = self._clients, self._users, self._repeated
+        second, time_text, parts = inf, b"", list[bytes]()
+        for record, client, now in items:
             if not second <= now < second + 1:
                 second = int(now)
-                time_text = _local(second)
+                time_text = _local(second).encode()
+            rest = repeated[record] if record.is_repeated else self._rest(record)
             parts += clients[client], users[record.user], time_text, rest
-        return "".join(parts)
+        return b"".join(parts)
 
-    def _user(self, user: str) -> str:
-        shown = _escaped(self._texts.printable[user]).replace(" ", "\\x20")
-        return f" - {shown or '-'} ["
+    def _user(self, user: str) -> bytes:
+        shown = _escaped(self._texts[user]).replace(" ", "\\x20")
+        return f" - {shown or '-'} [".encode()
 
-    def _rest(self, record: Record) -> str:
-        request, text = record.request, self._texts.printable
-        line, referer, agent = self._texts.request_line(request), text[request.referer], text[request.user_agent]
+    def _rest(self, record: Record) -> bytes:
+        request, text = record.request, self._texts
+        line, referer, agent = _request_line(request, text), text[request.referer], text[request.user_agent]
         texts = f'"{_escaped(referer) or "-"}" "{_escaped(agent) or "-"}"'
-        return f'] "{_escaped(line) or "-"}" {record.status:03d} {record.sent or 0} {texts}\n'
+        return f'] "{_escaped(line) or "-"}" {record.status:03d} {record.sent or 0} {texts}\n'.encode()
 
 
-def _host(client: Address | None) -> str:
-    return str(client[0]) if client else "-"
+def _host(client: Address | None) -> bytes:
+    return str(client[0]).encode() if client else b"-"
 
 
 @lru_cache(2)

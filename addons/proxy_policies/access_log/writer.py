@@ -17,7 +17,7 @@ BATCH_SIZE = 256
 class Writer[Item](QueuedThread[Item]):
     """Formats a line for each item, and appends the lines to an open file."""
 
-    def __init__(self, descriptor: int, lines: Callable[[Sequence[Item]], str], warn: Callable[[str], None]) -> None:
+    def __init__(self, descriptor: int, lines: Callable[[Sequence[Item]], bytes], warn: Callable[[str], None]) -> None:
         super().__init__("access log", "line", warn, max_queued=MAX_QUEUED, batch_size=BATCH_SIZE)
         self._descriptor, self._lines = descriptor, lines
         self._is_torn = False
@@ -33,7 +33,8 @@ class Writer[Item](QueuedThread[Item]):
 
     def _process(self, items: Sequence[Item]) -> tuple[int, str]:
         """Write lines, after a line feed if the last line was written in part."""
-        data = (("\n" if self._is_torn else "") + self._lines(items)).encode("utf-8", "backslashreplace")
+        lines = self._lines(items)
+        data = b"\n" + lines if self._is_torn else lines
         length, error = write_all(self._descriptor, data)
         if length == len(data):
             self._is_torn = False

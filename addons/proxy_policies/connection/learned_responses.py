@@ -39,8 +39,8 @@ class LearnedResponse:
     template: ResponseTemplate
     line: str
     """mitmdump's output for it, with NUL for the client's address and SOH for as many spaces as that is long."""
-    report: reporting.Record | None
-    """The report of the exchange from which it was learned, if there are subscribers."""
+    record: reporting.Record | None
+    """The record of its being sent again, if there are subscribers."""
     rendered: RenderedResponse | None = None
 
 
@@ -100,8 +100,8 @@ class LearnedResponses:
         self.count += 1
         if learned.line:
             self._print(peer, learned.line)
-        if learned.report is not None:
-            reporting.report((learned.report, peer.client.peername, now))
+        if learned.record is not None:
+            reporting.report_item((learned.record, peer.client.peername, now))
         return rendered.head, body, learned.template.closes
 
     def learn(self, peer: Peer, head: bytes, exchange: Exchange, table: Table) -> None:
@@ -114,7 +114,8 @@ class LearnedResponses:
         ready = lookup_now(store, transaction.request, time.time())
         template = learn(transaction.request, wire, ready, _held(store)) if ready else None
         if template:
-            self._learned[peer.who, head] = LearnedResponse(template, line_of(flow), exchange.report)
+            record = exchange.report.repeated() if exchange.report else None
+            self._learned[peer.who, head] = LearnedResponse(template, line_of(flow), record)
             while len(self._learned) > MAX_LEARNED:
                 self._learned.popitem(last=False)
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 
 from proxy_policies.counting import ranking
 from proxy_policies.counting.histogram import Histogram
@@ -22,23 +24,33 @@ NONE = "none"
 CACHE_WORDS = frozenset({"hit", "bypass", "method", "uri-miss", "vary-miss", "miss", "request", "stale", "partial"})
 """Words of Cache-Status (RFC 9211, sections 2.1 and 2.2)."""
 CODINGS = frozenset({"zstd", "br", "gzip", "deflate"})
-MAX_UNCOUNTED = 8192
-"""Learned responses with repeated hits that are not yet counted; twice as many as are learned."""
+_RECORD = itemgetter(0)
+
+Labels = tuple[str, str, str]
+"""Method, class of status, and word of Cache-Status."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What is counted of requests with the same labels."""
+
+    seconds: Histogram
+    """Durations of these and of others with the same source."""
+    requests: int = 0
+    sent: int = 0
+    """Bytes of bodies sent to clients."""
 
 
 class Collector:
-    """Counts records; call `fold` before reading the counts."""
+    """Counts records."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self.requests: Counter[tuple[str, str, str]] = Counter()
-        """By method, class of status, and word of Cache-Status."""
+        self._counts: dict[Labels, Counts] = {}
         self.seconds: dict[str, Histogram] = {source: Histogram() for source in ("hit", "miss", NONE)}
         """Durations of requests, by `hit`, `miss`, or `none` if the cache was not involved."""
         self.upstream_seconds = Histogram()
         """From the end of a request to the head of its origin's response."""
-        self.sent: Counter[str] = Counter()
-        """Bytes of bodies sent to clients, by `hit`, `miss` or `none`."""
         self.received = 0
         """Bytes of bodies received from clients."""
         self.saved: Counter[str] = Counter()
@@ -50,46 +62,43 @@ class Collector:
         self.errors: Counter[str] = Counter()
         """By the result of `error_of`, or `tunnel`."""
         self._hosts, self._slowest = Recent(Hosts), Recent(Slowest)
-        self._repeated: Counter[Record] = Counter()
+
+    @property
+    def requests(self) -> Counter[Labels]:
+        """The number of requests."""
+        return Counter({labels: counts.requests for labels, counts in self._counts.items()})
+
+    @property
+    def sent(self) -> Counter[str]:
+        """Bytes of bodies sent to clients, by `hit`, `miss` or `none`."""
+        sent: Counter[str] = Counter()
+        for (_, _, cache), counts in self._counts.items():
+            sent[_source(cache)] += counts.sent
+        return sent
 
     def take(self, items: Sequence[Item]) -> None:
-        """Count records. Repeated hits, of which there may be thousands in a second, are counted by `fold`."""
-        repeated = [item[0] for item in items if type(item) is tuple]
-        self._repeated.update(repeated)
-        if len(repeated) < len(items):
-            hosts, slowest = self._spans()
-            for record in items:
-                if type(record) is Record:
-                    self._count(record, hosts, slowest)
-        if len(self._repeated) > MAX_UNCOUNTED:
-            self.fold()
-
-    def fold(self) -> None:
-        """Count the repeated hits so far."""
-        repeated, self._repeated = self._repeated, Counter()
-        hosts, _ = self._spans()
-        for record, times in repeated.items():
-            self._count_request(record, 0.0, times, hosts)
-
-    def _spans(self) -> tuple[Hosts, Slowest]:
+        """Count records; those of repeated responses, of which there may be thousands in a second, together."""
         now = self._clock()
-        return self._hosts.at(now), self._slowest.at(now)
+        hosts, slowest = self._hosts.at(now), self._slowest.at(now)
+        for record, times in Counter(map(_RECORD, items)).items():
+            if record.is_tunnel:
+                self._count_tunnel(record)
+                continue
+            self._count_request(record, times, hosts)
+            if not record.is_repeated:
+                slowest.add(record.seconds, record)
+                if record.upstream_seconds is not None:
+                    self.upstream_seconds.observe(record.upstream_seconds)
 
-    def _count(self, record: Record, hosts: Hosts, slowest: Slowest) -> None:
-        if record.is_tunnel:
-            self._count_tunnel(record)
-            return
-        self._count_request(record, record.seconds, 1, hosts)
-        slowest.add(record.seconds, record)
-        if record.upstream_seconds is not None:
-            self.upstream_seconds.observe(record.upstream_seconds)
-
-    def _count_request(self, record: Record, seconds: float, times: int, hosts: Hosts) -> None:
-        cache, request, sent = record.cache, record.request, (record.sent or 0) * times
-        source = "hit" if cache == "hit" else "miss" if cache else NONE
-        self.requests[labels_of(request.method, record.status, cache)] += times
-        self.seconds[source].observe(seconds, times)
-        self.sent[source] += sent
+    def _count_request(self, record: Record, times: int, hosts: Hosts) -> None:
+        request, sent = record.request, (record.sent or 0) * times
+        labels = labels_of(request.method, record.status, record.cache)
+        counts = self._counts.get(labels)
+        if counts is None:
+            counts = self._counts[labels] = Counts(self.seconds[_source(labels[2])])
+        counts.requests += times
+        counts.sent += sent
+        counts.seconds.observe(record.seconds, times)
         self.received += (record.received or 0) * times
         hosts.add(request.host, times, sent)
         if record.plain and (saved := saved_by(record)):
@@ -110,12 +119,13 @@ class Collector:
         by_cache: Counter[str] = Counter()
         for (_, _, cache), count in self.requests.items():
             by_cache[cache] += count
+        sent = self.sent
         return {
-            "requests": self.requests.total(),
+            "requests": by_cache.total(),
             **{f"cache: {cache}": count for cache, count in sorted(by_cache.items()) if cache != NONE},
-            "bytes sent": self.sent.total(),
+            "bytes sent": sent.total(),
             "bytes received": self.received,
-            "bytes saved by the cache": self.sent["hit"],
+            "bytes saved by the cache": sent["hit"],
             "bytes saved by encoding": self.saved.total(),
             "tunnels": self.tunnels.total(),
             "errors": self.errors.total(),
@@ -134,8 +144,13 @@ class Collector:
         return ranking.slowest(self._slowest.all(self._clock()))
 
 
+def _source(cache: str) -> str:
+    """Return `hit`, `miss` or `none` from a label."""
+    return cache if cache in ("hit", NONE) else "miss"
+
+
 @lru_cache(512)
-def labels_of(method: bytes, status: int, cache: str) -> tuple[str, str, str]:
+def labels_of(method: bytes, status: int, cache: str) -> Labels:
     """Return the method, class of status, and word of Cache-Status under which a request is counted."""
     text = method.decode("latin-1")
     label = text if text in METHODS else OTHER if method else NONE

@@ -32,7 +32,6 @@ class Counting:
     def read(self) -> Collector:
         """Return the present counts."""
         reporting.deliver()
-        self._collector.fold()
         return self._collector
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -54,11 +54,21 @@ class Record:
     upstream_seconds: float | None = None
     """From the end of the request to the head of the response."""
     error: str = ""
+    is_repeated: bool = False
+    """A learned response that is sent without delay, any number of times, to any client."""
+
+    @property
+    def item(self) -> Item:
+        """The record as it is reported once."""
+        return self, self.client, self.started + self.seconds
+
+    def repeated(self) -> Record:
+        """Return the record of the same response when it is sent again."""
+        return replace(self, seconds=0.0, connect_seconds=None, upstream_seconds=None, is_repeated=True)
 
 
-RepeatedHit = tuple[Record, Address, float]
-"""The record of a learned response, sent again without delay: the client's address, and when (POSIX time, seconds)."""
-Item = Record | RepeatedHit
+Item = tuple[Record, Address | None, float]
+"""A record, the client's address, and when it ended (POSIX time, seconds)."""
 
 Subscriber = Callable[[Sequence[Item]], None]
 """Called in the event loop with the items since the last call, in order. It must not block or raise."""
@@ -96,7 +106,12 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
     return unsubscribe
 
 
-def report(item: Item) -> None:
+def report(record: Record) -> None:
+    """Have a record delivered within DELIVERY_INTERVAL."""
+    report_item(record.item)
+
+
+def report_item(item: Item) -> None:
     """Have an item delivered within DELIVERY_INTERVAL."""
     if not _undelivered:
         asyncio.get_running_loop().call_later(DELIVERY_INTERVAL, deliver)

@@ -34,17 +34,14 @@ class SpanData:
 
 def span_of(item: Item, mask: Mask) -> SpanData:
     """Return the span of a request or tunnel; that of a repeated hit takes no time."""
-    if isinstance(item, Record):
-        record, client, started, ended = item, item.client, item.started, item.started + max(0.0, item.seconds)
-    else:
-        record, client, started = item
-        ended = started
+    record, client, ended = item
+    started = ended if record.is_repeated else record.started
     method = record.request.method.decode("latin-1")
     return SpanData(
         method if method in METHODS else "HTTP",  # few values: the URL is an attribute
         record.request.traceparent.decode("latin-1"),
         _nanoseconds(started),
-        _nanoseconds(ended),
+        _nanoseconds(max(started, ended)),
         lambda: _attributes(record, client, mask),
         lambda: mask(record.error) or _error_type(record) if _error_type(record) else "",
     )
