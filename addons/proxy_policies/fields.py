@@ -5,7 +5,7 @@ Pure. No function raises on anything a peer sends: of a malformed value it retur
 
 import re
 from calendar import timegm
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache, wraps
@@ -89,6 +89,10 @@ class Fields:
         """Return the value of each field line with this name, in order."""
         values = (self._index or self._indexed()).get(name.lower())
         return [value.decode("utf-8", "surrogateescape") for value in values] if values else []
+
+    def raw_lines(self, name: str) -> Sequence[bytes]:
+        """Return the value of each field line with this name, in order, as received."""
+        return (self._index or self._indexed()).get(name.lower(), ())
 
     def get(self, name: str) -> str | None:
         """Return the field's value, its lines joined with commas (RFC 9110, section 5.3); None if absent."""

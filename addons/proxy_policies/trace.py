@@ -3,7 +3,7 @@
 Notes are plain data in `flow.metadata`, so they are saved with the flow, and can be shown later.
 """
 
-from typing import Any, cast
+from typing import Any
 
 from mitmproxy.flow import Flow
 
@@ -29,7 +29,8 @@ def restart(flow: Flow) -> None:
 
 def notes(flow: Flow) -> list[Note]:
     """Return the decisions about a flow, oldest first."""
-    return cast(list[Note], flow.metadata.get(KEY, []))
+    noted: list[Note] = flow.metadata.get(KEY, [])
+    return noted
 
 
 def line(entry: Note) -> str:

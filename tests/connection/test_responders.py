@@ -39,7 +39,7 @@ def responders(context: taddons.context) -> Responders:
     return made
 
 
-async def nothing(_: StartHook) -> None: ...
+async def nothing(_: type[StartHook], data: object) -> None: ...
 
 
 def connection(destination: Destination | None = None, mode: str = "regular") -> Any:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from mitmproxy import http
@@ -33,12 +34,12 @@ class Seen:
         self.refuses = False
         self._config = config
 
-    async def trigger(self, hook: StartHook) -> None:
+    async def trigger(self, hook: type[StartHook], data: Any) -> None:
         self.names.append(hook.name)
         if self.refuses and hook.name == "server_connect":
-            hook.args()[0].server.error = "not this one"
+            data.server.error = "not this one"
         if hook.name == "tls_start_server":
-            self._config.tls_start_server(*hook.args())
+            self._config.tls_start_server(data)
 
 
 @pytest.fixture

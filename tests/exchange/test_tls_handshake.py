@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mitmproxy.addons.tlsconfig import TlsConfig
@@ -28,10 +29,10 @@ class Hooks:
         self.lines: list[str] = []
         self._context, self._config = context, config
 
-    async def trigger(self, hook: StartHook) -> None:
+    async def trigger(self, hook: type[StartHook], data: Any) -> None:
         self.names.append(hook.name)
         if hook.name == "tls_start_server":
-            self._config.tls_start_server(*hook.args())
+            self._config.tls_start_server(data)
 
     def log(self, line: str, level: int) -> None:
         self.lines.append(line)

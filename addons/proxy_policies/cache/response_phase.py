@@ -60,7 +60,7 @@ async def handle_response(
     engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, response: http.Response
 ) -> None:
     """Handle the head of an origin's response: decide, and execute the decision."""
-    if response.status_code < 200:
+    if response.data.status_code < 200:
         return
     now = time.time()
     if transaction.request.method not in invalidation.SAFE_METHODS:
@@ -76,7 +76,7 @@ async def handle_response(
         sent_elsewhere=upstream_target_of(flow.request) != transaction.sent
         and key_of(target_of(flow)) != transaction.target,
     )
-    head = ResponseHead(response.status_code, response.reason, fields_of(response.data.headers))
+    head = ResponseHead(response.data.status_code, response.reason, fields_of(response.data.headers))
     decided = decide_response(judged, head, now)
     if isinstance(decided, ServeStale) and not await revalidation.serve_stale_for_5xx(
         engine, flow, transaction, response, decided, now
@@ -116,7 +116,7 @@ async def _carry_out(
 
 async def _invalidate(engine: CacheEngine, transaction: Transaction, response: http.Response) -> None:
     fields, request = fields_of(response.data.headers), transaction.request
-    for key in invalidation.invalidated(request.method, request.key, response.status_code, fields):
+    for key in invalidation.invalidated(request.method, request.key, response.data.status_code, fields):
         await engine.store.purge(Selector("key", without_query(key, transaction.effects.ignore_query)))
 
 
@@ -201,7 +201,7 @@ def _set_cache_status(
     fields, is_stored, detail = fields_of(response.data.headers), isinstance(decided, Store), decided.why
     will_fit = False
     if is_stored:
-        length = 0 if has_no_body(flow.request.method, response.status_code) else declared_length(response)
+        length = 0 if has_no_body(flow.request.method, response.data.status_code) else declared_length(response)
         will_fit = length is not None and engine.store.takes(length)
         detail = LENGTH_UNKNOWN if length is None else ""
     status = CacheStatus(

@@ -109,7 +109,7 @@ def target_of(flow: http.HTTPFlow) -> Target:
     """Return a request's target, and how it is sent to the origin."""
     data, client = flow.request.data, flow.client_conn
     scheme = data.scheme.decode("latin-1")
-    hosts = tuple([value for name, value in data.headers.fields if len(name) == 4 and name.lower() == b"host"])
+    hosts = tuple(fields_of(data.headers).raw_lines("host"))
     return Target(
         # Only in reverse mode do the client's URL and the origin's differ.
         ("https" if client.tls else "http") if isinstance(client.proxy_mode, ReverseMode) else scheme,

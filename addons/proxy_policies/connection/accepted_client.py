@@ -61,7 +61,7 @@ class AcceptedClient(ClientConnection):
         self._is_busy = True
         self.log("client connect")
         self._is_shown = True
-        await self.trigger(ClientConnectedHook(self.client))
+        await self.trigger(ClientConnectedHook, self.client)
         self._is_busy = False
         if self.client.error:
             self.log("client kill connection")
@@ -119,7 +119,7 @@ class AcceptedClient(ClientConnection):
         self.begin(self._disconnected())
 
     async def _disconnected(self) -> None:
-        await self.trigger(ClientDisconnectedHook(self.client))
+        await self.trigger(ClientDisconnectedHook, self.client)
         self.origins.close()
 
     def hand_over(self) -> None:

@@ -179,13 +179,13 @@ class Fastlane:
 
     # Hooks
 
-    async def trigger(self, hook: StartHook) -> None:
+    async def trigger(self, hook: type[StartHook], data: Any) -> None:
         """Trigger a hook; wait until every addon has handled it, and an intercepted flow is resumed."""
-        if self._undo_dispatch and self._dispatch.trigger_now(hook):
-            return
-        await ctx.master.addons.handle_lifecycle(hook)
-        (data,) = hook.args()
-        if isinstance(data, flow.Flow):
+        if not self._undo_dispatch:
+            await ctx.master.addons.handle_lifecycle(hook(data))
+        elif (rest := self._dispatch.begin(hook.name, [data])) is not None:
+            await rest
+        if isinstance(data, flow.Flow) and data.intercepted:
             await data.wait_for_resume()
 
     # mitmproxy's connections

@@ -8,6 +8,7 @@ those inside layers.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from abc import ABC, abstractmethod
@@ -22,8 +23,9 @@ from proxy_policies.background import spawn
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.connection.responders import Responders
 from proxy_policies.exchange.exchange import Exchange
-from proxy_policies.exchange.origin_connections import Destination, OriginPool, Origins, Trigger
+from proxy_policies.exchange.origin_connections import Destination, OriginPool, Origins
 from proxy_policies.exchange.response_writer import JOINED
+from proxy_policies.exchange.tls_handshake import Trigger
 from proxy_policies.finished import flow_records, reporting
 from proxy_policies.http1.plain_fields import CRLF_HEAD_END
 from proxy_policies.http1.request_heads import HEAD_END, HEAD_LIMIT, could_begin_request
@@ -49,7 +51,7 @@ class ConnectionOwner(Protocol):
     origin_pool: OriginPool
     """Connections to origins that clients have left."""
 
-    async def trigger(self, hook: StartHook) -> None:
+    async def trigger(self, hook: type[StartHook], data: Any) -> None:
         """Trigger a hook, and wait until every addon has handled it."""
 
     def is_trusted_peer(self, address: str) -> bool:
@@ -93,9 +95,9 @@ class ClientConnection(ABC):
         self._watch = Stopwatch(time.monotonic(), which=(0, 0))
         self._unsent = Unsent()
 
-    @property
+    @functools.cached_property
     def who(self) -> str:
-        """Everything about the client on which a response may depend."""
+        """Everything about the client on which a response may depend, once it has sent a request."""
         client = self.client
         return f"{client.peername[0]} {client.tls} {client.proxy_mode.full_spec} {self.destination}"
 

@@ -77,14 +77,18 @@ class Dispatch:
         ) is not None:
             await rest
 
-    def trigger_now(self, event: hooks.Hook) -> bool:
-        """Trigger an event at once; return whether it is finished. If not, `handle_lifecycle` does the rest.
+    def begin(self, name: str, arguments: list[Any]) -> Coroutine[Any, Any, None] | None:
+        """Trigger an event at once; return the coroutine that does the rest, None if it is finished.
 
         Most events finish at once: these take no task and no wait.
         """
+        return _run_eagerly(self._life(name, arguments))
+
+    def trigger_now(self, event: hooks.Hook) -> bool:
+        """Trigger an event at once; return whether it is finished. If not, `handle_lifecycle` does the rest."""
         arguments = _arguments(event)
         try:
-            rest = _run_eagerly(self._life(event.name, arguments))
+            rest = self.begin(event.name, arguments)
         except Exception as error:
             rest = _raise(error)
         if rest is None and not getattr(arguments[0], "intercepted", False):

@@ -89,13 +89,13 @@ class Encoding:
             return None
         fields = fields_of(response.data.headers)
         request, options = fields_of(flow.request.data.headers), self._options(flow)
-        decision = decide(ResponseInfo(request, response.status_code, fields, length_of(flow, response)), options)
+        decision = decide(ResponseInfo(request, response.data.status_code, fields, length_of(flow, response)), options)
         if decision.varies:
             fields = with_vary(fields)
         encodes = decision.encodes
         if encodes:
             fields = with_encoding(fields, decision.coding)
-        if response.status_code == NOT_MODIFIED:
+        if response.data.status_code == NOT_MODIFIED:
             fields = _confirming(flow, fields, options)
         else:
             fields = with_tag(fields, decision.coding)

@@ -29,8 +29,9 @@ from proxy_policies.body import Pipeline
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.exchange.body_sender import BodySender, seconds_to_flush
 from proxy_policies.exchange.client_presence import ClientLeft, ClientPresence
-from proxy_policies.exchange.origin_connections import Destination, OriginError, Origins, Trigger
+from proxy_policies.exchange.origin_connections import Destination, OriginError, Origins
 from proxy_policies.exchange.response_writer import ResponseWriter, SplitError
+from proxy_policies.exchange.tls_handshake import Trigger
 from proxy_policies.exchange.upstream import Upstream
 from proxy_policies.fields import RawFields
 from proxy_policies.finished import flow_records, reporting
@@ -128,7 +129,7 @@ class Exchange:
 
     async def _receive(self) -> None:
         flow, request = self.flow, self.flow.request
-        await self._ask(HttpRequestHeadersHook(flow))
+        await self._ask(HttpRequestHeadersHook)
         if flow.response and self._head.length:
             await self._answer()  # whatever the client still has to send
             if self.writer.persists:
@@ -136,7 +137,7 @@ class Exchange:
             return
         request.data.content = await self._body()
         request.timestamp_end = time.time()
-        await self._ask(HttpRequestHook(flow))
+        await self._ask(HttpRequestHook)
         if flow.response:
             flow.response.timestamp_start = time.time()
             await self._answer()
@@ -166,7 +167,7 @@ class Exchange:
 
     async def _forward(self) -> None:
         self.flow.response = await self._upstream.request()
-        await self._ask(HttpResponseHeadersHook(self.flow))
+        await self._ask(HttpResponseHeadersHook)
         if self.flow.response.stream and self._upstream.size != 0:
             await self._stream_body(b"")
         else:
@@ -234,13 +235,13 @@ class Exchange:
 
     async def _answer(self) -> None:
         """Send the response that an addon set."""
-        await self._ask(HttpResponseHeadersHook(self.flow))
+        await self._ask(HttpResponseHeadersHook)
         await self._send_response()
 
     async def _send_response(self, is_streamed: bool = False) -> None:
         response, source = self._response, flow_state.state_of(self.flow).source
         response.timestamp_end = time.time()
-        await self._trigger(HttpResponseHook(self.flow))
+        await self._trigger(HttpResponseHook, self.flow)
         self._is_answered = True
         response = self._response
         if source is not None and not is_streamed:
@@ -293,7 +294,7 @@ class Exchange:
         before = self.flow.response
         if not self._is_answered:
             self.flow.error = flows.Error(message)
-            await self._trigger(HttpErrorHook(self.flow))
+            await self._trigger(HttpErrorHook, self.flow)
             if self._has_another_response(before):
                 state = flow_state.state_of(self.flow)
                 state.origin, state.response_body, self.flow.error = None, Pipeline(), None
@@ -324,7 +325,7 @@ class Exchange:
         self._upstream.close()
         if not self._is_answered:
             self.flow.error = self.flow.error or flows.Error(why)
-            await self._trigger(HttpErrorHook(self.flow))
+            await self._trigger(HttpErrorHook, self.flow)
         if not self._is_timed_out:  # otherwise it may still be sending, and has a response to read
             self.cut_client()
 
@@ -338,11 +339,11 @@ class Exchange:
 
     # Waiting
 
-    async def _ask(self, hook: StartHook) -> None:
+    async def _ask(self, hook: type[StartHook]) -> None:
         """Trigger a hook, then `error` if an addon killed the flow; raise as `_check_ended` does."""
-        await self._trigger(hook)
+        await self._trigger(hook, self.flow)
         if self.flow.error is not None and self._is_killed:
-            await self._trigger(HttpErrorHook(self.flow))
+            await self._trigger(HttpErrorHook, self.flow)
         self._check_ended()
 
     def _check_ended(self) -> None:

@@ -10,12 +10,10 @@ import logging
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client, ConnectionState, Server
-from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server_hooks import (
     ServerConnectedHook,
@@ -29,7 +27,7 @@ from mitmproxy.utils import human
 from proxy_policies.background import spawn
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.byte_streams.socket_stream import SocketStream
-from proxy_policies.exchange.tls_handshake import Handshake, HandshakeError
+from proxy_policies.exchange.tls_handshake import Handshake, HandshakeError, Trigger
 from proxy_policies.fields import fields_of
 from proxy_policies.outbound import dial
 
@@ -40,9 +38,6 @@ MAX_POOLED = 64
 POOLED_FOR = 4.0
 """Seconds that a connection stays in the pool: less than the 5 after which Apache and Node close it."""
 CREDENTIALS = frozenset({"authorization", "proxy-authorization"})
-
-Trigger = Callable[[StartHook], Coroutine[Any, Any, None]]
-"""Triggers a hook, and waits until every addon has handled it."""
 
 
 class Destination(NamedTuple):
@@ -79,12 +74,12 @@ class Origin:
     async def connect(self) -> None:
         """Dial, and set up TLS if required, with their hooks; raises OriginError."""
         server = self.server
-        await self._trigger(ServerConnectHook(self._data))
+        await self._trigger(ServerConnectHook, self._data)
         if server.error:
             self._log(
                 f"server connection to {human.format_address(server.address)} killed before connect: {server.error}"
             )
-            await self._trigger(ServerConnectErrorHook(self._data))
+            await self._trigger(ServerConnectErrorHook, self._data)
             raise OriginError(f"Connection killed: {server.error}")
         server.timestamp_start = time.time()
         try:
@@ -92,7 +87,7 @@ class Origin:
         except (OSError, asyncio.CancelledError) as error:
             server.error = str(error) or "connection cancelled"
             self._log(f"error establishing server connection: {server.error}")
-            await self._trigger(ServerConnectErrorHook(self._data))
+            await self._trigger(ServerConnectErrorHook, self._data)
             if isinstance(error, asyncio.CancelledError):
                 raise
             raise OriginError(server.error) from error
@@ -117,7 +112,7 @@ class Origin:
         if address and peer and address[0] != peer[0]:
             self._name += f" ({human.format_address(peer)})"
         self._log(f"server connect {self._name}")
-        await self._trigger(ServerConnectedHook(self._data))
+        await self._trigger(ServerConnectedHook, self._data)
         if server.tls:
             await self._secure(self.stream)
 
@@ -176,7 +171,7 @@ class Origin:
     def _closed(self) -> None:
         self.server.state, self.server.timestamp_end = ConnectionState.CLOSED, time.time()
         self._log(f"server disconnect {self._name}")
-        spawn(self._trigger(ServerDisconnectedHook(self._data)))
+        spawn(self._trigger(ServerDisconnectedHook, self._data))
 
 
 PoolKey = tuple[ProxyMode, Destination]

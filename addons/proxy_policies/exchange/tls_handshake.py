@@ -19,8 +19,8 @@ from proxy_policies.byte_streams.tls_stream import TlsStream
 
 HTTP2 = b"h2"
 
-Trigger = Callable[[commands.StartHook], Coroutine[Any, Any, None]]
-"""Triggers a hook, and waits until every addon has handled it."""
+Trigger = Callable[[type[commands.StartHook], Any], Coroutine[Any, Any, None]]
+"""Triggers a hook with its argument, and waits until every addon has handled it."""
 
 
 class HandshakeError(Exception):
@@ -85,7 +85,7 @@ class Handshake:
             case commands.SendData():
                 self._below.write(command.data)
             case commands.StartHook():
-                await self._trigger(command)
+                await self._trigger(type(command), *command.args())
             case commands.CloseConnection():
                 self._server.error = self._server.error or "connection closed"
             case commands.Log():

@@ -52,7 +52,9 @@ class Recent:
     def add(self, decided: Decided) -> None:
         """Add a flow that has ended."""
         self._flows += 1
-        self._last.append(decided._replace(title=decided.title[:LONGEST_TITLE]))
+        if len(decided.title) > LONGEST_TITLE:
+            decided = decided._replace(title=decided.title[:LONGEST_TITLE])
+        self._last.append(decided)
         for key in {note["policy"]: (note["policy"], note["verdict"]) for note in decided.notes}.values():
             self._verdicts[key if key in self._verdicts or len(self._verdicts) < MAX_VERDICTS else OTHERS] += 1
 

@@ -108,12 +108,13 @@ class Hops:
         response, origin = flow.response, flow_state.state_of(flow).origin
         if response is None or origin is None:
             return
+        data = response.data
         fields = connection_fields.response_for_next_hop(
-            fields_of(response.data.headers), response.status_code, from_proxy=_is_upstream(flow)
+            fields_of(data.headers), data.status_code, from_proxy=_is_upstream(flow)
         )
         if self.via_name:
             fields = via.with_via(fields, self.via_name, origin.http_version)
-        set_fields(response.headers, fields)
+        set_fields(data.headers, fields)
 
     def request(self, flow: http.HTTPFlow) -> None:
         """Apply the rules for fields to the trailer section."""
@@ -147,7 +148,7 @@ class Hops:
         return Hop(
             request.method,
             request.http_version,
-            isinstance(mode, UpstreamMode) and request.scheme == "http",
+            type(mode) is UpstreamMode and request.scheme == "http",
             self.via_name,
             flow.is_replay == "request",
             None if style is Style.NONE or not flow.client_conn.peername else _sender(flow, is_reverse),
@@ -178,7 +179,7 @@ def _for_next_hop(trailers: http.Headers, head: Fields | None) -> Fields:
 
 
 def _is_upstream(flow: http.HTTPFlow) -> bool:
-    return isinstance(flow.client_conn.proxy_mode, UpstreamMode)
+    return type(flow.client_conn.proxy_mode) is UpstreamMode
 
 
 def _listening(protocol: str) -> list[tuple[str, int]]:

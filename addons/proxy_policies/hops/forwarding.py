@@ -1,7 +1,7 @@
 """Client information for origins: Forwarded (RFC 7239) and the X-Forwarded-* fields before it."""
 
 from collections.abc import Sequence
-from enum import Flag, auto
+from enum import IntFlag, auto
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -64,7 +64,7 @@ _FOLDED = bytes(ord(chr(code).lower()) if chr(code).isalnum() and code < 128 els
 """CGI, WSGI and PHP map names that differ in case and punctuation to one variable: `X_Real_IP` is X-Real-IP."""
 
 
-class Style(Flag):
+class Style(IntFlag):
     """Which fields to write."""
 
     NONE = 0

@@ -75,7 +75,7 @@ class Streaming:
     def decide_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Stream responses that are large, of unknown length or endless. Addons' responses are sent whole."""
         response, state = flow.response, flow_state.state_of(flow)
-        if response is None or has_no_body(flow.request.method, response.status_code):
+        if response is None or has_no_body(flow.request.method, response.data.status_code):
             return None
         closing = None
         if state.source is not None and not comes_from_source(state, response):
@@ -101,7 +101,7 @@ class Streaming:
         _publish_preview(flow, response)
         if state.origin is None:
             return None
-        if state.response_body and not has_no_body(flow.request.method, response.status_code):
+        if state.response_body and not has_no_body(flow.request.method, response.data.status_code):
             return _noting(state, response)
         state.content = response.raw_content
         return None
@@ -113,7 +113,7 @@ class Streaming:
             state.response_body.abort()
         if response is None or state.source is not None or not state.response_body:
             return None
-        if has_no_body(flow.request.method, response.status_code):
+        if has_no_body(flow.request.method, response.data.status_code):
             # Notify the taps of the end; an encoder's output for an empty body must not be sent.
             state.response_body.finish()
             return None

@@ -52,7 +52,7 @@ def length_of(flow: http.HTTPFlow, response: http.Response) -> int | None:
     """Return the size of a response's body in bytes, of its content or else as declared; None if unknown."""
     content, state = response.data.content, flow_state.state_of(flow)
     is_elsewhere = content is None or (state.source is not None and comes_from_source(state, response))
-    if content is None or is_elsewhere or has_no_body(flow.request.method, response.status_code):
+    if content is None or is_elsewhere or has_no_body(flow.request.method, response.data.status_code):
         return declared_length(response)
     return len(content)
 
@@ -73,7 +73,7 @@ def is_sent_in_pieces(flow: http.HTTPFlow) -> bool:
     is_ours = isinstance(response.stream, Stream) or (state.source is not None and comes_from_source(state, response))
     from_origin = state.origin is not None and response.data.content is None and not state.has_followers
     is_streamed = is_ours or (from_origin and bool(reason_to_stream_response(response)))
-    return is_streamed and not has_no_body(flow.request.method, response.status_code)
+    return is_streamed and not has_no_body(flow.request.method, response.data.status_code)
 
 
 def reason_to_stream_request(request: http.Request) -> str:
