@@ -107,10 +107,10 @@ def _asking(entries: list[list[HookEntry]], name: str, arguments: list[Any]) -> 
     """Call hooks in order; yield each awaitable, which must finish before the next call."""
     for group in entries:
         try:
-            for addon, condition, function, owner in group:
-                if condition and not condition(addon) and owner.get(name) is function and name not in vars(addon):
-                    continue
+            for addon, condition, idle in group:
                 hook = getattr(addon, name)
+                if condition and not condition(addon) and hook == idle:
+                    continue
                 if not callable(hook):
                     raise exceptions.AddonManagerError(f"Addon handler {name} ({addon}) not callable")
                 result = hook(*arguments)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mitmproxy import addonmanager
@@ -38,9 +38,8 @@ from proxy_policies.hook_conditions import Condition, condition_of
 _addons = operator.attrgetter("addons")
 
 Groups = list[list[object]]
-HookEntry = tuple[object, Condition | None, object, Mapping[str, Any]]
-"""An addon, the condition for calling its hook, the hook's function when the table was built, and the attributes of the
-class that has it."""
+HookEntry = tuple[object, Condition | None, object]
+"""An addon, the condition for calling its hook, and the hook when the table was built."""
 
 
 class Table:
@@ -104,14 +103,14 @@ def _has(addon: object, name: str) -> bool:
 
 
 def _entry(addon: object, name: str) -> HookEntry:
-    function = getattr(getattr(addon, name), "__func__", None)
-    owner: Mapping[str, Any] = next((vars(kind) for kind in type(addon).__mro__ if name in vars(kind)), {})
+    hook = getattr(addon, name)
+    function = getattr(hook, "__func__", None)
     condition = STOCK_CONDITIONS.get(function) or condition_of(function)
     with contextlib.suppress(AttributeError):  # another mitmproxy version may name it differently
-        if condition is not None and owner.get(name) is function and hasattr(addon, "__dict__"):
+        if condition is not None:
             condition(addon)
-            return addon, condition, function, owner
-    return addon, None, function, owner
+            return addon, condition, hook
+    return addon, None, hook
 
 
 # Class, attribute without which the hooks do nothing, and those hooks.
