@@ -96,11 +96,10 @@ class Fields:
 
     def get(self, name: str) -> str | None:
         """Return the field's value, its lines joined with commas (RFC 9110, section 5.3); None if absent."""
-        index = self._index or self._indexed()
-        values = index.get(name.lower())
+        values = (self._index or self._indexed()).get(name.lower())
         if values is None:
             return None
-        return (values[0] if len(values) == 1 else b", ".join(values)).decode("utf-8", "surrogateescape")
+        return b", ".join(values).decode("utf-8", "surrogateescape")
 
     def single(self, name: str) -> str | None:
         """Return the value of a field that is not a list; None if absent, or if its lines differ.

@@ -11,6 +11,7 @@ from proxy_policies.http1.framing import (
     Framing,
     Head,
     chunk,
+    field_lines,
     frame_request,
     frame_response,
     last_chunk,
@@ -161,6 +162,11 @@ def test_persistence(version: str, connection: str | None, expected: bool) -> No
 def test_what_connection_says(connection: str | None, version: str, closes: bool, expected: str | None) -> None:
     fields = Fields.of(*([("Connection", connection)] if connection else []))
     assert with_persistence(fields, version, closes).get("connection") == expected
+
+
+def test_field_lines() -> None:
+    assert field_lines(()) == b""
+    assert field_lines(((b"A", b"1 %s"), (b"B", b""))) == b"A: 1 %s\r\nB: \r\n"
 
 
 def test_chunks() -> None:

@@ -22,6 +22,7 @@ from proxy_policies.http1.framing import (
     Framing,
     InterimCount,
     chunk,
+    field_lines,
     frame_request,
     is_interim,
     last_chunk,
@@ -231,7 +232,7 @@ def _request_head(request: http.Request) -> tuple[bytes, Framing]:
     fields = fields_of(request.data.headers)
     if data.http_version == RAW_VERSION and not data.authority and "host" in fields:
         framed = frame_request(fields, length=length, is_empty=is_empty)
-        lines = b"".join([b"%s: %s\r\n" % line for line in framed.fields.raw])
+        lines = field_lines(framed.fields.raw)
         return b"%s %s HTTP/1.1\r\n%s\r\n" % (data.method, data.path, lines), framed.framing
     sent = as_http1(request)
     framed = frame_request(Fields(sent.headers.fields), length=length, is_empty=is_empty)

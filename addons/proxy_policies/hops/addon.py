@@ -143,7 +143,8 @@ class Hops:
         """Return the settings that decide how a request is forwarded."""
         request, mode = flow.request, flow.client_conn.proxy_mode
         is_reverse = isinstance(mode, ReverseMode)
-        style, trusts = self._style(is_reverse), self._trusts(flow)
+        style = STYLES.get(self.forwarded_headers, Style.BOTH if is_reverse else Style.NONE)
+        trusts = bool(self.forwarded_trust) and self._trusts(flow)
         is_believed = is_reverse or style is not Style.NONE
         return Hop(
             request.method,
@@ -157,12 +158,9 @@ class Hops:
             self.forwarded_drop if is_believed and not trusts else None,
         )
 
-    def _style(self, is_reverse: bool) -> Style:
-        return STYLES.get(self.forwarded_headers, Style.BOTH if is_reverse else Style.NONE)
-
     def _trusts(self, flow: http.HTTPFlow) -> bool:
         peer = flow.client_conn.peername
-        return bool(self.forwarded_trust and peer) and in_networks(peer[0], self.forwarded_trust)
+        return bool(peer) and in_networks(peer[0], self.forwarded_trust)
 
 
 def _sender(flow: http.HTTPFlow, is_reverse: bool) -> ClientInfo:

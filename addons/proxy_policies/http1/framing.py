@@ -5,8 +5,9 @@ Each side of the proxy decides by what it really received and sent. Everything h
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import chain
 
-from proxy_policies.fields import Fields, split_list, tokens
+from proxy_policies.fields import Fields, RawFields, split_list, tokens
 from proxy_policies.validity import Invalid
 
 VERSION = "HTTP/1.1"
@@ -166,4 +167,9 @@ def chunk(data: bytes) -> bytes:
 
 def last_chunk(trailers: Fields) -> bytes:
     """Return the end of a chunked body, with its trailer section (RFC 9112, section 7.1.2)."""
-    return b"0\r\n%s\r\n" % b"".join(b"%s: %s\r\n" % line for line in trailers.raw)
+    return b"0\r\n%s\r\n" % field_lines(trailers.raw)
+
+
+def field_lines(fields: RawFields) -> bytes:
+    """Return the lines of a field section (RFC 9112, section 5)."""
+    return b"%s: %s\r\n" * len(fields) % tuple(chain.from_iterable(fields))

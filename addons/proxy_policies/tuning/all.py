@@ -18,7 +18,7 @@ from proxy_policies.tuning.type_checks import CHECKS
 Undo = Callable[[], None]
 
 TUNINGS: Mapping[str, Sequence[Callable[[], Undo | None]]] = {
-    "type_checks": (CHECKS.apply,),  # 34.6 %
+    "type_checks": (CHECKS.apply,),  # 1.9 %; 34.6 % where mitmproxy's constructors make the messages
     "options": tuple(each.apply for each in OPTIONS),  # 4.6 %
     "headers": tuple(each.apply for each in HEADERS),  # 4.3 %
     "text_caches": tuple(each.apply for each in TEXTS),  # 6.4 %
