@@ -174,10 +174,9 @@ _VIEW = "policy_fields"
 
 def fields_of(headers: HasFields) -> Fields:
     """Return a view on a message's present fields; the same object until they change."""
-    attributes = vars(headers)
-    view: Fields | None = attributes.get(_VIEW)
+    view: Fields | None = getattr(headers, _VIEW, None)
     if view is None or view.raw is not headers.fields:
-        view = attributes[_VIEW] = Fields(headers.fields)
+        view = vars(headers)[_VIEW] = Fields(headers.fields)
     return view
 
 

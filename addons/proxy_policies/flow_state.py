@@ -131,10 +131,9 @@ _ATTRIBUTE = "policy_flow_state"
 
 def state_of(flow: Flow) -> FlowState:
     """Return a flow's state; empty at first."""
-    attributes = vars(flow)
-    state: FlowState | None = attributes.get(_ATTRIBUTE)
+    state: FlowState | None = getattr(flow, _ATTRIBUTE, None)
     if state is None:
-        state = attributes[_ATTRIBUTE] = FlowState()
+        state = vars(flow)[_ATTRIBUTE] = FlowState()
     return state
 
 
