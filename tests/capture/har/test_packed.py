@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ READ = {
     "plain": har(text="hello"),
     "gzip": gzip.compress(har(text="hello")),
     "two members": gzip.compress(har(text="hello")[:50]) + gzip.compress(har(text="hello")[50:]),
+    "zhar": zlib.compress(har(text="hello")),
     "zip": zipped(har__har=har(text="hello")),
     "attached": zipped(har__har=har(_file="0a1b.txt", text=""), **{"0a1b__txt": b"hello"}),
 }

@@ -1,4 +1,7 @@
-"""Compressed HAR files: `.har.gz`, and Playwright's `.zip`, which has bodies as files beside the HAR."""
+"""Compressed HAR files: `.har.gz`, mitmproxy's `.zhar`, and Playwright's `.zip`.
+
+The zip file has bodies as files beside the HAR.
+"""
 
 import zipfile
 import zlib
@@ -10,6 +13,8 @@ from proxy_policies.capture.errors import CaptureError
 
 ZIP = b"PK\x03\x04"
 GZIP = b"\x1f\x8b"
+ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+"""Window of 32 KiB, at each of the four levels (RFC 1950 section 2.2)."""
 PIECE = 1 << 18  # bytes
 LARGEST = 1 << 30
 """Maximum decompressed size in bytes, against decompression bombs. 8 700 entries are 59 MiB."""
@@ -27,8 +32,8 @@ def pieces(path: Path) -> Iterator[bytes]:
         file.seek(0)
         if start == ZIP:
             yield from _har_in(path)
-        elif start.startswith(GZIP):
-            yield from _gunzip(path, file)
+        elif start.startswith((GZIP, *ZLIB)):
+            yield from _decompressed(path, file)
         else:
             yield from iter(lambda: file.read(PIECE), b"")
 
@@ -42,7 +47,7 @@ def is_zip(path: Path) -> bool:
 def is_packed(path: Path) -> bool:
     """Return whether a file is a zip archive, or compressed."""
     with path.open("rb") as file:
-        return file.read(len(ZIP)).startswith((ZIP, GZIP))
+        return file.read(len(ZIP)).startswith((ZIP, GZIP, *ZLIB))
 
 
 def member(path: Path, name: str) -> bytes:
@@ -54,8 +59,8 @@ def member(path: Path, name: str) -> bytes:
         raise ValueError(str(error).strip("'\"")) from None
 
 
-def _gunzip(path: Path, file: BinaryIO) -> Iterator[bytes]:
-    """Yield all members of a gzip file, decompressed (RFC 1952 section 2.2)."""
+def _decompressed(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    """Yield what is in a zlib file, or in all members of a gzip file (RFC 1952 section 2.2)."""
     unpacker, size, data = _new_unpacker(), 0, file.read(PIECE)
     while data:
         if unpacker.eof:
@@ -75,7 +80,7 @@ def _gunzip(path: Path, file: BinaryIO) -> Iterator[bytes]:
 
 
 def _new_unpacker() -> Any:
-    return zlib.decompressobj(zlib.MAX_WBITS | 16)
+    return zlib.decompressobj(zlib.MAX_WBITS | 32)  # zlib or gzip
 
 
 def _har_in(path: Path) -> Iterator[bytes]:

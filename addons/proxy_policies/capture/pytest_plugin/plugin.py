@@ -247,10 +247,13 @@ def _explained(failure: str) -> str:
 
 
 def _begin_test(proxy: SessionProxy, path: Path, mode: str, name: str, options: CaptureOptions) -> Path:
+    if mode not in ("record", "new") and not path.exists():
+        pytest.fail(f"http_capture: not recorded yet, --http-capture=once records it: {path}", pytrace=False)
     try:
         return proxy.begin_test(path, mode, name, options)
     except CaptureError as error:
-        pytest.fail(f"http_capture: {error}", pytrace=False)
+        failure = str(error)
+    pytest.fail(f"http_capture: {failure}", pytrace=False)
 
 
 def _options(request: pytest.FixtureRequest) -> CaptureOptions:

@@ -150,6 +150,9 @@ def test_no_two_tests_share_a_capture_and_what_is_wrong_is_said(
     assert max(map(len, captures)) < 150
     assert {path.stat().st_mode & 0o777 for path in captures.values()} == {0o600}
     assert (tmp_path / "captures").stat().st_mode & 0o777 == 0o700
+    missing = run(tmp_path, server.url, "--http-capture=none", "-k", "fails").stdout
+    assert "http_capture: not recorded yet, --http-capture=once records it: " in missing
+    assert "During handling" not in missing
     well = run(tmp_path, server.url, "-k", "fails", WELL="1")
     assert well.returncode == 0, well.stdout + "what a failed test recorded is gone, so that it records anew"
     server.close()
