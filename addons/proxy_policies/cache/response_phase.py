@@ -16,7 +16,7 @@ from proxy_policies.cache.collapsing import Outcome
 from proxy_policies.cache.rfc9111 import invalidation
 from proxy_policies.cache.rfc9111.decision import forward_reason
 from proxy_policies.cache.rfc9111.entry import StoredResponse
-from proxy_policies.cache.rfc9111.key import key_of, without_query
+from proxy_policies.cache.rfc9111.key import key_of, matches, without_query
 from proxy_policies.cache.rfc9111.ranges import strong_validator
 from proxy_policies.cache.rfc9111.response_decision import (
     DontStore,
@@ -136,15 +136,28 @@ def _pass_on(
         says_little = response.status_code >= 500 or is_head_only
         complete_flight(engine, transaction, Outcome.FAILED if says_little else Outcome.UNSHARED)
     if decided.removes is not None:
-        _remove_at_end(engine, flow, decided.removes)
+        _remove_at_end(engine, flow, transaction, decided.removes)
     _set_cache_status(engine, flow, transaction, response, decided)
 
 
-def _remove_at_end(engine: CacheEngine, flow: http.HTTPFlow, old: StoredResponse) -> None:
+def _remove_at_end(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, old: StoredResponse) -> None:
     """Remove a stored response once its replacement is complete; one that breaks off may still need the old one."""
-    failure = f"cache: could not remove what was stored for {old.key}"
-    removing = OnFinish(lambda: spawn(engine.store.remove(old), eager=True, failure=failure))
-    flow_state.state_of(flow).response_body.tap(Stage.CACHE, removing)
+    work = OnFinish(
+        lambda: spawn(
+            _remove_outdated(engine, transaction, old),
+            eager=True,
+            failure=f"cache: could not remove what was stored for {old.key}",
+        )
+    )
+    flow_state.state_of(flow).response_body.tap(Stage.CACHE, work)
+
+
+async def _remove_outdated(engine: CacheEngine, transaction: Transaction, old: StoredResponse) -> None:
+    """Remove a stored response, and others that the request selects and that were there: they would be used next."""
+    asked, fields = transaction.asked_at, transaction.request.fields
+    for entry in await engine.store.lookup(old.key):
+        if entry.id == old.id or (entry.received_at <= asked and matches(entry.vary_key, entry.fields, fields)):
+            await engine.store.remove(entry)
 
 
 def _start_storing(

@@ -92,6 +92,15 @@ def test_a_response_without_content_replaces(proxy: Mitmdump, origin: Origins, m
     wait_until(lambda: request(proxy, site, "/")[1] != b"old")
 
 
+def test_nothing_older_comes_after_what_was_replaced(proxy: Mitmdump, origin: Origins) -> None:
+    oldest = Answer(headers=[("Cache-Control", "max-age=600"), ("Vary", "X")], body=b"old")
+    site = site_of(origin, oldest, new("max-age=600", body=b"old"), new("no-store"))
+    for fields in ({"X": "1"}, {"X": "2"}, {"X": "1", "Cache-Control": "no-cache"}):
+        request(proxy, site, "/", **fields)
+    assert len(site.requests) == 3
+    wait_until(lambda: request(proxy, site, "/", X="1")[1] == b"new")
+
+
 def test_a_refresh_in_the_background_replaces(proxy: Mitmdump, origin: Origins) -> None:
     site = site_of(origin, Answer(headers=[("Cache-Control", STALE)], body=b"old"), new("private"))
     assert [request(proxy, site, "/")[1] for _ in range(2)] == [b"old", b"old"]

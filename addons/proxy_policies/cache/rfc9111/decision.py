@@ -133,7 +133,7 @@ def _from_stored(
         return _other_variants(request, candidates)
     # The most recent one is used.
     if len(suitable) > 1:
-        suitable.sort(key=lambda entry: entry.freshness.date, reverse=True)
+        suitable.sort(key=lambda entry: (entry.freshness.date, entry.received_at), reverse=True)
     return _whole(request, asked, suitable, now) or _parts(request, asked, suitable, now)
 
 
