@@ -3,6 +3,7 @@
 from mitmproxy import ctx
 
 from proxy_policies.certificates.confdir_check import ConfdirCheck
+from proxy_policies.certificates.trusted_check import TrustedCaCheck
 from proxy_policies.dispatch.around_scripts import AroundScripts
 from proxy_policies.finished.tunnels import FinishedFlows
 from proxy_policies.flow_state import FlowStateAddon
@@ -27,8 +28,9 @@ def build_addons(*policies: Policy) -> list[Policy]:
         return []
     dial = [] if _is_loaded(Dialer) else [Dialer()]
     settings = Settings((*dial, *policies))
-    ours = (StartCheck(), settings, ConfdirCheck(), Patches(), ProxyCredentials(), FlowStateAddon(), FinishedFlows())
-    in_order: list[Policy] = [*ours, *dial, *policies, Streaming()]
+    checks = (StartCheck(), settings, ConfdirCheck(), TrustedCaCheck())
+    ours = (Patches(), ProxyCredentials(), FlowStateAddon(), FinishedFlows())
+    in_order: list[Policy] = [*checks, *ours, *dial, *policies, Streaming()]
     loaded = [policy for policy in in_order if not _is_loaded(policy)]
     return [*loaded, AroundScripts(loaded)]
 

@@ -83,8 +83,9 @@ def test_half_a_ca_is_the_last_that_is_said(tmp_path: Path) -> None:
         (("--set", "cache_sise=1m"), "unknown option 'cache_sise'; did you mean 'cache_size'"),
         (("--set", "cache_size=1m", "--set", "cache_size=2m"), "option cache_size: takes one value, not 2"),
         (("--set", "cache_size"), "option cache_size: needs a value"),
+        (("--set", "ssl_verify_upstream_trusted_ca=/no"), "option ssl_verify_upstream_trusted_ca='/no': No such file"),
     ],
-    ids=["misspelt", "repeated", "without a value"],
+    ids=["misspelt", "repeated", "without a value", "absent file"],
 )
 def test_other_mistakes(mitmdump: Start, arguments: tuple[str, ...], complaint: str) -> None:
     proxy = mitmdump(*arguments, wait=False)

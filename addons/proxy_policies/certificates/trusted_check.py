@@ -1,0 +1,37 @@
+"""Rejects trusted CAs that mitmproxy could not load: each connection to an origin would end with a traceback."""
+
+import os
+import ssl
+
+from mitmproxy import ctx
+
+from proxy_policies.settings import reject
+
+FILE, FOLDER = "ssl_verify_upstream_trusted_ca", "ssl_verify_upstream_trusted_confdir"
+
+
+class TrustedCaCheck:
+    """Checks the CAs to trust in origins, at start and when their options change."""
+
+    name = "trusted_ca_check"
+
+    def configure(self, updated: set[str]) -> None:
+        """Reject a file or folder that cannot be read, and a file without a certificate."""
+        for option in {FILE, FOLDER} & updated:
+            path = getattr(ctx.options, option)
+            if path and (error := unusable(path, option == FOLDER)):
+                reject(f"option {option}={path!r}: {error}")
+
+
+def unusable(path: str, is_folder: bool) -> str:
+    """Return why OpenSSL cannot load trusted certificates from a path; "" if it can."""
+    try:
+        if is_folder:
+            with os.scandir(path):
+                return ""
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        return "no certificates in PEM format"
+    except OSError as error:
+        return str(error.strerror)
+    return ""
