@@ -30,6 +30,7 @@ from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http1.server import log_refusal
 from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
 from proxy_policies.patches.quic_windows import WindowedConnection, quic_connection
+from proxy_policies.patches.sides import MultiplexedSide
 from proxy_policies.validity import Invalid
 from proxy_policies.waits import NOT_WAITING, Waiting
 
@@ -88,7 +89,7 @@ class CheckedH3Connection(LayeredH3Connection):
             self._stream[stream_id].headers_send_state = HeadersState.INITIAL
 
 
-class Side(Http3Connection):
+class Http3Side(MultiplexedSide, Http3Connection):
     """Behaviour common to both sides."""
 
     h3_conn: CheckedH3Connection
@@ -125,23 +126,16 @@ class Side(Http3Connection):
         """Return the streams whose windows are to be reopened once their data is accepted."""
         return self._quic.waiting_streams() if self._quic else ()
 
-    @property
-    def is_strict(self) -> bool:
-        """Return whether the user wants messages to be checked."""
-        return bool(self.context.options.validate_inbound_headers)
-
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        """Send fields that policies add, such as `Via`, in lower case without a log line for each."""
+        """Have data held back from the start, until the other side accepts it."""
         if isinstance(event, events.Wakeup):  # QUIC's layer now sends the windows that may be reopened
             return
         if isinstance(event, events.Start) and self._quic:
             self._quic.holds_back = self._holds_back
-        for command in super()._handle_event(event):
-            if not (isinstance(command, commands.Log) and command.message.startswith("Lowercased ")):
-                yield command
+        yield from super()._handle_event(event)
 
 
-class Server(Side, Http3Server):
+class Server(Http3Side, Http3Server):
     """Receives requests and sends responses."""
 
     def __init__(self, context: Context) -> None:
@@ -192,7 +186,7 @@ class Server(Side, Http3Server):
             yield from log_refusal(self.conn, self._refused.pop())
 
 
-class Client(Side, Http3Client):
+class Client(Http3Side, Http3Client):
     """Sends requests and receives responses."""
 
     def __init__(self, context: Context) -> None:

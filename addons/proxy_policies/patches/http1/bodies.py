@@ -13,10 +13,11 @@ from proxy_policies.fields import Fields, RawFields
 from proxy_policies.http1.bodies import ChunkedReader
 from proxy_policies.http1.framing import persists
 from proxy_policies.patches.resets import was_cut
+from proxy_policies.patches.sides import Side
 from proxy_policies.validity import Invalid
 
 
-class Bodies(Http1Connection):
+class Bodies(Side, Http1Connection):
     """A side of the proxy that reads bodies. While it reads one, the attributes declared here are set."""
 
     stream_id: int

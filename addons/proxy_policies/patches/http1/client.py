@@ -102,7 +102,7 @@ class Client(Bodies, Http1Client):
         self._has_answered = True
         try:
             while (lines := self.buf.maybe_extract_lines()) is not None:
-                response, size = read_response([bytes(line) for line in lines], self.request, self._strict)
+                response, size = read_response([bytes(line) for line in lines], self.request, self.is_strict)
                 if not is_interim(response.status_code):
                     yield from self._receive(response, size, event)
                     return
@@ -123,10 +123,6 @@ class Client(Bodies, Http1Client):
                 error = command.event
                 command.event = StaleConnection(error.stream_id, error.message, error.code)
             yield command
-
-    @property
-    def _strict(self) -> bool:
-        return bool(self.context.options.validate_inbound_headers)
 
     def _receive(
         self, response: http.Response, size: int | None, event: events.ConnectionEvent

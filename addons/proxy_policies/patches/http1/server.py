@@ -145,7 +145,7 @@ class Server(Lingering, Bodies, Http1Server):
             lines = self.buf.maybe_extract_lines()
         try:
             if lines:
-                request, size = read_request([bytes(line) for line in lines], self._strict)
+                request, size = read_request([bytes(line) for line in lines], self.is_strict)
                 yield from self._receive(request, size, event)
             elif len(self.buf) > HEAD_LIMIT:
                 raise Invalid(f"The request head has over {HEAD_LIMIT} bytes.", 431)
@@ -159,10 +159,6 @@ class Server(Lingering, Bodies, Http1Server):
         """Report an invalid request, for which there is no flow."""
         if reporting.SUBSCRIBERS:
             reporting.report(flow_records.of_refusal(self.context.client, error.status, str(error)))
-
-    @property
-    def _strict(self) -> bool:
-        return bool(self.context.options.validate_inbound_headers)
 
     def _receive(
         self, request: http.Request, size: int | None, event: events.ConnectionEvent

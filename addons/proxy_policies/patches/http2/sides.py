@@ -12,7 +12,7 @@ from typing import Any
 import h2.errors
 import h2.events
 from mitmproxy import http
-from mitmproxy.proxy import commands, events
+from mitmproxy.proxy import events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
@@ -31,12 +31,13 @@ from proxy_policies.patches.http1.server import log_refusal
 from proxy_policies.patches.http2.graceful_shutdown import GracefulShutdown
 from proxy_policies.patches.http2.stream_errors import PerStreamConnection
 from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
+from proxy_policies.patches.sides import MultiplexedSide
 from proxy_policies.validity import Invalid
 
 CONTINUE = 100
 
 
-class Streams(GracefulShutdown):
+class Http2Side(MultiplexedSide, GracefulShutdown):
     """Behaviour common to both sides."""
 
     def __init__(self, context: Context) -> None:
@@ -50,25 +51,15 @@ class Streams(GracefulShutdown):
     def _holds_back(self, stream_id: int) -> bool:
         return self._windows.holds_back(self, stream_id)
 
-    @property
-    def _strict(self) -> bool:
-        return bool(self.context.options.validate_inbound_headers)
-
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
         """Reject invalid trailers, and drop fields that may not be trailers."""
-        if isinstance(event, h2.events.TrailersReceived) and self._strict:
+        if isinstance(event, h2.events.TrailersReceived) and self.is_strict:
             try:
                 event.headers = list(validity.without_forbidden_trailers(lines_of(event)))
             except Invalid as error:
                 yield from self._break_off(event.stream_id, str(error))
                 return False
         return (yield from super().handle_h2_event(event))
-
-    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        """Send fields that policies add, such as `Via`, in lower case without a log line for each."""
-        for command in super()._handle_event(event):
-            if not (isinstance(command, commands.Log) and command.message.startswith("Lowercased ")):
-                yield command
 
     def _break_off(self, stream_id: int, why: str) -> CommandGenerator[None]:
         """Reset a stream, and end its exchange with an error."""
@@ -79,12 +70,12 @@ class Streams(GracefulShutdown):
         yield ReceiveHttp(error(stream_id, f"HTTP/2 protocol error: {why}", code=error.code))
 
 
-class Server(Streams, Http2Server):
+class Server(Http2Side, Http2Server):
     """Receives requests and sends responses."""
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
         """Receive a request, and refuse it if it is invalid."""
-        if not isinstance(event, h2.events.RequestReceived) or not self._strict:
+        if not isinstance(event, h2.events.RequestReceived) or not self.is_strict:
             return (yield from super().handle_h2_event(event))
         try:
             request = read_request(event, b"HTTP/2.0")
@@ -119,7 +110,7 @@ class Server(Streams, Http2Server):
         yield from super()._handle_event(event)
 
 
-class Client(Streams, Http2Client):
+class Client(Http2Side, Http2Client):
     """Sends requests and receives responses."""
 
     def __init__(self, context: Context) -> None:
@@ -133,7 +124,7 @@ class Client(Streams, Http2Client):
             return (yield from super().handle_h2_event(event))
         try:
             status = read_status(lines_of(event))
-            if self._strict:
+            if self.is_strict:
                 event.headers = checked_response(
                     lines_of(event), status, not isinstance(event, h2.events.ResponseReceived)
                 )
