@@ -7,9 +7,11 @@ mitmproxy's own parser.
 import argparse
 import contextlib
 import io
+import sys
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
+from mitmproxy import ctx
 from mitmproxy.optmanager import OptManager
 from mitmproxy.tools import cmdline
 
@@ -39,6 +41,11 @@ class ExplicitOptions:
         """Return the values of all `--set` of an option, in order; None if there are none."""
         specs = self.specs_of([name])
         return [spec.partition("=")[2] for spec in specs if "=" in spec] if specs else None
+
+
+def explicit_options() -> ExplicitOptions:
+    """Return the options set on the command line of this process."""
+    return parse_command_line(type(ctx.master).__name__, sys.argv[1:], ctx.options)
 
 
 def parse_command_line(program: str, arguments: Sequence[str], options: OptManager) -> ExplicitOptions:

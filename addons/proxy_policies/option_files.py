@@ -12,7 +12,7 @@ MAX_SIZE = 1 << 20
 
 
 def expand_home(path: str | Path) -> Path:
-    """Return a path with `~` expand_home as in mitmproxy's options: `~` with an unknown user's name is kept."""
+    """Return a path with `~` expanded as in mitmproxy's options: `~` with an unknown user's name is kept."""
     return Path(os.path.expanduser(path))
 
 

@@ -12,7 +12,6 @@ and leave the proxy running without policies.
 """
 
 import logging
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Protocol, Self, overload
@@ -173,11 +172,7 @@ class Settings:
 
     def _fit_deferred(self) -> None:
         names = [name for name in self._settings if name in ctx.options.deferred]
-        said = (
-            cli_options.parse_command_line(type(ctx.master).__name__, sys.argv[1:], ctx.options)
-            if names
-            else cli_options.ExplicitOptions()
-        )
+        said = cli_options.explicit_options() if names else cli_options.ExplicitOptions()
         for name in names:
             deferred, strings = ctx.options.deferred[name], said.values_of(name)
             if strings is None:

@@ -31,15 +31,3 @@ def notes(flow: Flow) -> list[Note]:
     """Return the decisions about a flow, oldest first."""
     noted: list[Note] = flow.metadata.get(KEY, [])
     return noted
-
-
-def line(entry: Note) -> str:
-    """Return a decision as a line of text: `cache: hit, fresh for 57 s (age=3)`."""
-    facts = ", ".join(f"{name}={value}" for name, value in entry.items() if name not in ("policy", "verdict", "why"))
-    because = f", {entry['why']}" if entry["why"] else ""
-    return f"{entry['policy']}: {entry['verdict']}{because}{f' ({facts})' if facts else ''}"
-
-
-def lines(flow: Flow) -> list[str]:
-    """Return every decision about a flow as a line of text, oldest first."""
-    return [line(entry) for entry in notes(flow)]

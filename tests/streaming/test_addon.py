@@ -207,9 +207,11 @@ async def test_a_long_one_is_shown_in_part_and_says_so(context: taddons.context)
     _stream(head, *[b"x" * PREVIEW_LIMIT] * 4, b"")
     await complete(flow)
     assert head.raw_content == b"x" * PREVIEW_LIMIT
-    assert trace.lines(flow)[-1] == (
-        "streaming: response shown in part, of the 1.0m that passed, the first 256k are kept to be looked at"
-    )
+    assert trace.notes(flow)[-1] == {
+        "policy": "streaming",
+        "verdict": "response shown in part",
+        "why": "of the 1.0m that passed, the first 256k are kept to be looked at",
+    }
 
 
 def test_what_broke_off_is_shown_and_its_taps_are_told(context: taddons.context) -> None:
@@ -219,7 +221,7 @@ def test_what_broke_off_is_shown_and_its_taps_are_told(context: taddons.context)
     _stream(head, b"half")
     Streaming().error(flow)
     assert (head.raw_content, tap.ends) == (b"half", ["abort"])
-    assert "response shown in part" in trace.lines(flow)[-1]
+    assert trace.notes(flow)[-1]["verdict"] == "response shown in part"
 
 
 async def test_a_length_that_no_longer_holds_is_dropped(context: taddons.context) -> None:

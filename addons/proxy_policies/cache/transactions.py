@@ -1,6 +1,5 @@
 """Converts mitmproxy's flows to the cache's values, and back."""
 
-import logging
 import time
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -24,8 +23,6 @@ from proxy_policies.cache.rules import NO_EFFECTS, CacheRule, RuleEffects
 from proxy_policies.cache.stores.store import MAX_WHOLE, Body, BodySource, Checkpoint, Store
 from proxy_policies.fields import Fields, RawFields, fields_of
 from proxy_policies.requested_host import requested_host
-
-logger = logging.getLogger(__name__)
 
 REFRESH = "refresh"
 """The purpose of our own request that refreshes an entry served stale."""

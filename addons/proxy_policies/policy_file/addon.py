@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -50,7 +49,7 @@ class PolicyFile:
 
     @cached_property
     def _explicit(self) -> cli_options.ExplicitOptions:
-        return cli_options.parse_command_line(type(ctx.master).__name__, sys.argv[1:], ctx.options)
+        return cli_options.explicit_options()
 
     def configure(self, updated: set[str]) -> None:
         """Apply the chosen file; reject the option if the file cannot be applied."""

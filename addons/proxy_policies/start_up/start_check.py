@@ -58,7 +58,7 @@ def check(had_errors: bool = False) -> None:
 
     `had_errors` is True if there were errors before our first script was loaded; they are then repeated at the end.
     """
-    explicit = cli_options.parse_command_line(type(ctx.master).__name__, sys.argv[1:], ctx.options)
+    explicit = cli_options.explicit_options()
     known = ctx.options.keys()
     levels = {Verdict.REJECTED: logging.ERROR, Verdict.WARNED: logging.WARNING, Verdict.IGNORED: logging.DEBUG}
     for name in [name for name in ctx.options.deferred if name not in known]:
