@@ -41,10 +41,10 @@ OURS = [
     *("capture.har.reader", "capture.har.writer", "capture.record.recorder", "capture.replay.cassette"),
     *("capture.secrets.redact", "capture.secrets.decider", "headers.rule", "proxy_protocol.header"),
     *(
-        "reverse_tunnel.home.home",
+        "reverse_tunnel.home.server",
         "reverse_tunnel.identity",
         "reverse_tunnel.protocol.messages",
-        "reverse_tunnel.work.work",
+        "reverse_tunnel.work.agent",
     ),
     *("access_log.writer", "counting.collector", "dashboard.server", "metrics.families", "mirror.copies"),
 ]

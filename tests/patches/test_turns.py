@@ -118,7 +118,7 @@ async def test_what_is_done_in_a_thread_is_done_once(handler: Handler, is_heard:
     hook = next(layer)
     assert isinstance(hook, OffLoopHook)
     if is_heard:
-        await Patches().off_loop(hook.work)
+        await Patches().off_loop(hook.call)
     with pytest.raises(StopIteration) as end:
         next(layer)
     assert (end.value.value, calls) == (b"made", [1])

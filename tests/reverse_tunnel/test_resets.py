@@ -1,4 +1,4 @@
-"""Resets stay resets through all six links, and half-closes half-closes, however the tunnel is secured."""
+"""Resets stay resets through the whole tunnel, and half-closes half-closes, however the tunnel is secured."""
 
 from __future__ import annotations
 

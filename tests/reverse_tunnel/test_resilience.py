@@ -13,7 +13,7 @@ import pytest
 from tests.support.tunnel_in_process import QUICK_BEAT, Middle, Tunnel, ask, connect, echo, eventually
 
 from proxy_policies.reverse_tunnel import limits
-from proxy_policies.reverse_tunnel.home import home
+from proxy_policies.reverse_tunnel.home import server
 from proxy_policies.reverse_tunnel.home.connected_works import ConnectedWork
 from proxy_policies.reverse_tunnel.limits import MAX_LINES_PER_MINUTE
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest
@@ -32,7 +32,7 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
     encode,
 )
 from proxy_policies.reverse_tunnel.transport import connections
-from proxy_policies.reverse_tunnel.work import work as work_end
+from proxy_policies.reverse_tunnel.work import agent
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -230,7 +230,7 @@ async def test_a_home_that_starts_again_has_its_works_back_soon(
         waited.append(limits.retry_delay(failures, chance, gone))
         return waited[-1]
 
-    monkeypatch.setattr(work_end, "retry_delay", retry_delay)
+    monkeypatch.setattr(agent, "retry_delay", retry_delay)
     await tunnel.start_home()
     work = await tunnel.start_work()
     for _ in range(2):
@@ -326,7 +326,7 @@ class BadWork:
 @pytest.mark.parametrize("way", ["refuses", "closes", "silent"])
 async def test_another_work_s_turn(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     """Of two works with a service the next is tried, and clients are sent there first from then on."""
-    monkeypatch.setattr(home, "FAIL_OVER_TIMEOUT", 1.0)
+    monkeypatch.setattr(server, "FAIL_OVER_TIMEOUT", 1.0)
     await tunnel.start_home()
     client_listener = await tunnel.client_listener("ssh")
     async with BadWork(tunnel, "bad", way) as bad:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from proxy_policies.addresses import Address
-from proxy_policies.reverse_tunnel.home.home import Home, HomeConfig
+from proxy_policies.reverse_tunnel.home.server import HomeConfig, HomeServer
 from proxy_policies.reverse_tunnel.options import ClientListener, CommandListener, HomeAddress
 from proxy_policies.reverse_tunnel.protocol.services import Service
-from proxy_policies.reverse_tunnel.work.work import Work, WorkConfig
+from proxy_policies.reverse_tunnel.work.agent import WorkAgent, WorkConfig
 from tests.support.waiting import PATIENCE, free_port
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -42,9 +42,9 @@ class Tunnel:
     """A home, any number of works, and services; every change is made by `apply`."""
 
     def __init__(self, beat: float) -> None:
-        self.home, self.command_listener = Home(), ("127.0.0.1", free_port())
+        self.home, self.command_listener = HomeServer(), ("127.0.0.1", free_port())
         self.home_config = HomeConfig(CommandListener(self.command_listener), heartbeat=beat)
-        self.works: list[Work] = []
+        self.works: list[WorkAgent] = []
         self.servers: list[asyncio.Server] = []
 
     async def serve(self, handler: Handler) -> Address:
@@ -74,11 +74,11 @@ class Tunnel:
         )
         return client_listener.address
 
-    async def start_work(self, name: str = "office", wait: bool = True, **config: Any) -> Work:
+    async def start_work(self, name: str = "office", wait: bool = True, **config: Any) -> WorkAgent:
         """Start a work; `services` are addresses by name."""
         services = {n: Service(n, a) if isinstance(a, tuple) else a for n, a in config.pop("services", {}).items()}
         home_name = config.pop("home_name", "")
-        work = Work()
+        work = WorkAgent()
         self.works.append(work)
         before = {w for w in self.home.works if w.name == name}
         await work.apply(

@@ -58,9 +58,9 @@ class Patches:
         """Let other connections run first."""
         await turns.next_turn(client)
 
-    async def off_loop(self, work: turns.Work) -> None:
-        """Run the work in a thread."""
-        work.result = await asyncio.to_thread(work.run)
+    async def off_loop(self, call: turns.ThreadCall) -> None:
+        """Make the call in a thread."""
+        call.result = await asyncio.to_thread(call.run)
 
     def done(self) -> None:
         """Remove the patches, last first."""

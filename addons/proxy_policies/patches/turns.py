@@ -34,11 +34,11 @@ class NextTurnHook(StartHook):
     client: Client
 
 
-class Work:
+class ThreadCall:
     """A call to be made in a thread."""
 
-    def __init__(self, call: Callable[[], bytes]) -> None:
-        self.run = call
+    def __init__(self, run: Callable[[], bytes]) -> None:
+        self.run = run
         self.result: bytes | None = None
 
 
@@ -46,7 +46,7 @@ class Work:
 class OffLoopHook(StartHook):
     """A layer has work that would block the event loop."""
 
-    work: Work
+    call: ThreadCall
 
 
 def take_turn(client: Client) -> CommandGenerator[None]:
@@ -54,11 +54,11 @@ def take_turn(client: Client) -> CommandGenerator[None]:
     yield from hold(client, NextTurnHook(client))
 
 
-def off_loop(client: Client, call: Callable[[], bytes]) -> CommandGenerator[bytes]:
+def off_loop(client: Client, run: Callable[[], bytes]) -> CommandGenerator[bytes]:
     """Make a layer wait for the result of a call made in a thread; nothing more is read for it meanwhile."""
-    work = Work(call)
-    yield from hold(client, OffLoopHook(work))
-    return call() if work.result is None else work.result  # no addon runs it once ours are unloaded
+    call = ThreadCall(run)
+    yield from hold(client, OffLoopHook(call))
+    return run() if call.result is None else call.result  # no addon runs it once ours are unloaded
 
 
 def hold(client: Client, hook: StartHook) -> CommandGenerator[None]:

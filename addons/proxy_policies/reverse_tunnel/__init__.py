@@ -1,9 +1,9 @@
 """The home/work reverse tunnel: services behind a firewall, reached from another network.
 
-`work` connects to `home`; clients connect to home. The six links: (1) work's **command** connection to home; (2) a
-**client** connection to home; (3) home's request over the command connection ("begin data connect"), which makes work
-open a **data** connection to home; (4) work's **service** connection; (5) work links service and data; (6) home links
-data and client.
+`work` connects to `home`; clients connect to home. A session takes six steps: (1) work's **command** connection to
+home; (2) a **client** connection to home; (3) home's request over the command connection ("begin data connect"), which
+makes work open a **data** connection to home; (4) work's **service** connection; (5) work links service and data;
+(6) home links data and client.
 
 The protocol (version 1; `protocol/frames.py` has the frames, `protocol/messages.py` the messages, which are JSON):
 

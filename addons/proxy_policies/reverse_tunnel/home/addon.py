@@ -25,7 +25,7 @@ from proxy_policies.settings import Setting, as_text, parse_size
 
 with lazy_imports():
     from proxy_policies.reverse_tunnel import identity
-    from proxy_policies.reverse_tunnel.home import home, session_flows, status
+    from proxy_policies.reverse_tunnel.home import server, session_flows, status
     from proxy_policies.reverse_tunnel.protocol import messages
 
 
@@ -83,9 +83,9 @@ class Home(TunnelEnd):
     home_keep = Setting("0", parse_size, "Reverse tunnel: how much of a session's data to keep in its flow.")
 
     @cached_property
-    def _home(self) -> home.Home:
+    def _home(self) -> server.HomeServer:
         """The home without mitmproxy, created when first used."""
-        return home.Home(session_flows.SessionFlows(lambda: self.home_keep))
+        return server.HomeServer(session_flows.SessionFlows(lambda: self.home_keep))
 
     @property
     def is_on(self) -> bool:
@@ -102,7 +102,7 @@ class Home(TunnelEnd):
 
     async def apply(self) -> None:
         """Apply the options."""
-        config = home.HomeConfig(
+        config = server.HomeConfig(
             self.home_listen,
             self.credentials,
             self.tunnel_heartbeat,

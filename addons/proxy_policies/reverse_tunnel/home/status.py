@@ -7,10 +7,10 @@ import time
 from proxy_policies.addresses import format_target
 from proxy_policies.command_results import LinesResult
 from proxy_policies.reverse_tunnel.home.connected_works import describe
-from proxy_policies.reverse_tunnel.home.home import Home
+from proxy_policies.reverse_tunnel.home.server import HomeServer
 
 
-def status(home: Home) -> LinesResult:
+def status(home: HomeServer) -> LinesResult:
     """Return the connected works and the open sessions, a line for each."""
     now, works, sessions = time.time(), list(home.works), list(home.sessions)
     of_works = [

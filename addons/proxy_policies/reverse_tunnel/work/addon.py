@@ -16,7 +16,7 @@ from proxy_policies.settings import Setting, as_text, reject
 
 with lazy_imports():
     from proxy_policies.reverse_tunnel import identity
-    from proxy_policies.reverse_tunnel.work import work
+    from proxy_policies.reverse_tunnel.work import agent
 
 
 class Work(TunnelEnd):
@@ -42,9 +42,9 @@ class Work(TunnelEnd):
     work_pool = Setting("2", options.parse_spares, "Reverse tunnel: data connections to keep ready, 0 to 16.")
 
     @cached_property
-    def _work(self) -> work.Work:
+    def _work(self) -> agent.WorkAgent:
         """The work without mitmproxy, created when first used."""
-        return work.Work()
+        return agent.WorkAgent()
 
     def configure(self, updated: set[str]) -> None:
         """Apply changed options; reject a name for home without certificates, which prove it."""
@@ -68,7 +68,7 @@ class Work(TunnelEnd):
 
     async def apply(self) -> None:
         """Apply the options."""
-        config = work.WorkConfig(
+        config = agent.WorkConfig(
             self.work_home,
             self.credentials.name or self.work_name,
             self.credentials,

@@ -1,4 +1,4 @@
-"""Work: connects to home, and links data connections to services. Links 1, 3, 4 and 5 of the six.
+"""Work: connects to home, and links data connections to services.
 
 Work opens no port, and connects only to home and to the services that it offers. Does not import mitmproxy.
 """
@@ -93,7 +93,7 @@ class Command:
     digest: bytes  # of home's certificate, which must be the same on data connections
 
 
-class Work:
+class WorkAgent:
     """One work. `apply` starts it, changes it while it runs, and without `home` ends it."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Home: accepts works and clients. Links 1, 2, 3 and 6 of the six. Does not import mitmproxy."""
+"""Home: accepts works and clients, and links each client with a data connection. Does not import mitmproxy."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class HomeConfig:
         return self.listen, self.credentials, self.heartbeat
 
 
-class Home:
+class HomeServer:
     """One home. `apply` starts it, changes it while it runs, and without `listen` ends it."""
 
     def __init__(self, observer: SessionObserver | None = None) -> None:

@@ -22,7 +22,7 @@ from proxy_policies.reverse_tunnel.protocol.messages import Reason, Refusal
 from proxy_policies.reverse_tunnel.protocol.services import Service
 from proxy_policies.reverse_tunnel.transport import connections
 from proxy_policies.reverse_tunnel.transport.framed import Framed
-from proxy_policies.reverse_tunnel.work.work import Work, WorkConfig
+from proxy_policies.reverse_tunnel.work.agent import WorkAgent, WorkConfig
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -112,7 +112,7 @@ async def test_services_change_live(tunnel: Tunnel) -> None:
     writer.close()
 
 
-def _with(work: Work, **changes: Any) -> WorkConfig:
+def _with(work: WorkAgent, **changes: Any) -> WorkConfig:
     return replace(work._config, **changes)
 
 

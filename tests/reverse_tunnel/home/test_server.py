@@ -18,7 +18,7 @@ from proxy_policies.addresses import Address, parse_networks
 from proxy_policies.proxy_protocol import header
 from proxy_policies.proxy_protocol.header import write
 from proxy_policies.reverse_tunnel import certificates, identity
-from proxy_policies.reverse_tunnel.home import home
+from proxy_policies.reverse_tunnel.home import server
 from proxy_policies.reverse_tunnel.limits import MAX_UNAUTHENTICATED
 from proxy_policies.reverse_tunnel.options import CommandListener
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest, new_token
@@ -88,7 +88,7 @@ GARBAGE: dict[str, bytes] = {
 async def test_garbage_is_closed_fast_and_affects_no_other_peer(
     tunnel: Tunnel, folders: dict[str, Path], garbage: bytes, tls: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(home, "HANDSHAKE_TIMEOUT", 0.5)
+    monkeypatch.setattr(server, "HANDSHAKE_TIMEOUT", 0.5)
     if tls:
         await tunnel.start_home(credentials=identity.load("home", str(folders["paris"]), ""))
     await tunnel.start_home()
@@ -112,7 +112,7 @@ async def test_garbage_is_closed_fast_and_affects_no_other_peer(
 
 async def test_a_slow_sender_has_little_time(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then does not make it longer."""
-    monkeypatch.setattr(home, "HANDSHAKE_TIMEOUT", 0.3)
+    monkeypatch.setattr(server, "HANDSHAKE_TIMEOUT", 0.3)
     await tunnel.start_home()
     reader, writer = await connect(tunnel.command_listener)
     with contextlib.suppress(ConnectionError):
@@ -289,7 +289,7 @@ async def test_a_token_is_for_one_connection_of_one_work(tunnel: Tunnel) -> None
 
 
 async def test_a_work_that_never_opens_its_data_connection(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(home, "OPEN_TIMEOUT", 0.2)
+    monkeypatch.setattr(server, "OPEN_TIMEOUT", 0.2)
     await tunnel.start_home()
     async with FakeWork(tunnel) as office:
         with pytest.raises(Refusal, match="timed out: ssh did not answer within"):
