@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.log_lines import Throttle, Throttles, admit_client_line, printable, printable_json
+from proxy_policies.log_lines import Throttle, Throttles, admit_client_line, printable, printable_json, quantity
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,20 @@ from proxy_policies.log_lines import Throttle, Throttles, admit_client_line, pri
 )
 def test_what_a_terminal_might_obey_is_escaped(text: str, expected: str) -> None:
     assert printable(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "text"),
+    [
+        (0, "line", "0 lines"),
+        (1, "line", "1 line"),
+        (2, "line", "2 lines"),
+        (1, "entry", "1 entry"),
+        (3, "entry", "3 entries"),
+    ],
+)
+def test_a_number_has_its_noun(count: int, noun: str, text: str) -> None:
+    assert quantity(count, noun) == text
 
 
 def test_lines_may_stay() -> None:

@@ -40,6 +40,13 @@ def _escaped(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def quantity(count: int, noun: str) -> str:
+    """Return a number with its noun: `1 entry`, `2 entries`."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun.removesuffix('y')}ies" if noun.endswith("ry") else f"{count} {noun}s"
+
+
 def error_text(error: Exception) -> str:
     """Return an error's text; for an OSError, with the file's name."""
     if isinstance(error, OSError) and error.strerror:

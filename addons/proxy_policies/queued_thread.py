@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from proxy_policies.log_lines import Throttle
+from proxy_policies.log_lines import Throttle, quantity
 
 QUEUE_FULL = "the queue is full"
 NO_TIME_LEFT = "not processed before the proxy ended"
@@ -124,4 +124,4 @@ class QueuedThread[Item](ABC):
 
     def _report_lost(self) -> None:
         lost, self._reported = self.lost - self._reported, self.lost
-        self._warn(f"{lost} {self._unit}{'' if lost == 1 else 's'} lost: {self._reason}")
+        self._warn(f"{quantity(lost, self._unit)} lost: {self._reason}")

@@ -1,11 +1,11 @@
 """Where to listen."""
 
-import importlib.util
 import sys
 
 import pytest
 
 from proxy_policies.metrics.addon import parse_listen
+from proxy_policies.start_up import requirements
 from proxy_policies.worker_number import ENV_VAR
 
 
@@ -29,8 +29,7 @@ def test_each_worker_has_a_port_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "prometheus_client" else find(name))
+    monkeypatch.setattr(requirements, "is_installed", lambda module: module != "prometheus_client")
     with pytest.raises(ValueError, match="needs the package prometheus-client: ") as raised:
         parse_listen("9090")
     assert f"{sys.executable} -m pip install prometheus-client" in str(raised.value)

@@ -123,7 +123,7 @@ def test_the_command_that_mends_it_is_one_that_this_environment_has(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert install_command(["a", "b>=2"]) == f"{sys.executable} -m pip install a 'b>=2'"
-    monkeypatch.setattr(requirements, "_is_installed", lambda module: module != "pip")
+    monkeypatch.setattr(requirements, "is_installed", lambda module: module != "pip")
     assert install_command(["a"]) == f"uv pip install --python {sys.executable} a"
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "mitmproxy"))
     (tmp_path / "mitmproxy").mkdir()

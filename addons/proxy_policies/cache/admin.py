@@ -20,6 +20,7 @@ from proxy_policies.cache.stores.store import Store
 from proxy_policies.cache.transactions import CacheEngine, key_of_flow, target_of
 from proxy_policies.command_results import LinesResult
 from proxy_policies.fields import Fields
+from proxy_policies.log_lines import quantity
 
 logger = logging.getLogger(__name__)
 
@@ -132,8 +133,7 @@ async def stats(store: Store) -> LinesResult:
     """Return how full the store is."""
     counts = await store.counts()
     share = 100 * counts.bytes / counts.limit if counts.limit else 0
-    responses = "response" if counts.entries == 1 else "responses"
-    line = f"{counts.entries} {responses}, {counts.bytes} of {counts.limit} bytes ({share:.1f} %)"
+    line = f"{quantity(counts.entries, 'response')}, {counts.bytes} of {counts.limit} bytes ({share:.1f} %)"
     return LinesResult([line], {"responses": counts.entries, "bytes": counts.bytes, "limit": counts.limit})
 
 

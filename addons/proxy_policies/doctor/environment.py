@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import shutil
 import subprocess
@@ -34,7 +33,7 @@ def python() -> Iterator[Finding]:
 def packages() -> Iterator[Finding]:
     """Check the packages; the required ones are present, as the command has started."""
     yield ok("packages", f"all {len(requirements.MODULES)} required packages are installed")
-    if missing := [package for module, package in EXTRAS.items() if importlib.util.find_spec(module) is None]:
+    if missing := [package for module, package in EXTRAS.items() if not requirements.is_installed(module)]:
         advice = requirements.install_command(missing)
         yield warn("packages", f"without {', '.join(missing)} gzip takes several times the CPU", advice)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +31,7 @@ PACKAGE = "prometheus-client"
 def parse_listen(text: str) -> tuple[str, int] | None:
     """Return the address to listen on, as `parse_page_address` does. Raise ValueError, also if a package is missing."""
     address = parse_page_address(text)
-    if address and importlib.util.find_spec("prometheus_client") is None:
+    if address and not requirements.is_installed("prometheus_client"):
         raise ValueError(f"needs the package {PACKAGE}: {requirements.install_command([PACKAGE])}")
     return address
 

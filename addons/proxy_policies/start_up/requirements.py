@@ -82,7 +82,7 @@ def missing() -> str:
         return _line("mitmproxy", ["mitmproxy>=" + LOWEST])
     if numbers(version) < numbers(LOWEST):
         return _line(f"mitmproxy {LOWEST} or newer (this is {version})", ["mitmproxy>=" + LOWEST])
-    packages = [package for module, package in MODULES.items() if not _is_installed(module)]
+    packages = [package for module, package in MODULES.items() if not is_installed(module)]
     return _line(", ".join(packages), packages) if packages else ""
 
 
@@ -113,7 +113,8 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _is_installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
+    """Return whether a module can be imported."""
     try:
         return module in sys.modules or importlib.util.find_spec(module) is not None
     except ImportError:  # its package is missing
@@ -131,7 +132,7 @@ def install_command(packages: list[str]) -> str:
     environment = Path(sys.prefix)
     if (environment / "pipx_metadata.json").exists():
         command = ["pipx", "runpip", environment.name, "install"]
-    elif not _is_installed("pip"):
+    elif not is_installed("pip"):
         command = ["uv", "pip", "install", "--python", sys.executable]
     else:
         command = [sys.executable, "-m", "pip", "install"]

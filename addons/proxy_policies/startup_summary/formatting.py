@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from proxy_policies.addresses import without_credentials
+from proxy_policies.log_lines import quantity
 from proxy_policies.script_paths import own_command
 
 FORWARDING = ("regular", "upstream", "socks5", "transparent", "local", "wireguard", "tun")
@@ -71,7 +72,7 @@ def _encode(codings: Sequence[str], _: Mapping[str, Any]) -> str:
 
 
 def _rules(rules: Sequence[str], _: Mapping[str, Any]) -> str:
-    return f"{len(rules)} header rule{'s' * (len(rules) > 1)}"
+    return quantity(len(rules), "header rule")
 
 
 def _named(text: str) -> Callable[[str, Mapping[str, Any]], str]:

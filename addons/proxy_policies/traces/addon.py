@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
@@ -41,16 +40,9 @@ def parse_collector(text: str) -> str | None:
         is_url = False
     if not is_url or url.username is not None or url.query or url.fragment:
         raise ValueError(f"write a collector's URL such as http://127.0.0.1:4318 ({PATH} is added), or off")
-    if not all(map(_is_installed, MODULES)):
+    if not all(map(requirements.is_installed, MODULES)):
         raise ValueError(f"needs the packages {', '.join(PACKAGES)}: {requirements.install_command(PACKAGES)}")
     return text if url.path.strip("/") else f"{url.scheme}://{url.netloc}{PATH}"
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ImportError:  # its package is missing
-        return False
 
 
 class Traces:

@@ -1,7 +1,5 @@
 """Parses `cache=`, and opens the store that it names."""
 
-import importlib.util
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -47,8 +45,6 @@ def _redis(text: str) -> BackendSpec:
         raise ValueError(f"choose {SYNTAX}: {error}") from None
     if not parts.hostname or not (parts.path.strip("/") or "0").isdecimal():
         raise ValueError(f"choose {SYNTAX}")
-    if importlib.util.find_spec("redis") is None:
-        raise ValueError(f"needs the package redis: {sys.executable} -m pip install redis")
     return BackendSpec("redis", text.replace("valkey://", "redis://", 1))
 
 

@@ -18,6 +18,7 @@ from proxy_policies.capture.check.noise import NoiseRule, make_rule, request_pat
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.unordered import Unordered, any_index, find_unordered
 from proxy_policies.capture.model import Request, Response
+from proxy_policies.log_lines import quantity
 
 Exchanges = Callable[[], Iterable[tuple[Request, Response, Response]]]
 """Returns each request with its responses in both runs; called twice."""
@@ -32,7 +33,7 @@ class Learned:
     total: int
 
     def __str__(self) -> str:
-        return f"{self.rule}  (differed in {self.seen} of {self.total} response{'' if self.total == 1 else 's'})"
+        return f"{self.rule}  (differed in {self.seen} of {quantity(self.total, 'response')})"
 
 
 @dataclass(slots=True)

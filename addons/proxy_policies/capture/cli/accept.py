@@ -15,7 +15,7 @@ from proxy_policies.capture.formats import is_har, open_any
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry, Response
 from proxy_policies.capture.report.json_report import body_lines
-from proxy_policies.log_lines import printable
+from proxy_policies.log_lines import printable, quantity
 
 Accepted = Mapping[int, Entry]
 
@@ -47,7 +47,7 @@ def accept_changes(
         return ()
     for number, entry in entries.items():
         print(printable("\n".join(_unified_diff(number, run.entries[number], entry)), lines=True))
-    count = f"{len(entries)} response{'' if len(entries) == 1 else 's'}"
+    count = quantity(len(entries), "response")
     if not arguments.yes and not _confirm(f"accept {count} into {run.path}? [y/N] "):
         say("nothing was written")
         return ()

@@ -38,7 +38,7 @@ from proxy_policies.capture.secrets import redact
 from proxy_policies.capture.secrets.keyfile import load_key
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.secret_values import SecretValues, parse_secrets
-from proxy_policies.log_lines import printable
+from proxy_policies.log_lines import printable, quantity
 from proxy_policies.option_files import expand_home
 
 Replies = Mapping[int, SendResult]
@@ -172,7 +172,7 @@ def _noise(arguments: argparse.Namespace, run: CheckRun, replies: Sequence[Repli
         old = path.read_text(encoding="utf-8") if path.exists() else NoiseRules().text()
         private_files.write_bytes(path, (old + rules_text(learned)).encode())
     kept = f", kept in {path}" if learned else ""
-    say(f"learned {len(learned)} rule{'' if len(learned) == 1 else 's'} of noise{kept}")
+    say(f"learned {quantity(len(learned), 'rule')} of noise{kept}")
     for rule in learned:
         say(f"  {rule}")
     return NoiseRules([*known, *matchers, *(rule.rule for rule in learned)])

@@ -16,6 +16,7 @@ from proxy_policies.capture.formats import open_source
 from proxy_policies.capture.har.reader import count_entries
 from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.proxy_process import STOPPED, ProxyProcess
+from proxy_policies.log_lines import quantity
 from proxy_policies.option_files import expand_home
 
 FAILED = 2
@@ -59,7 +60,7 @@ def record(arguments: argparse.Namespace) -> int:
     if not added:
         say(client_environment.HINT.format(port=proxy.port, proxy=proxy.url))
         return code or FAILED
-    say(f"recorded {_exchanges(added)} into {path}")
+    say(f"recorded {quantity(added, 'exchange')} into {path}")
     say_unsearched(path, arguments.strict)
     if stopped:
         say(f"recording stopped: {stopped[1]}; what was received later is missing")
@@ -97,12 +98,8 @@ def _verdict(outcome: dict[str, Any], mode: str, hint: str) -> int:
     if not outcome["played"] and not outcome["misses"] and mode != "new":
         say(hint)
         return FAILED
-    say(f"replayed {_exchanges(outcome['played'])}, {len(outcome['misses'])} not answered")
+    say(f"replayed {quantity(outcome['played'], 'exchange')}, {len(outcome['misses'])} not answered")
     return 1 if outcome["misses"] or unused else 0
-
-
-def _exchanges(count: int) -> str:
-    return f"{count} exchange{'' if count == 1 else 's'}"
 
 
 def _through_proxy(arguments: argparse.Namespace, settings: Sequence[str]) -> tuple[int, ProxyProcess]:

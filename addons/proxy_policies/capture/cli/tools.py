@@ -26,7 +26,7 @@ from proxy_policies.capture.secrets import redact
 from proxy_policies.capture.secrets.findings import findings
 from proxy_policies.capture.secrets.keyfile import load_key
 from proxy_policies.capture.secrets.placeholders import Placeholders
-from proxy_policies.log_lines import printable
+from proxy_policies.log_lines import printable, quantity
 from proxy_policies.option_files import expand_home
 
 KINDS_BY_ENDING = {".har": "har", ".mitm": "flows", ".flow": "flows", ".flows": "flows", ".sh": "curl", ".http": "http"}
@@ -53,7 +53,7 @@ def scrub(arguments: argparse.Namespace) -> int:
         return _dry_run(path, redactor, arguments.json)
     count = writer.rewrite(target, log, entries)
     fields = {"output": str(target), "entries": count}
-    _report(arguments, f"scrubbed {_entries(count)} into {target}", fields, problems)
+    _report(arguments, f"scrubbed {quantity(count, 'entry')} into {target}", fields, problems)
     say_unsearched(target, arguments.strict)
     return 0
 
@@ -89,7 +89,7 @@ def _dry_run(path: Path, redactor: redact.Redactor, as_json: bool) -> int:
             count += 1
             numbers.add(number)
     say_problems(problems)
-    say(f"{count} value{'' if count == 1 else 's'} in {_entries(len(numbers))} would be replaced; nothing was written")
+    say(f"{quantity(count, 'value')} in {quantity(len(numbers), 'entry')} would be replaced; nothing was written")
     return 0
 
 
@@ -104,7 +104,7 @@ def merge(arguments: argparse.Namespace) -> int:
     by_time = _Counted(heapq.merge(*renamed, key=_start))
     count = writer.rewrite(target, log, _once(by_time))
     fields = {"output": str(target), "captures": len(opened), "entries": count, "duplicates": by_time.count - count}
-    _report(arguments, f"merged {len(opened)} captures, {_entries(count)}, into {target}", fields, problems)
+    _report(arguments, f"merged {len(opened)} captures, {quantity(count, 'entry')}, into {target}", fields, problems)
     return 0
 
 
@@ -128,10 +128,6 @@ def _report(arguments: argparse.Namespace, text: str, fields: Mapping[str, Any],
         print(json.dumps({**fields, "problems": problems}))
     else:
         say(text)
-
-
-def _entries(count: int) -> str:
-    return f"{count} entr{'y' if count == 1 else 'ies'}"
 
 
 def _start(entry: Entry) -> float:
@@ -177,9 +173,9 @@ def export(arguments: argparse.Namespace) -> int:
         count = _export_text(target, _text_writer(kind, target), entries)
     replaced = len(redactor.rules) if redactor and kind != "openapi" else 0
     if replaced:
-        say(f"replaced {replaced} secret{'' if replaced == 1 else 's'} of {source} by placeholders; --raw keeps them")
+        say(f"replaced {quantity(replaced, 'secret')} of {source} by placeholders; --raw keeps them")
     fields = {"output": str(target), "format": kind, "entries": count, "replaced": replaced}
-    _report(arguments, f"exported {_entries(count)} to {target}", fields, problems)
+    _report(arguments, f"exported {quantity(count, 'entry')} to {target}", fields, problems)
     return 0
 
 

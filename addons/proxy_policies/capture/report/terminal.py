@@ -13,7 +13,7 @@ from rich.text import Text
 from proxy_policies.capture.check.diff import Change
 from proxy_policies.capture.check.matchers import suggest
 from proxy_policies.capture.check.outcome import Outcome, Report
-from proxy_policies.log_lines import printable
+from proxy_policies.log_lines import printable, quantity
 
 SHOWN_CHANGES = 8  # of one entry
 SHOWN_ENTRIES = 40
@@ -118,9 +118,9 @@ def _summary(report: Report) -> Text:
     total, ignored = len(report.outcomes), sum(len(outcome.ignored) for outcome in report.outcomes)
     styles = {"same": "green", "changed": "red", "error": "red", "skipped": "yellow"}
     names = {"same": "the same", "changed": "changed", "error": "failed", "skipped": "skipped"}
-    text = Text(f"{total} request{'' if total == 1 else 's'} in {report.seconds:.1f} s: ")
+    text = Text(f"{quantity(total, 'request')} in {report.seconds:.1f} s: ")
     parts = [Text(f"{counts[name]} {names[name]}", styles[name]) for name in styles if counts.get(name)]
     text.append_text(Text(", ").join(parts or [Text("nothing to send")]))
     if ignored:
-        text.append(f" ({ignored} difference{'' if ignored == 1 else 's'} taken for noise)", "dim")
+        text.append(f" ({quantity(ignored, 'difference')} taken for noise)", "dim")
     return text
