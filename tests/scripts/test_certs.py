@@ -11,6 +11,8 @@ from tests.support.mitmdump import Running
 from tests.support.origin import Origin
 from tests.support.programs import find, need
 
+from proxy_policies.certificates.stores import ca_variables
+
 Start = Callable[..., Running]
 
 CHROMIUM = [
@@ -162,7 +164,7 @@ def test_a_shell_that_takes_the_variables_over_trusts_it(
         command = ["bash", "-c", f'{script}; "$@"', "bash", *CLIENTS[client], f"{url}/"]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
-    variables = "SSL_CERT_FILE CURL_CA_BUNDLE REQUESTS_CA_BUNDLE GIT_SSL_CAINFO PIP_CERT NODE_EXTRA_CA_CERTS"
+    variables = " ".join(ca_variables(Path(), Path()))
     trusting = ask('eval "$("$CERTS" env)"')
     assert trusting.stdout.endswith("hello from the origin\n"), trusting.stderr
     assert "hello" not in ask(f"unset {variables}").stdout

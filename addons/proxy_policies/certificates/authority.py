@@ -12,7 +12,7 @@ by its name in a trust store.
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -124,15 +124,15 @@ def _pkcs12(certificate: x509.Certificate, key: Key | None) -> bytes:
     )
 
 
-def write_files(contents: Mapping[Path, bytes]) -> None:
+def write_files(contents: Mapping[Path, bytes], secret: Collection[str] = SECRET_FILES) -> None:
     """Write all files under temporary names, then rename them; an interruption before that changes nothing.
 
-    Modes depend on the names, not on the umask. A symbolic link is replaced, not followed.
+    Only the owner can read those with secret names, whatever the umask. A symbolic link is replaced, not followed.
     """
     drafts = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in contents}
     try:
         for path, content in contents.items():
-            _write(drafts[path], content, 0o600 if path.name in SECRET_FILES else 0o644)
+            _write(drafts[path], content, 0o600 if path.name in secret else 0o644)
         for path, draft in drafts.items():
             draft.replace(path)
     finally:

@@ -10,20 +10,25 @@ Command = tuple[str, ...]
 STORES = ("debian", "fedora", "chromium", "firefox", "java")
 """The names of stores on the command line."""
 
-# All are set, as one of them that is already set would take precedence. Node adds the certificate to its own
-# authorities; the others replace theirs, and so need the bundle.
 BUNDLE_VARIABLES = (
     "SSL_CERT_FILE",
     "CURL_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",
     "GIT_SSL_CAINFO",
     "PIP_CERT",
+    "AWS_CA_BUNDLE",
+    "CARGO_HTTP_CAINFO",
+    "DENO_CERT",
+    "NIX_SSL_CERT_FILE",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
 )
+"""Each client reads its own, and prefers it to others: so all are set. The bundle replaces its authorities."""
 EXTRA_VARIABLE = "NODE_EXTRA_CA_CERTS"
+"""Names a file with further authorities."""
 
 
-def environment(certificate: Path, bundle: Path) -> dict[str, str]:
-    """Return the variables that make curl, Python, git, pip, Node and npm trust a certificate."""
+def ca_variables(certificate: Path, bundle: Path) -> dict[str, str]:
+    """Return the environment variables that make programs trust a certificate, which is also in the bundle."""
     return dict.fromkeys(BUNDLE_VARIABLES, str(bundle)) | {EXTRA_VARIABLE: str(certificate)}
 
 

@@ -16,7 +16,7 @@ import certifi
 
 from proxy_policies.certificates import authority, client_checks, device_page, device_server, folders, store_commands
 from proxy_policies.certificates.store_commands import has, run, trusts
-from proxy_policies.certificates.stores import OTHER_SYSTEMS, STORES, TrustStore, environment, other_systems, stores
+from proxy_policies.certificates.stores import OTHER_SYSTEMS, STORES, TrustStore, ca_variables, other_systems, stores
 from proxy_policies.doctor.certificates import look_at_authority
 from proxy_policies.doctor.finding import Finding, fail, has_failed, ok, report, warn
 from proxy_policies.script_paths import own_command
@@ -70,7 +70,7 @@ def write_bundle(folder: Path) -> Path:
 def env(folder: Path, given: argparse.Namespace) -> int:
     """Print the variables that make programs in a shell trust the authority."""
     authority.read_certificate(folder)
-    variables = environment(folder / authority.CERTIFICATE_FILE, write_bundle(folder))
+    variables = ca_variables(folder / authority.CERTIFICATE_FILE, write_bundle(folder))
     print("\n".join(SHELLS[given.shell].format(name, shlex.quote(value)) for name, value in variables.items()))
     if sys.stdout.isatty():
         command = f"{own_command()} certs env"
@@ -143,7 +143,7 @@ def undo(folder: Path, given: argparse.Namespace) -> int:
         authority.remove_authority(folder)
         (folder / BUNDLE_FILE).unlink(missing_ok=True)
         folders.remove_confdir(folder)
-        variables = " ".join(environment(Path(), Path()))
+        variables = " ".join(ca_variables(Path(), Path()))
         print(f"deleted the authority in {folder}; in shells that set its variables: unset {variables}")
     return code
 

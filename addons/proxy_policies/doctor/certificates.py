@@ -50,7 +50,7 @@ def _validity(subject: str, name: str, end: datetime, now: datetime, renewing: s
     text = f"{name}, until {end:%Y-%m-%d}"
     return (
         warn(subject, text, f"{own_command()} {renewing} renews it")
-        if end - now < identity.RENEWAL_PERIOD
+        if end - now < authority.RENEWAL_PERIOD
         else ok(subject, text)
     )
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from proxy_policies.argument_parser import set_help
-from proxy_policies.certificates.authority import signing_only
+from proxy_policies.certificates.authority import signing_only, write_files
 from proxy_policies.reverse_tunnel.options import parse_name
 from proxy_policies.script_paths import own_command
 
@@ -33,7 +32,7 @@ EXAMPLES = (
     "certs tunnel work lab certs/lab      a second work, in a folder of its own",
 )
 KINDS = {"home": ExtendedKeyUsageOID.SERVER_AUTH, "work": ExtendedKeyUsageOID.CLIENT_AUTH}
-CA, CERT, KEY = "ca.pem", "cert.pem", "key.pem"
+FILES = CA, CERT, KEY = "ca.pem", "cert.pem", "key.pem"
 AUTHORITY = "tunnel-ca"
 CA_LIFE = datetime.timedelta(days=3650)
 LIFE = datetime.timedelta(days=825)  # the former limit of browsers; the same command renews a certificate
@@ -60,22 +59,12 @@ class Pair:
         key = self.key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        _write(folder / KEY, key)
-        _write(folder / CERT, pem(self.certificate))
+        write_files({folder / KEY: key, folder / CERT: pem(self.certificate)}, FILES)
 
 
 def pem(certificate: x509.Certificate) -> bytes:
     """Return a certificate as PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file atomically; it is never readable by others."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-    draft.replace(path)
 
 
 def _sign(name: str, life: datetime.timedelta, issuer: Pair | None, extensions: Sequence[x509.ExtensionType]) -> Pair:
@@ -150,7 +139,7 @@ def make(kind: str, name: str, folder: Path) -> Path:
         make_authority().save(root)
     authority = Pair.load(root)
     make_leaf(kind, name, authority).save(folder)
-    _write(folder / CA, pem(authority.certificate))
+    write_files({folder / CA: pem(authority.certificate)}, FILES)
     return folder
 
 

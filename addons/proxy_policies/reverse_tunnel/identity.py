@@ -22,6 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from proxy_policies.certificates import folders
+from proxy_policies.certificates.authority import RENEWAL_PERIOD
 from proxy_policies.option_files import parse_path, read_text
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.reverse_tunnel import certificates
@@ -35,7 +36,6 @@ HINTS = {
     "work": "make one at home with: proxy-policies certs tunnel work {name}, and copy its folder here",
 }
 """How to create a certificate: where the authority's key is."""
-RENEWAL_PERIOD = datetime.timedelta(days=30)  # before the end, as Let's Encrypt recommends
 UNKNOWN_AUTHORITY_ERRORS = (18, 19, 20, 21)  # OpenSSL's X509_V_ERR_… for a chain that ends in an unknown authority
 MIN_SECRET = 12  # characters; key stretching is not enough for a shorter one
 MIN_BITS = 64.0

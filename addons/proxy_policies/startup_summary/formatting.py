@@ -1,16 +1,16 @@
 """The lines logged at start, from the options."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from proxy_policies.addresses import without_credentials
+from proxy_policies.certificates.authority import RENEWAL_PERIOD
 from proxy_policies.log_lines import quantity
 from proxy_policies.script_paths import own_command
 
 FORWARDING = ("regular", "upstream", "socks5", "transparent", "local", "wireguard", "tun")
 """The modes in which clients choose the hosts of their HTTPS connections."""
-RENEWAL_PERIOD = timedelta(days=30)  # as Let's Encrypt recommends
 OVERRIDING_OPTIONS = ("ignore_hosts", "allow_hosts", "tcp_hosts")
 """mitmproxy's own options, which take precedence over `inspect_hosts`."""
 

@@ -8,12 +8,12 @@ import pytest
 import trustme
 
 from proxy_policies.capture.runner.client_environment import (
-    BUNDLE_VARIABLES,
     HINT,
     PROXY_VARIABLES,
     environment,
     write_bundle,
 )
+from proxy_policies.certificates.stores import BUNDLE_VARIABLES
 
 URL = "http://127.0.0.1:8080"
 

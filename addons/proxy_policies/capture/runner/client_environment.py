@@ -6,21 +6,10 @@ from pathlib import Path
 
 import certifi
 
+from proxy_policies.certificates.stores import BUNDLE_VARIABLES, EXTRA_VARIABLE, ca_variables
+
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy")
 BYPASS_VARIABLES = ("no_proxy",)
-BUNDLE_VARIABLES = (  # each client reads its own, and prefers it to others: so all are set
-    "SSL_CERT_FILE",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-    "PIP_CERT",
-    "AWS_CA_BUNDLE",
-    "CARGO_HTTP_CAINFO",
-    "DENO_CERT",
-    "NIX_SSL_CERT_FILE",
-    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
-)
-EXTRA_CA_VARIABLES = ("NODE_EXTRA_CA_CERTS",)  # for additional CAs: only ours
 HINT = """no request reached the proxy. The command may not read http_proxy and https_proxy:
   Node      NODE_USE_ENV_PROXY=1 works from Node 24 (it is set); before that use undici's EnvHttpProxyAgent
   aiohttp   ClientSession(trust_env=True)
@@ -35,8 +24,7 @@ def environment(base: Mapping[str, str], proxy: str, bundle: Path, ca: Path) -> 
     kept = {name: value for name, value in base.items() if name.lower() not in names and name != "SSL_CERT_DIR"}
     proxies = {spelling: proxy for name in PROXY_VARIABLES for spelling in (name, name.upper())}
     bypass = {spelling: "" for name in BYPASS_VARIABLES for spelling in (name, name.upper())}
-    bundles = {name: str(bundle) for name in BUNDLE_VARIABLES} | {name: str(ca) for name in EXTRA_CA_VARIABLES}
-    return {**kept, **proxies, **bypass, **bundles, "NODE_USE_ENV_PROXY": "1"}
+    return {**kept, **proxies, **bypass, **ca_variables(ca, bundle), "NODE_USE_ENV_PROXY": "1"}
 
 
 def write_bundle(target: Path, ca: Path, base: Mapping[str, str]) -> None:
@@ -49,6 +37,6 @@ def write_bundle(target: Path, ca: Path, base: Mapping[str, str]) -> None:
 def _trusted(base: Mapping[str, str]) -> Iterable[Path]:
     """Return the bundles in use, each once: the user's, certifi's and the system's."""
     system = ssl.get_default_verify_paths().openssl_cafile
-    named = [base[name] for name in (*BUNDLE_VARIABLES, *EXTRA_CA_VARIABLES) if base.get(name)]
+    named = [base[name] for name in (*BUNDLE_VARIABLES, EXTRA_VARIABLE) if base.get(name)]
     paths = dict.fromkeys(Path(name) for name in (*named, certifi.where(), system))
     return [path for path in paths if path.is_file()]
