@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import random
-import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from proxy_policies.addresses import Address, Network, format_target, in_networks
 from proxy_policies.background import Tasks
-from proxy_policies.limits.guesses import Guesses
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.reverse_tunnel.home.connected_works import (
     FAIL_OVER_TIMEOUT,
@@ -22,6 +18,7 @@ from proxy_policies.reverse_tunnel.home.connected_works import (
     WorkRegistry,
     describe,
 )
+from proxy_policies.reverse_tunnel.home.handshakes import Handshakes
 from proxy_policies.reverse_tunnel.home.sessions import (
     NullObserver,
     Session,
@@ -29,15 +26,11 @@ from proxy_policies.reverse_tunnel.home.sessions import (
     SessionTable,
     cancel_current,
 )
-from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, describe_failure, peer_name
+from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials
 from proxy_policies.reverse_tunnel.limits import (
-    HANDSHAKE_TIMEOUT,
     NO_LIMITS,
-    HandshakeLimiter,
     Limits,
     RateLimiter,
-    Stage,
-    network_of,
 )
 from proxy_policies.reverse_tunnel.options import (
     ALLOW_ALL,
@@ -45,21 +38,16 @@ from proxy_policies.reverse_tunnel.options import (
     ClientListener,
     CommandListener,
 )
-from proxy_policies.reverse_tunnel.protocol.command_protocol import HomeProtocol, OpenRequest
-from proxy_policies.reverse_tunnel.protocol.handshake import HomeHandshake, Peer, Terms
+from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest
 from proxy_policies.reverse_tunnel.protocol.messages import (
-    Claim,
-    Hello,
-    Message,
     ProtocolError,
     Reason,
     Refusal,
     Refuse,
-    encode,
 )
 from proxy_policies.reverse_tunnel.throttled_log import ThrottledLog
 from proxy_policies.reverse_tunnel.transport import connections
-from proxy_policies.reverse_tunnel.transport.connections import Listener, receive
+from proxy_policies.reverse_tunnel.transport.connections import Listener
 from proxy_policies.reverse_tunnel.transport.framed import Framed, open_streams
 from proxy_policies.reverse_tunnel.transport.rate_limited import RateLimitedTransport
 from proxy_policies.reverse_tunnel.transport.transport_relay import EndNames, Pace, relay_transports
@@ -97,15 +85,16 @@ class HomeServer:
         self.sessions = SessionTable()
         self._observer = observer or NullObserver()
         self._config = HomeConfig()
-        self._handshakes, self._guesses, self._log = HandshakeLimiter(), Guesses(), ThrottledLog(logger)
-        self._unauthenticated: dict[int, asyncio.Task[None]] = {}
+        self._log = ThrottledLog(logger)
+        self._handshakes = Handshakes(self.works, self._serve_command)
         self._command_listener: Listener | None = None
         self._client_listeners: dict[Address, tuple[ClientListener, Listener]] = {}
-        self._commands, self._clients = Tasks("home"), Tasks("home")
+        self._maintenance, self._clients = Tasks("home"), Tasks("home")
 
     async def apply(self, config: HomeConfig) -> None:
         """Apply the options; open sessions continue."""
-        old, self._config = self._config, config
+        old = self._config
+        self._configure(config)
         if config.command_listener != old.command_listener:
             await self._open_command_listener(config)
         self.sessions.limit(config.limits)
@@ -114,7 +103,11 @@ class HomeServer:
 
     def renew(self, credentials: Credentials) -> None:
         """Use a renewed certificate of the same name from now on; open connections continue."""
-        self._config = replace(self._config, credentials=credentials)
+        self._configure(replace(self._config, credentials=credentials))
+
+    def _configure(self, config: HomeConfig) -> None:
+        self._config = config
+        self._handshakes.configure(config.credentials, config.heartbeat, config.allowance)
 
     async def close_client_listeners(self) -> None:
         """Accept no more clients; open sessions continue, and works stay connected."""
@@ -131,13 +124,14 @@ class HomeServer:
         if self._command_listener is not None:
             await self._command_listener.close()
             self.works.dismiss(Refuse(Reason.RESTART))
-            await self._commands.cancel()
+            await self._handshakes.close()
+            await self._maintenance.cancel()
             self._command_listener = None
         if config.listen is not None:
             is_balancer = self._balancers_at(config.listen)
-            self._command_listener = Listener(config.listen.address, "home", self._on_connection, is_balancer)
+            self._command_listener = Listener(config.listen.address, "home", self._handshakes.accept, is_balancer)
             await self._command_listener.open()
-            self._commands.spawn(self._maintain())
+            self._maintenance.spawn(self._maintain())
 
     async def _open_client_listeners(self, wanted: Mapping[Address, ClientListener]) -> None:
         for address, (client_listener, listener) in list(self._client_listeners.items()):
@@ -172,121 +166,7 @@ class HomeServer:
             for work in self.works:
                 work.maintain()
 
-    # Unauthenticated peers at the command listener
-
-    def _on_connection(self, sock: socket.socket, address: Address) -> None:
-        chance = random.random()  # noqa: S311 -- predicting which peer is closed is of no use
-        number, evicted = self._handshakes.enter(address[0], chance, self.works.awaited)
-        if evicted is not None and (evicted_task := self._unauthenticated.get(evicted)) is not None:
-            evicted_task.cancel()
-        task = self._commands.spawn(self._authenticate(number, sock, address), eager=True)
-        if not task.done():
-            self._unauthenticated[number] = task
-
-    async def _authenticate(self, number: int, sock: socket.socket, address: Address) -> None:
-        """Authenticate a peer, with a time-out; serve a command connection until it ends."""
-        work: ConnectedWork | None = None
-        try:
-            async with asyncio.timeout(HANDSHAKE_TIMEOUT):
-                framed = await self._encrypt(number, sock)
-                work = await self._identify(framed, address[0])
-        except Refusal as refusal:
-            kind = refusal.reason, network_of(address[0])
-            self._log.warning(kind, f"home: refused {address[0]}: {refusal}")
-        except Exception as error:  # an unauthenticated peer must not cause worse than a log line
-            why = (
-                "handshake timed out" if isinstance(error, TimeoutError) else describe_failure(error, HANDSHAKE_TIMEOUT)
-            )
-            self._log.warning("unauthenticated", f"home: closed unauthenticated connection from {address[0]}: {why}")
-        finally:
-            self._authenticated(number)
-        if work is not None:
-            await self._serve_command(work, address)
-
-    async def _encrypt(self, number: int, sock: socket.socket) -> Framed:
-        """Return the framed connection to a peer that has sent data, after the TLS handshake, if any. Raise OSError."""
-        credentials = self._config.credentials
-        await connections.wait_for_data(sock)
-        self._handshakes.advance(number, Stage.SENT_DATA)
-        framed = await connections.accept_framed(sock, credentials)
-        if credentials.mode is Mode.CERTIFICATES:
-            self._authenticated(number)
-        elif credentials.mode is Mode.SECRET:
-            self._handshakes.advance(number, Stage.ENCRYPTED)
-        return framed
-
-    def _authenticated(self, number: int) -> None:
-        """Stop counting a peer as unauthenticated: it is authenticated, or gone."""
-        self._handshakes.leave(number)
-        self._unauthenticated.pop(number, None)
-
-    async def _identify(self, framed: Framed, address: str) -> ConnectedWork | None:
-        """Return the work of a command connection, None for a data connection, by the first frame.
-
-        Raise OSError, ProtocolError or Refusal.
-        """
-        certified = peer_name(framed.lower) if self._config.credentials.mode is Mode.CERTIFICATES else None
-        try:
-            match await receive(framed):
-                case Hello() as hello:
-                    return await self._handshake_on(framed, hello, certified, address)
-                case Claim() as claim:
-                    self.works.claim(framed, claim, certified)
-                    return None
-                case message:
-                    raise ProtocolError(f"{type(message).__name__} as first message")
-        except Refusal as refusal:
-            framed.send(encode(Refuse(refusal.reason, refusal.text)))
-            framed.close()
-            raise
-        except BaseException:
-            framed.abort()
-            raise
-
-    async def _handshake_on(self, framed: Framed, hello: Hello, certified: str | None, address: str) -> ConnectedWork:
-        credentials = self._config.credentials
-        terms = Terms(
-            credentials.name or "home",
-            self._config.heartbeat,
-            secrets.token_hex(32),
-            credentials.key,
-            credentials.digest,
-        )
-        handshake = HomeHandshake(terms, certified)
-        framed.send(encode(handshake.receive(hello)))
-        while handshake.peer is None:
-            message = await receive(framed)
-            framed.send(encode(await self._reply(handshake, message, address)))
-        return await self._receive_offer(framed, handshake.peer, address)
-
-    async def _reply(self, handshake: HomeHandshake, message: Message, address: str) -> Message:
-        """Return the answer to a work's message; WELCOME only if it may offer anything. Raise Refusal."""
-        with self._delay_wrong_secrets(address):
-            await asyncio.sleep(self._guesses.delay(address, asyncio.get_running_loop().time()))
-            answer = handshake.receive(message)
-        if handshake.peer is not None:
-            self._check_admission(handshake.peer, address)
-        return answer
-
-    def _check_admission(self, peer: Peer, address: str) -> None:
-        """Raise Refusal for a work that must not be welcomed."""
-        if not self._config.allowance.permits_any(peer.name):
-            raise Refusal(Reason.NOT_ALLOWED, f"home_allow does not list work {peer.name}")
-        self.works.check_twin(peer, address)
-
-    @contextlib.contextmanager
-    def _delay_wrong_secrets(self, address: str) -> Iterator[None]:
-        try:
-            yield
-        except Refusal as refusal:
-            if refusal.reason is Reason.SECRET:
-                self._guesses.wrong(address, asyncio.get_running_loop().time())
-            raise
-
-    async def _receive_offer(self, framed: Framed, peer: Peer, address: str) -> ConnectedWork:
-        session = HomeProtocol(peer.name, lambda service: self._config.allowance.permits(peer.name, service))
-        session.receive(await receive(framed))
-        return ConnectedWork(peer, framed, session, self.works.log, address)
+    # Works
 
     async def _serve_command(self, work: ConnectedWork, address: Address) -> None:
         """Serve a command connection until it ends."""
@@ -339,7 +219,7 @@ class HomeServer:
         return open_streams(RateLimitedTransport(data, pace) if pace else data)
 
     async def _serve(self, sock: socket.socket, client: Address, client_listener: ClientListener) -> None:
-        """Serve one client: links 2, 3 and 6."""
+        """Serve one client: get a data connection from a work, and link both."""
         try:
             call = OpenRequest(client_listener.service, client, sock.getsockname()[:2])
             transport = await connections.accept_bare(sock)

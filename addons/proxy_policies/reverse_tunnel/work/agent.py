@@ -270,7 +270,7 @@ class WorkAgent:
         return peer_digest(framed.lower) == command.digest
 
     async def _serve(self, framed: Framed, call: OpenRequest) -> None:
-        """Open the service, and link it: links 4 and 5."""
+        """Open the service, and link it with the data connection."""
         try:
             transport = await self._open_service(call)
         except Refusal as refusal:
