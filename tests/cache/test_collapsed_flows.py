@@ -1,23 +1,16 @@
 """Collapsed forwarding on flows: who leads, and what followers get."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from mitmproxy import http
-from mitmproxy.test import taddons
 
 from proxy_policies.cache import collapsed_flows, request_phase, response_phase
 from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.transactions import CacheEngine, transaction_of
 from tests.support.cache_flows import KEY, body_of, engine, request, respond
 
-
-@pytest.fixture(autouse=True)
-def _context() -> Iterator[None]:
-    with taddons.context() as context:
-        context.options.add_option("server_replay", list, [], "")
-        yield
+pytestmark = pytest.mark.usefixtures("mitmproxy_context")
 
 
 async def lead(made: CacheEngine) -> http.HTTPFlow:

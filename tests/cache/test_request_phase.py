@@ -1,10 +1,7 @@
 """The request side: what a decision does to a flow."""
 
-from collections.abc import Iterator
-
 import pytest
 from mitmproxy import http
-from mitmproxy.test import taddons
 
 from proxy_policies import trace
 from proxy_policies.cache import request_phase
@@ -20,11 +17,7 @@ FAR = 10_000_000_000
 """Seconds: what is stored by the tests' clock is fresh by this machine's."""
 
 
-@pytest.fixture(autouse=True)
-def _context() -> Iterator[None]:
-    with taddons.context() as context:
-        context.options.add_option("server_replay", list, [], "")
-        yield
+pytestmark = pytest.mark.usefixtures("mitmproxy_context")
 
 
 async def test_a_fresh_response_answers() -> None:

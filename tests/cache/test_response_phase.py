@@ -1,9 +1,6 @@
 """The response side: what an origin's head leads to."""
 
-from collections.abc import Iterator
-
 import pytest
-from mitmproxy.test import taddons
 
 from proxy_policies.cache import request_phase, response_phase
 from proxy_policies.cache.transactions import CacheEngine, Transaction, transaction_of
@@ -11,12 +8,7 @@ from tests.support.cache_cases import stored
 from tests.support.cache_flows import KEY, body_of, engine, request, respond
 from tests.support.cache_stores import content, keep
 
-
-@pytest.fixture(autouse=True)
-def _context() -> Iterator[None]:
-    with taddons.context() as context:
-        context.options.add_option("server_replay", list, [], "")
-        yield
+pytestmark = pytest.mark.usefixtures("mitmproxy_context")
 
 
 async def exchange(made: CacheEngine, *fields: tuple[str, str], status: int = 200, method: str = "GET") -> str:

@@ -1,10 +1,7 @@
 """Answers from the store where an origin was asked."""
 
-from collections.abc import Iterator
-
 import pytest
 from mitmproxy.flow import Error
-from mitmproxy.test import taddons
 
 from proxy_policies import flow_state
 from proxy_policies.cache import request_phase, response_phase, revalidation
@@ -13,12 +10,7 @@ from tests.support.cache_cases import stored
 from tests.support.cache_flows import KEY, body_of, engine, request, respond
 from tests.support.cache_stores import keep
 
-
-@pytest.fixture(autouse=True)
-def _context() -> Iterator[None]:
-    with taddons.context() as context:
-        context.options.add_option("server_replay", list, [], "")
-        yield
+pytestmark = pytest.mark.usefixtures("mitmproxy_context")
 
 
 async def stale(*lines: str) -> CacheEngine:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.mitmdump import Mitmdump
 
 HERE = Path(__file__).parent
 
@@ -15,6 +16,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
+    """Start mitmdump with the default options, for all tests of a module."""
+    running = Mitmdump([], confdir=tmp_path_factory.mktemp("confdir"))
+    yield running
+    running.stop()
 
 
 @pytest.fixture(scope="module", autouse=True)

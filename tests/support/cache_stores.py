@@ -12,7 +12,7 @@ from proxy_policies.cache.stores.disk.store import DiskStore
 from proxy_policies.cache.stores.memory import MemoryStore
 from proxy_policies.cache.stores.redis.store import RedisStore
 from proxy_policies.cache.stores.store import Checkpoint, Store
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import free_port
 
 LIMIT = 1 << 30
 REDIS = shutil.which("redis-server") or shutil.which("valkey-server")
@@ -81,17 +81,3 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(100):
         while not condition():  # noqa: ASYNC110 - any condition, not an event
             await asyncio.sleep(0.01)
-
-
-__all__ = [
-    "LIMIT",
-    "REDIS",
-    "checkpoint",
-    "content",
-    "keep",
-    "opened",
-    "redis_server",
-    "redis_url",
-    "until",
-    "wait_until",
-]

@@ -54,3 +54,10 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
         ours, _ = listening.accept()
     ours.setblocking(False)
     return ours, peer
+
+
+def talk(one: socket.socket, other: socket.socket) -> None:
+    """Check that what is sent at either end of a tunnel arrives at the other. Raise AssertionError."""
+    for sender, receiver in ((one, other), (other, one)):
+        sender.sendall(b"some words")
+        assert receiver.recv(100) == b"some words"

@@ -11,10 +11,3 @@ def cache_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
     running = Mitmdump((), confdir=tmp_path_factory.mktemp("confdir"), script="cache.py")
     yield running
     running.stop()
-
-
-@pytest.fixture(scope="module")
-def policy_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
-    running = Mitmdump((), confdir=tmp_path_factory.mktemp("confdir"))
-    yield running
-    running.stop()

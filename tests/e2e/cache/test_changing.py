@@ -166,14 +166,14 @@ class Client:
         return found
 
 
-def test_no_answer_is_made_of_two_versions(policy_proxy: Mitmdump, origin: Origins) -> None:
+def test_no_answer_is_made_of_two_versions(proxy: Mitmdump, origin: Origins) -> None:
     server = origin()
     pages = [Page(f"page{number:03}") for number in range(URLS)]
     for page in pages:
         server.route(f"/{page.name}", page.answer)
-    clients = [Client(policy_proxy, f"{server.url}/{page.name}", page) for page in pages]
+    clients = [Client(proxy, f"{server.url}/{page.name}", page) for page in pages]
     for _ in range(REQUESTS):
         for client in clients:
             client.ask()
     assert len(server.requests) < URLS * REQUESTS * 1.5
-    assert "Traceback" not in policy_proxy.log()
+    assert "Traceback" not in proxy.log()

@@ -153,9 +153,9 @@ def test_an_origin_however_slow_is_asked_once(lane: str, mitmdump: Start, origin
     assert sum("; collapsed" in client.head for client in clients) == 29
 
 
-def test_leaders_that_break_off_queue_no_followers(policy_proxy: Mitmdump, origin: Origins) -> None:
+def test_leaders_that_break_off_queue_no_followers(proxy: Mitmdump, origin: Origins) -> None:
     """The body is sent once it is complete, so no client has received a part of it."""
-    server, proxy, gates = origin(), policy_proxy, [Gate(), Gate(), Gate()]
+    server, gates = origin(), [Gate(), Gate(), Gate()]
 
     def raw() -> Iterator[bytes]:
         gate = gates[min(len(server.requests), len(gates)) - 1]
@@ -212,10 +212,8 @@ NOT_SHARED = {
 
 
 @pytest.mark.parametrize("case", NOT_SHARED)
-def test_whom_the_leaders_answer_does_not_serve_goes_on_at_once(
-    case: str, policy_proxy: Mitmdump, origin: Origins
-) -> None:
-    server, proxy, leads, others = origin(), policy_proxy, Gate(), Gate()
+def test_whom_the_leaders_answer_does_not_serve_goes_on_at_once(case: str, proxy: Mitmdump, origin: Origins) -> None:
+    server, leads, others = origin(), Gate(), Gate()
     headers, differ = NOT_SHARED[case]
 
     def answer(request: Received) -> Answer:
@@ -233,8 +231,8 @@ def test_whom_the_leaders_answer_does_not_serve_goes_on_at_once(
         assert client.end().body == (f"user={number}".encode() if differ else b"")
 
 
-def test_equal_variants_are_shared_among_equals(policy_proxy: Mitmdump, origin: Origins) -> None:
-    server, proxy, gate = origin(), policy_proxy, Gate()
+def test_equal_variants_are_shared_among_equals(proxy: Mitmdump, origin: Origins) -> None:
+    server, gate = origin(), Gate()
 
     def answer(request: Received) -> Answer:
         gate()
@@ -262,9 +260,9 @@ VALIDATED = [
 
 @pytest.mark.parametrize("headers", VALIDATED, ids=lambda headers: headers[0][1])
 def test_validations_are_shared_by_who_asked_before_they_began(
-    headers: list[tuple[str, str]], policy_proxy: Mitmdump, origin: Origins
+    headers: list[tuple[str, str]], proxy: Mitmdump, origin: Origins
 ) -> None:
-    server, proxy, leads, others = origin(), policy_proxy, Gate(), Gate()
+    server, leads, others = origin(), Gate(), Gate()
 
     def answer(request: Received) -> Answer:
         (leads if len(server.requests) == 1 else others)()
@@ -285,8 +283,8 @@ def test_validations_are_shared_by_who_asked_before_they_began(
     assert (late.body, len(server.requests)) == (b"one", 3)
 
 
-def test_who_asks_while_a_validation_is_under_way_does_not_wait_for_it(policy_proxy: Mitmdump, origin: Origins) -> None:
-    server, proxy, first, second = origin(), policy_proxy, Gate(), Gate()
+def test_who_asks_while_a_validation_is_under_way_does_not_wait_for_it(proxy: Mitmdump, origin: Origins) -> None:
+    server, first, second = origin(), Gate(), Gate()
     headers = [("Cache-Control", "max-age=0"), ("ETag", '"v1"')]
 
     def answer(request: Received) -> Answer:
@@ -363,8 +361,8 @@ def test_a_leader_that_resets_its_connection_takes_nothing_away(lane: str, mitmd
     assert len(server.requests) == 1
 
 
-def test_a_leader_that_breaks_off_breaks_its_followers_off(policy_proxy: Mitmdump, origin: Origins) -> None:
-    server, proxy, gate = origin(), policy_proxy, Gate()
+def test_a_leader_that_breaks_off_breaks_its_followers_off(proxy: Mitmdump, origin: Origins) -> None:
+    server, gate = origin(), Gate()
 
     def raw() -> Iterator[bytes]:
         yield b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -382,8 +380,8 @@ def test_a_leader_that_breaks_off_breaks_its_followers_off(policy_proxy: Mitmdum
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_a_leader_that_fails_queues_no_followers(status: int, policy_proxy: Mitmdump, origin: Origins) -> None:
-    server, proxy, leads, others = origin(), policy_proxy, Gate(), Gate()
+def test_a_leader_that_fails_queues_no_followers(status: int, proxy: Mitmdump, origin: Origins) -> None:
+    server, leads, others = origin(), Gate(), Gate()
 
     def answer(_: Received) -> Answer:
         is_first = len(server.requests) == 1
@@ -499,8 +497,8 @@ def test_a_leader_that_has_held_up_its_origin_already_holds_up_no_follower(
     leader.leave()
 
 
-def test_head_and_conditional_requests_among_gets(policy_proxy: Mitmdump, origin: Origins) -> None:
-    server, proxy, gate = origin(), policy_proxy, Gate()
+def test_head_and_conditional_requests_among_gets(proxy: Mitmdump, origin: Origins) -> None:
+    server, gate = origin(), Gate()
     headers = [*FRESH, ("ETag", '"v1"')]
     server.route("/", lambda _: gate.answer(headers=headers, body=b"one"))
     get = Client(proxy, f"{server.url}/")
@@ -588,9 +586,9 @@ def test_simultaneous_conditional_requests(lane: str, mitmdump: Start, origin: O
     assert [next(crowd.asked) for crowd in crowds] == [crowd.expected for crowd in crowds]
 
 
-def test_ranges_are_shared_by_those_of_the_same(policy_proxy: Mitmdump, origin: Origins) -> None:
+def test_ranges_are_shared_by_those_of_the_same(proxy: Mitmdump, origin: Origins) -> None:
     """As they come, too."""
-    server, proxy, gate = origin(), policy_proxy, Gate()
+    server, gate = origin(), Gate()
     body = os.urandom(6_000_000)
 
     def answer(request: Received) -> Answer:
@@ -660,8 +658,8 @@ def test_ranges_of_a_whole_that_is_coming(lane: str, mitmdump: Start, origin: Or
     assert len(server.requests) == 2
 
 
-def test_a_purged_response_gets_no_new_followers(policy_proxy: Mitmdump, origin: Origins) -> None:
-    server, proxy, gate = origin(), policy_proxy, Gate()
+def test_a_purged_response_gets_no_new_followers(proxy: Mitmdump, origin: Origins) -> None:
+    server, gate = origin(), Gate()
 
     def answer(request: Received) -> Answer:
         if request.method == "POST":

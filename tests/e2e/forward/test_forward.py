@@ -16,13 +16,6 @@ from tests.support.origin import Answer, Origin, Received, exchange_raw
 from tests.support.waiting import wait_until
 
 
-@pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
-    running = Mitmdump([], confdir=tmp_path_factory.mktemp("confdir"))
-    yield running
-    running.stop()
-
-
 @pytest.fixture
 def server(origin: Callable[..., Origin]) -> Origin:
     running = origin()

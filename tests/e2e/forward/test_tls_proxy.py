@@ -1,7 +1,7 @@
 """The proxy reached over TLS, and https:// targets asked for in absolute form."""
 
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,6 @@ from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin, exchange_raw
 
 StartOrigin = Callable[..., Origin]
-
-
-@pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
-    running = Mitmdump([], confdir=tmp_path_factory.mktemp("confdir"))
-    yield running
-    running.stop()
 
 
 def test_curl_over_tls_for_plain_and_secure_targets(

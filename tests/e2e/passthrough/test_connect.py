@@ -8,22 +8,16 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.mitmdump import Mitmdump
+from tests.support.openings import read_all
 from tests.support.origin import Answer, Origin
 from tests.support.sshd import Sshd
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
-    running = Mitmdump([], confdir=tmp_path_factory.mktemp("confdir"))
-    yield running
-    running.stop()
 
 
 def connect(proxy_port: int, target: str) -> tuple[socket.socket, bytes]:
@@ -55,13 +49,6 @@ class Peer:
 
     def __exit__(self, *_: object) -> None:
         self.server.close()
-
-
-def read_all(sock: socket.socket) -> bytes:
-    data = b""
-    while chunk := sock.recv(65536):
-        data += chunk
-    return data
 
 
 def test_tls_keeps_the_origins_own_certificate(

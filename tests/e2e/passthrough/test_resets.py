@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.mitmdump import Mitmdump
-from tests.support.sockets import wait_until_read
+from tests.support.relay_peers import reset
+from tests.support.sockets import talk, wait_until_read
 from tests.support.tunnel import Pair
 from tests.support.waiting import wait_until
 
@@ -55,17 +55,6 @@ def by_socks(proxy: int, target: str) -> socket.socket:
     client.sendall(b"\x05\x01\x00\x01\x7f\x00\x00\x01" + int(target.split(":")[1]).to_bytes(2))
     assert client.recv(10)[:2] == b"\x05\x00"
     return client
-
-
-def talk(one: socket.socket, other: socket.socket) -> None:
-    for sender, receiver in ((one, other), (other, one)):
-        sender.sendall(b"some words")
-        assert receiver.recv(100) == b"some words"
-
-
-def reset(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
 
 
 def end_of(sock: socket.socket) -> str:

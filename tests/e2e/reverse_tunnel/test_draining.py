@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.sockets import talk
 from tests.support.tunnel import Pair
 from tests.support.waiting import wait_until
 
@@ -32,12 +33,6 @@ def pair(tmp_path: Path, service: socket.socket) -> Iterator[Pair]:
     yield started
     started.grace = "0s"
     started.close()
-
-
-def talk(one: socket.socket, other: socket.socket) -> None:
-    for sender, receiver in ((one, other), (other, one)):
-        sender.sendall(b"some words")
-        assert receiver.recv(100) == b"some words"
 
 
 def is_refused(port: int) -> bool:

@@ -27,13 +27,6 @@ WAIT = 20.0
 BACK = 10  # seconds within which a restarted tunnel is in service: the longest wait between two tries, and a handshake
 
 
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    server = Sshd(tmp_path_factory.mktemp("sshd"))
-    yield server
-    server.close()
-
-
 @pytest.fixture
 def pair(tmp_path: Path, sshd: Sshd, request: pytest.FixtureRequest) -> Iterator[Pair]:
     started = Pair(tmp_path, clients=["ssh"], beat=getattr(request, "param", BEAT))

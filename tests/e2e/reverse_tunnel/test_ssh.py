@@ -23,13 +23,6 @@ MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    server = Sshd(tmp_path_factory.mktemp("sshd"))
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[Pair]:
     started = Pair(tmp_path_factory.mktemp("tunnel"), clients=["ssh"])
     started.start_work({"ssh": sshd.port})

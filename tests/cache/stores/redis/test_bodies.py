@@ -1,6 +1,6 @@
 """Bodies on a server: any range of a large one, an error when it is gone, and what a writer hands over."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,6 @@ def remote_body(redis: Any, damaged: list[OSError] | None = None) -> RemoteBody:
 
 pytestmark = pytest.mark.skipif(REDIS is None, reason="no redis-server")
 BODY = bytes(range(256)) * (2 * PIECE // 256) + b"the rest"
-
-
-@pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as port:
-        yield port
 
 
 @pytest_asyncio.fixture

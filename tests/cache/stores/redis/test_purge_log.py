@@ -1,23 +1,17 @@
 """The log of purges on a Redis server: what is lost of it counts as a purge."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.support.cache_stores import REDIS, redis_server
+from tests.support.cache_stores import REDIS
 
 from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.stores.redis.purge_log import PURGES, PurgeLog
 
 pytestmark = pytest.mark.skipif(REDIS is None, reason="no redis-server")
 OURS, OTHERS = Selector("key", "a"), Selector("key", "b")
-
-
-@pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as port:
-        yield port
 
 
 @pytest.fixture

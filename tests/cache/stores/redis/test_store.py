@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,6 @@ from proxy_policies.cache.stores.store import Store
 from proxy_policies.fields import format_date
 
 pytestmark = pytest.mark.skipif(REDIS is None, reason="no redis-server")
-
-
-@pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as port:
-        yield port
 
 
 async def wait_stored(store: Store, number: int) -> None:
