@@ -1,8 +1,18 @@
-"""Sizes, durations and switches, as users write them."""
+"""Values of options: sizes, durations and switches as users write them, and their conversion."""
 
 import pytest
 
-from proxy_policies.option_parsers import as_text, one_of, parse_duration, parse_page_address, parse_size, parse_switch
+from proxy_policies.option_parsers import (
+    as_text,
+    coerce,
+    is_secret,
+    one_of,
+    parse_duration,
+    parse_page_address,
+    parse_size,
+    parse_switch,
+    scalar_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +71,36 @@ def test_where_a_page_is_served(text: str, address: tuple[str, int] | None) -> N
 def test_where_no_page_can_be_served(text: str) -> None:
     with pytest.raises(ValueError, match=r"write HOST:PORT, PORT, \*:PORT or off"):
         parse_page_address(text)
+
+
+@pytest.mark.parametrize(
+    ("strings", "raw", "is_list", "fitted"),
+    [
+        (["a"], None, False, "a"),
+        (["a", "b"], None, True, ["a", "b"]),
+        ([], None, True, []),
+        (None, 5, False, "5"),
+        (None, True, False, "on"),
+        (None, ["x", 1], True, ["x", "1"]),
+        (None, "x", True, ["x"]),
+    ],
+)
+def test_values_are_made_to_fit(strings: list[str] | None, raw: object, is_list: bool, fitted: object) -> None:
+    assert coerce(strings, raw, is_list) == fitted
+
+
+@pytest.mark.parametrize(("strings", "raw"), [([], None), (["a", "b"], None), (None, None), (None, {"a": 1})])
+def test_values_that_do_not_fit(strings: list[str] | None, raw: object) -> None:
+    with pytest.raises(ValueError):
+        coerce(strings, raw, False)
+
+
+def test_a_scalar_is_written_as_an_option_takes_it() -> None:
+    assert [scalar_text(value) for value in ("x", 1, 1.5, False)] == ["x", "1", "1.5", "off"]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_it"), [("home_secret", True), ("proxyauth", True), ("cache_purge", True), ("cache_size", False)]
+)
+def test_an_option_is_secret_by_its_name(name: str, is_it: bool) -> None:
+    assert is_secret(name) == is_it

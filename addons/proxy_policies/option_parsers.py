@@ -1,7 +1,11 @@
-"""Parsers of options that several policies share. Each raises ValueError that says how to write a valid value."""
+"""Parses the values of options, converts those of the command line and of YAML, and tells which are secret. Pure.
+
+Each parser raises ValueError that says how to write a valid value.
+"""
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from proxy_policies.addresses import parse_address
 from proxy_policies.worker_number import worker_number
@@ -9,6 +13,9 @@ from proxy_policies.worker_number import worker_number
 _SIZE = re.compile(r"(\d+)\s*([bkmgt]?)b?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+SECRET_MARKERS = ("secret", "auth", "pass", "token", "purge")
+"""Parts of option names whose values are never shown."""
 
 
 def parse_size(text: str) -> int:
@@ -70,3 +77,33 @@ def parse_page_address(text: str) -> tuple[str, int] | None:
     except ValueError as error:
         raise ValueError(f"{error}, PORT, *:PORT or off") from None
     return "" if host == "*" else host, port + max(0, worker_number() - 1)
+
+
+def is_secret(name: str) -> bool:
+    """Return whether an option's value must not be shown, going by its name."""
+    return any(part in name for part in SECRET_MARKERS)
+
+
+def coerce(strings: list[str] | None, raw: Any, is_list: bool) -> str | list[str]:
+    """Convert a deferred value to an option's type.
+
+    `strings` are the values of repeated `--set name=value`; None if the value is from YAML, where it is `raw` and may
+    be any scalar or list. Raise ValueError.
+    """
+    if strings is None:
+        values = raw if isinstance(raw, list | tuple) else [raw]
+        strings = [scalar_text(value) for value in values]
+    if is_list:
+        return strings
+    if len(strings) != 1:
+        raise ValueError("needs a value" if not strings else f"takes one value, not {len(strings)}")
+    return strings[0]
+
+
+def scalar_text(value: Any) -> str:
+    """Return a YAML scalar as the text of an option. Raise ValueError for anything else."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise ValueError(f"{value!r} is neither text nor a number")

@@ -22,9 +22,17 @@ from mitmproxy.addonmanager import Loader
 from proxy_policies import cli_options
 from proxy_policies.addresses import without_credentials
 from proxy_policies.log_lines import printable
-from proxy_policies.option_parsers import OneOf, as_text, one_of, parse_duration, parse_size, parse_switch
+from proxy_policies.option_parsers import (
+    OneOf,
+    as_text,
+    coerce,
+    is_secret,
+    one_of,
+    parse_duration,
+    parse_size,
+    parse_switch,
+)
 from proxy_policies.option_updates import batched_updates
-from proxy_policies.option_values import coerce, is_secret
 from proxy_policies.starting import is_starting, start_errors
 from proxy_policies.worker_number import worker_number
 

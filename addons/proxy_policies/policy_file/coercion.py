@@ -5,10 +5,10 @@ from typing import Any
 
 from mitmproxy.optmanager import OptManager
 
-from proxy_policies.option_values import coerce, is_secret
+from proxy_policies.option_parsers import coerce, is_secret
 from proxy_policies.policy_file.document import Entry
 from proxy_policies.settings import Setting
-from proxy_policies.start_up.unknown_options import nearest
+from proxy_policies.start_up.unknown_arguments import nearest
 
 
 def coerce_all(entries: Iterable[Entry], options: OptManager, settings: Mapping[str, Setting[Any]]) -> dict[str, Any]:

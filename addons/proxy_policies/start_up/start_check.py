@@ -8,8 +8,8 @@ from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
 from proxy_policies import cli_options, starting
-from proxy_policies.start_up import mitmproxy_program, requirements, stray_word
-from proxy_policies.start_up.unknown_options import Verdict, judge, message
+from proxy_policies.start_up import mitmproxy_program, requirements
+from proxy_policies.start_up.unknown_arguments import Verdict, judge, stray_word, unknown_option
 
 logger = logging.getLogger(__name__)
 SERVERS = logging.getLogger("mitmproxy.proxy.mode_servers")
@@ -62,8 +62,8 @@ def check(had_errors: bool = False) -> None:
     known = ctx.options.keys()
     levels = {Verdict.REJECTED: logging.ERROR, Verdict.WARNED: logging.WARNING, Verdict.IGNORED: logging.DEBUG}
     for name in [name for name in ctx.options.deferred if name not in known]:
-        logger.log(levels[judge(name, known, name in explicit.names)], message(name, known))
-    if mitmproxy_program.is_ours() and (line := stray_word.message(explicit.flow_filter)):
+        logger.log(levels[judge(name, known, name in explicit.names)], unknown_option(name, known))
+    if mitmproxy_program.is_ours() and (line := stray_word(explicit.flow_filter)):
         logger.error(line)
     if errors := starting.start_errors():
         end(errors, had_errors)

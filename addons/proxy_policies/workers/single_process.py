@@ -17,7 +17,7 @@ from proxy_policies.capture.record.addon import Capture
 from proxy_policies.capture.replay.addon import Replay
 from proxy_policies.cli_options import ExplicitOptions
 from proxy_policies.mirror.addon import Mirror
-from proxy_policies.option_values import coerce
+from proxy_policies.option_parsers import coerce
 from proxy_policies.policy_file.addon import PolicyFile, entries_of
 from proxy_policies.policy_file.coercion import to_type
 from proxy_policies.policy_file.watch import read_state
