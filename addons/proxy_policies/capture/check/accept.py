@@ -1,6 +1,6 @@
 """Accepting a live response as the new baseline: the recorded response with the changes that count, and nothing else.
 
-NoiseRules stays as recorded, and so do values that later requests send back: links between entries are still found.
+Noise stays as recorded, and so do values that later requests send back: links between entries are still found.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""NoiseRules: differences between two runs of the same build, kept as rules that people can read and edit.
+"""Noise: differences between two runs of the same build, kept as rules that people can read and edit.
 
     GET /orders/*      header:x-node
     GET /orders/*      json:$.items[*].updated

@@ -1,4 +1,4 @@
-"""PolicyResponses CONNECT in upstream mode only once the next proxy has connected, and keeps half-closes of tunnels.
+"""Answers CONNECT in upstream mode only once the next proxy has connected, and keeps half-closes of tunnels.
 
 mitmproxy answers 200 at once, so an unreachable target looks like one that closes the connection. It also uses the next
 proxy if an addon has removed that from the flow (`flow.server_conn.via`), which it respects for other requests.
