@@ -25,6 +25,7 @@ from proxy_policies.connection.responders import Responders
 from proxy_policies.connection.tunnel_takeover import TunnelTakeover
 from proxy_policies.dispatch.around_scripts import Hooks
 from proxy_policies.dispatch.dispatcher import Dispatch, Inline
+from proxy_policies.exchange.exchange import Exchange
 from proxy_policies.exchange.origin_connections import OriginPool
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.limits.addon import Limits
@@ -166,6 +167,10 @@ class Fastlane:
     def find(self, client_id: str) -> ClientConnection | None:
         """Return a client's connection if it is ours."""
         return self._connections.get(client_id)
+
+    def exchanges(self) -> list[Exchange]:
+        """Return the exchanges in progress."""
+        return [connection.exchange for connection in self._connections.values() if connection.exchange is not None]
 
     def is_serving(self) -> bool:
         """Return whether any client is being served without mitmproxy; close idle connections."""

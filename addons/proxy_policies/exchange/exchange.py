@@ -88,8 +88,6 @@ class Exchange:
 
     async def run(self) -> bool:
         """Run the exchange to its end; return True if the client's connection may persist."""
-        if reporting.SUBSCRIBERS:
-            reporting.IN_PROGRESS.add(self)
         try:
             await self._receive()
         except Killed:
@@ -113,7 +111,6 @@ class Exchange:
 
     def report_now(self, error: str = "") -> None:
         """Report the exchange in its present state, once; `error` replaces its own."""
-        reporting.IN_PROGRESS.discard(self)
         if self.report is not None:
             return
         head, writer = self._head, self.writer

@@ -86,7 +86,7 @@ class InProgress(Protocol):
 
 
 IN_PROGRESS: WeakSet[InProgress] = WeakSet()
-"""Requests that began while there were subscribers."""
+"""Requests in mitmproxy's layers that began while there were subscribers."""
 SUBSCRIBERS: list[Subscriber] = []
 """The present subscribers. Do not create records while it is empty."""
 DELIVERY_INTERVAL = 0.1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mitmproxy import ctx, http, tcp, udp
 from mitmproxy.connection import Client
 from mitmproxy.proxy.mode_specs import RegularMode, UpstreamMode
@@ -67,7 +69,7 @@ class FinishedFlows:
         """
         if ctx.options.connection_strategy != "eager" or isinstance(data.client.proxy_mode, CONNECT_MODES):
             return
-        if not any(request.client_id == data.client.id for request in reporting.IN_PROGRESS):
+        if not any(request.client_id == data.client.id for request in _in_progress()):
             reporting.report(of_failed_tunnel(data))
 
     @only_if("is_needed")
@@ -88,8 +90,9 @@ class FinishedFlows:
 
     def done(self) -> None:
         """Report the requests and streams in progress: the proxy ends."""
-        for request in list(reporting.IN_PROGRESS):
-            request.report_now(PROXY_ENDED)
+        if reporting.SUBSCRIBERS:
+            for request in _in_progress():
+                request.report_now(PROXY_ENDED)
         for stream in list(self.streams.values()):
             self._report_stream(stream, PROXY_ENDED)
 
@@ -131,3 +134,9 @@ class FinishedFlows:
         up, down = message_bytes(flow, flow.websocket.messages if flow.websocket else ())
         request = flow_state.state_of(flow).original_request or summary_of(flow.request)
         reporting.report(of_request(flow, request, 101, down, up))
+
+
+def _in_progress() -> list[reporting.InProgress]:
+    """Return the requests in progress, in mitmproxy's layers and without them."""
+    fastlane: Any = ctx.master.addons.get("fastlane")
+    return [*reporting.IN_PROGRESS, *(fastlane.exchanges() if fastlane is not None else ())]
