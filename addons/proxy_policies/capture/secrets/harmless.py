@@ -30,6 +30,8 @@ _SECRET_WORDS = PASSWORDS | TOKENS | PERHAPS | {"key", "keys"}
 _JOINED_WORDS = TOKENS | PERHAPS
 """Names of secrets that may be written as several words: `sess_id`, `card number`."""
 _ENDINGS = tuple(ending for endings in ENDINGS.values() for ending in endings)
+_FREQUENT_WORDS = (b"token", b"csrf", b"session", b"password")
+"""Words of most contents with a secret, which are searched for first."""
 _NOTATION_WORDS = frozenset(("basic", "identified", "params", "methodname", "convertto", "form"))
 """Words before or around values without a name: credentials in a line, SQL, arguments in a list, uploads."""
 _NOTATION_PARTS = ("curl", "oracle", "sqlplus", "contrase", *PATH_WORDS)
@@ -58,10 +60,13 @@ class _Hint(Enum):
 type Pieces = frozenset[str]
 """Parts of names of secrets that are several words, such as `sess` and `id`."""
 
-_judged: dict[bytes, tuple[_Hint, Pieces]] = {}
-"""Judged words, except the harmless ones."""
+_NO_PIECES: Pieces = frozenset()
+_secret: set[bytes] = set()
+"""Judged words that hint at a secret by themselves."""
 _harmless: set[bytes] = set()
 """Judged words that are no hint and no piece."""
+_judged: dict[bytes, tuple[_Hint, Pieces]] = {}
+"""All other judged words."""
 
 
 def is_harmless(content: bytes, is_response: bool, is_markup: bool) -> bool:
@@ -69,6 +74,9 @@ def is_harmless(content: bytes, is_response: bool, is_markup: bool) -> bool:
 
     Its charset must be ASCII or a superset of it. `is_markup` means that the media type is that of XML or HTML.
     """
+    for word in _FREQUENT_WORDS:
+        if word in content:
+            return False
     return not (
         (b"%" in content and _PERCENT_ESCAPE.search(content))
         or (b"\\" in content and b"\\u00" in content)
@@ -88,16 +96,21 @@ def _ends_outside_tags(content: bytes) -> bool:
 
 def _has_hint(content: bytes, is_response: bool) -> bool:
     """Return whether a word hints at a secret, and what else it needs is there, too."""
-    found = set(content.translate(_SEPARATED).split()) - _harmless
-    if not found:
-        return False
-    judged = [_judge(word) for word in found]
-    hints = {hint for hint, _ in judged}
+    found = set(content.translate(_SEPARATED).split())
+    if not found.isdisjoint(_secret):
+        return True
+    hints: set[_Hint] = set()
+    pieces: set[str] = set()
+    for word in found - _harmless:
+        hint, word_pieces = _judge(word)
+        if hint is _Hint.SECRET:
+            return True
+        hints.add(hint)
+        pieces |= word_pieces
     return bool(
-        _Hint.SECRET in hints
-        or (_Hint.CALL in hints and not is_response)
+        (_Hint.CALL in hints and not is_response)
         or (_Hint.COMMAND in hints and _FLAG.search(content))
-        or _has_joined_name(content, frozenset().union(*(pieces for _, pieces in judged)))
+        or (pieces and _has_joined_name(content, frozenset(pieces)))
         or (_Hint.SHAPE in hints and _has_shape(content.decode("latin-1")))
     )
 
@@ -107,23 +120,26 @@ def _has_shape(text: str) -> bool:
 
 
 def _judge(word: bytes) -> tuple[_Hint, Pieces]:
-    if (judged := _judged.get(word)) is None:
-        if len(_judged) + len(_harmless) >= MAX_WORDS:
-            _judged.clear()
-            _harmless.clear()
-        judged = _judge_new(word)
-        if judged == (_Hint.NOTHING, frozenset()):
-            _harmless.add(word)
-        else:
-            _judged[word] = judged
-    return judged
-
-
-def _judge_new(word: bytes) -> tuple[_Hint, Pieces]:
+    if (judged := _judged.get(word)) is not None:
+        return judged
     text = word.decode("utf-8", "replace")
     is_text = text.isprintable() and len(text.casefold().encode()) == len(word)  # the sign of Kelvin is no k
     if not is_text or len(word) > MAX_WORD_LENGTH:
-        return _Hint.SECRET, frozenset()
+        return _Hint.SECRET, _NO_PIECES
+    if len(_judged) + len(_harmless) + len(_secret) >= MAX_WORDS:
+        for words_of_kind in (_judged, _harmless, _secret):
+            words_of_kind.clear()
+    judged = hint, pieces = _judge_text(text)
+    if hint is _Hint.SECRET:
+        _secret.add(word)
+    elif hint is _Hint.NOTHING and not pieces:
+        _harmless.add(word)
+    else:
+        _judged[word] = judged
+    return judged
+
+
+def _judge_text(text: str) -> tuple[_Hint, Pieces]:
     texts = (text, text[1:]) if text[1:] and text.startswith(_ESCAPED_LETTERS) else (text,)
     hint = _hint_of(text)
     if any(_hint_of(after_escape) not in (_Hint.NOTHING, hint) for after_escape in texts[1:]):

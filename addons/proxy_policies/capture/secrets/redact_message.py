@@ -27,7 +27,7 @@ from proxy_policies.capture.secrets.redact_sql import in_sql
 from proxy_policies.capture.secrets.redact_text_tables import in_text_tables
 from proxy_policies.capture.secrets.redaction_cache import RedactionCache
 from proxy_policies.capture.secrets.rules import RedactionRules
-from proxy_policies.capture.secrets.searchable import codec_of, is_binary
+from proxy_policies.capture.secrets.searchable import BINARY, codec_of, is_binary
 from proxy_policies.capture.secrets.secret_words import may_have_secret_word
 from proxy_policies.capture.secrets.shapes import in_shapes
 from proxy_policies.capture.streams.events import rewrite, rewrite_binary
@@ -66,7 +66,7 @@ class _Kind:
     is_yaml: bool
     is_markup: bool
     is_ascii: bool
-    """Whether bytes of ASCII stand for themselves."""
+    """Whether it is a text in which bytes of ASCII stand for themselves."""
 
 
 @lru_cache(256)  # media types repeat with every exchange
@@ -84,7 +84,7 @@ def _kind_of(mime: str) -> _Kind:
         has("html"),
         has("yaml"),
         has("html", "xml"),
-        not kind.startswith("multipart/") and codecs.lookup(charset(mime)).name in _ASCII_CHARSETS,
+        not kind.startswith(("multipart/", *BINARY)) and codecs.lookup(charset(mime)).name in _ASCII_CHARSETS,
     )
 
 
