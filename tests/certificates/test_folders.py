@@ -1,11 +1,18 @@
 """Where certificates are, and the confdir that is made of them."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from proxy_policies.certificates import authority, folders
-from proxy_policies.certificates.folders import certificates_folder, link_confdir, own_confdir, require_confdir
+from proxy_policies.certificates.folders import (
+    certificates_folder,
+    link_confdir,
+    own_confdir,
+    require_confdir,
+    why_not_made,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,6 +79,14 @@ def test_a_confdir_that_cannot_be_is_one_line(tmp_path: Path, name: str, why: st
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=rf"^confdir {tmp_path / name}: {why}; --set confdir=FOLDER names another"):
         require_confdir(tmp_path / name)
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(total=10**9, free=0))
+    with pytest.raises(ValueError, match=f"^confdir {tmp_path}: No space left on device; --set confdir=FOLDER names"):
+        require_confdir(tmp_path)
+    assert why_not_made(tmp_path / "new") == "No space left on device"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_confdir_is_made(tmp_path: Path) -> None:

@@ -45,6 +45,12 @@ def test_it_has_the_options_but_does_not_disturb_a_running_proxy() -> None:
         ),
         ("", None, [(Level.FAIL, "options", "the proxy did not start, and gave no reason")]),
         (
+            "[07:00:00.1] work: work_services is set and work_home is not: nothing is offered\n"
+            "[07:00:00.1] home: home_clients is set but home_listen is not: home does not listen",
+            "0 responses",
+            [(Level.OK, "options", "accepted"), (Level.OK, "cache", "0 responses")],
+        ),
+        (
             "[07:00:00.1] cache: it is away\n[07:00:00.2] beware\n[07:00:00.2] beware",
             "0 responses",
             [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from pathlib import Path
 
 from proxy_policies.control import socket_files
@@ -18,6 +19,8 @@ with lazy_imports():
 PREFIX = "mitmproxy-"  # of all files with certificates and keys: mitmproxy's CONF_BASENAME
 CONFDIR = "confdir"
 """The name of the confdir in the folder for certificates."""
+SIZE_OF_CA = 64 * 1024
+"""Bytes that mitmproxy's files need, rounded up."""
 RESTORE = "restore it, or delete it: mitmproxy then makes another, which clients must trust"
 
 
@@ -65,6 +68,8 @@ def _require_folder(confdir: Path, how: str) -> None:
         confdir.mkdir(parents=True, exist_ok=True)
         if not os.access(confdir, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if _is_full(confdir):  # mitmproxy would write half a CA
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         raise ValueError(f"confdir {confdir}: {error.strerror}; {how} names another folder for the CA") from None
 
@@ -74,7 +79,14 @@ def why_not_made(folder: Path) -> str:
     there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not there.is_dir():
         return os.strerror(errno.ENOTDIR)
-    return "" if os.access(there, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
+    if not os.access(there, os.W_OK | os.X_OK):
+        return os.strerror(errno.EACCES)
+    return os.strerror(errno.ENOSPC) if _is_full(there) else ""
+
+
+def _is_full(folder: Path) -> bool:
+    space = shutil.disk_usage(folder)
+    return space.free < SIZE_OF_CA and space.total > 0  # some file systems do not tell
 
 
 def link_confdir(certificates: Path, theirs: Path) -> None:

@@ -34,7 +34,10 @@ ADVICE = {
 _TIME = re.compile(r"^\[[\d:.]+\]\s*")
 _CACHE = "cache: "
 _PAGE_IN_USE = re.compile(rf"^option ({'|'.join(PAGES)})=.*: cannot listen: {os.strerror(errno.EADDRINUSE)}$")
-_ORDINARY = re.compile(r"logged during startup|^Loading script|^To show all options")
+_ORDINARY = re.compile(
+    r"logged during startup|^Loading script|^To show all options"
+    r"|^(work: work_services|home: home_clients) is set (and|but) (work_home|home_listen) is not"  # OFF
+)
 
 
 def look_at_port(host: str, port: int, confdir: Path) -> Iterator[Finding]:
