@@ -40,6 +40,13 @@ def are_alike(one: str, other: str) -> bool:
     return "hex" in kinds and both_hex and len(one) == len(other)  # one in 2 000 of token_hex(8) has digits only
 
 
+def differ_inside(one: str, other: str) -> bool:
+    """Return whether two values differ in dynamic values that are only parts of them; secrets must be equal."""
+    if kind_of(one) or kind_of(other) or PLACEHOLDER.findall(one) != PLACEHOLDER.findall(other):
+        return False
+    return mask_kinds(one) == mask_kinds(other)
+
+
 def _have_same_format(name: str, one: str, other: str) -> bool:
     """Return whether two values of a kind have the same format: not seconds and milliseconds, or MD5 and SHA-256."""
     if name == "token":

@@ -68,7 +68,9 @@ class Change:
             return False
         if self.location.startswith("text:"):
             return dynamic_values.mask_kinds(str(self.old)) == dynamic_values.mask_kinds(str(self.new))
-        return dynamic_values.are_alike(str(self.old), str(self.new))
+        return dynamic_values.are_alike(str(self.old), str(self.new)) or dynamic_values.differ_inside(
+            str(self.old), str(self.new)
+        )
 
 
 def compare(
