@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -171,7 +172,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, content in FILES.items():
         Path(name).write_bytes(content)
     Path("folder").mkdir()
-    Path("whole.har").write_text('{"log": {"version": "1.2", "entries": []}}')
+    common = {"httpVersion": "HTTP/1.1", "headers": []}
+    request = common | {"method": "GET", "url": "http://shop.test/"}
+    response = common | {"status": 200, "statusText": "OK", "content": {"size": 0, "mimeType": ""}}
+    entry = {"startedDateTime": "2026-01-01T00:00:00Z", "time": 1, "request": request, "response": response}
+    Path("whole.har").write_text(json.dumps({"log": {"version": "1.2", "entries": [entry]}}))
     handler = signal.getsignal(signal.SIGTERM)
     yield tmp_path
     signal.signal(signal.SIGTERM, handler)

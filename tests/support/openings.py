@@ -30,6 +30,16 @@ def trusting_anyone() -> ssl.SSLContext:
     return context
 
 
+def for_two_threads(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Return a client's context for websockets, which reads and writes in two threads, limited to TLS 1.2.
+
+    OpenSSL's writes fail, or send nothing, if another thread reads a session ticket of TLS 1.3 meanwhile: one of some
+    10 000 handshakes with a server of websockets hung for good.
+    """
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
 def whose(certificate: bytes | None) -> str:
     """Return who issued a certificate, in DER: "mitmproxy" or "trustme"."""
     return "mitmproxy" if b"mitmproxy" in (certificate or b"") else "trustme"

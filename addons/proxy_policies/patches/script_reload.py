@@ -19,8 +19,8 @@ from weakref import WeakKeyDictionary, WeakSet
 from mitmproxy import ctx, hooks
 from mitmproxy.addonmanager import safecall, traverse
 from mitmproxy.addons.script import ReloadInterval, Script
-from mitmproxy.utils import asyncio_utils
 
+from proxy_policies.background import spawn
 from proxy_policies.patch import Companion, Patch
 
 logger = logging.getLogger(__name__)
@@ -79,8 +79,8 @@ def watch_loaded_scripts() -> None:
         if script.reloadtask is not None and script not in _watched and (script.ns is not None or is_loading):
             _watched.add(script)
             script.reloadtask.cancel()
-            following = _follow(script, _source(script))
-            script.reloadtask = asyncio_utils.create_task(following, name=f"watch {script.path}", keep_ref=False)
+            failure = f"{script.path}: its changes are no longer noticed"
+            script.reloadtask = spawn(_follow(script, _source(script)), is_held=True, failure=failure)
 
 
 def _watching(original: Callable[[Script], Coroutine[None, None, None]]) -> Callable[[Script], Any]:

@@ -36,6 +36,8 @@ def events(url):
         return [line.decode() for line in answer.iter_lines() if line]
 def chat(url):
     trust = ssl.create_default_context() if url.startswith("wss") else None
+    if trust:
+        trust.maximum_version = ssl.TLSVersion.TLSv1_2  # as tests.support.openings.for_two_threads
     with websockets.sync.client.connect(url, ssl=trust, open_timeout=100) as client:
         greeting = client.recv(timeout=100)
         client.send("hi")

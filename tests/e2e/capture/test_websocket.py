@@ -19,6 +19,8 @@ import json, ssl, sys, websockets.sync.client
 from websockets.exceptions import ConnectionClosed
 url, *said = sys.argv[1:]
 trust = ssl.create_default_context() if url.startswith("wss") else None
+if trust:
+    trust.maximum_version = ssl.TLSVersion.TLSv1_2  # as tests.support.openings.for_two_threads
 with websockets.sync.client.connect(url, ssl=trust, open_timeout=100) as client:
     try:
         print(client.recv(timeout=100))

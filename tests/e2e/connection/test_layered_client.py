@@ -18,7 +18,7 @@ import pytest
 import websockets.sync.client
 from tests.support.files import rewrite
 from tests.support.mitmdump import Mitmdump
-from tests.support.openings import connect, read_all, trusting_anyone
+from tests.support.openings import connect, for_two_threads, read_all, trusting_anyone
 from tests.support.origin import Answer, Origin, Received
 from tests.support.pauses import Pauses, unless_late
 from tests.support.waiting import wait_until
@@ -179,7 +179,7 @@ def test_websockets_after_requests(mitmdump: Start, server_tls: ssl.SSLContext) 
         target = url.split("/")[2]
         with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
             connect(sock, target)
-            trusting = trusting_anyone()
+            trusting = for_two_threads(trusting_anyone())
             with websockets.sync.client.connect(
                 url, sock=sock, ssl=trusting, server_hostname="localhost", open_timeout=60
             ) as chat:

@@ -12,7 +12,7 @@ import pytest
 import websockets.sync.client
 import websockets.sync.server
 from tests.support.mitmdump import Mitmdump
-from tests.support.openings import REQUEST, connect, read_all, read_connected, trusting_anyone, whose
+from tests.support.openings import REQUEST, connect, for_two_threads, read_all, read_connected, trusting_anyone, whose
 from tests.support.origin import Answer, Origin
 
 Start = Callable[..., Mitmdump]
@@ -71,7 +71,7 @@ def echoing(tls: ssl.SSLContext | None) -> Iterator[int]:
 
 def say(url: str, through: Mitmdump, trust: Path | None, text: str) -> None:
     """Send a text message, then a binary one, over a WebSocket through a proxy; both are echoed."""
-    tls = ssl.create_default_context(cafile=str(trust)) if trust else None
+    tls = for_two_threads(ssl.create_default_context(cafile=str(trust))) if trust else None
     with websockets.sync.client.connect(url, proxy=through.url, ssl=tls, compression=None, open_timeout=100) as client:
         client.send(text)
         assert client.recv(timeout=100) == text
