@@ -11,4 +11,4 @@ def test_it_prints_and_closes_sessions(run: Callable[..., str]) -> None:
 def test_a_session_that_is_not_there_is_an_error(run: Callable[..., str]) -> None:
     for which in ("99", "ssh", "ssh@office", ""):
         said = run("tunnel", "close", which, code=1)
-        assert said == f"proxy-policies tunnel: no session is of {which!r}; tunnel status lists them\n"
+        assert said == f"proxy-policies tunnel: no open session matches {which!r}; tunnel status lists them\n"

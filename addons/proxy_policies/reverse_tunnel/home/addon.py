@@ -222,5 +222,5 @@ class Home(TunnelEnd):
     def close(self, which: str) -> str:
         """End sessions: a number of tunnel.status, a service, service@work, a work, or all."""
         closed = self._home.sessions.close(which)
-        error = "" if closed or which == "all" else f"no session is of {which!r}; tunnel status lists them"
+        error = "" if closed or which == "all" else f"no open session matches {which!r}; tunnel status lists them"
         return LineResult(f"closed {closed}", {"closed": closed}, error)
