@@ -11,7 +11,7 @@ from proxy_policies.control import client
 
 EXIT_CODES = {
     0: "printed, or done; a list may be empty",
-    1: "no such proxy runs, it has not what was named, or it could not be done",
+    1: "no such proxy runs, it does not have what was named, or it could not be done",
 }
 
 
