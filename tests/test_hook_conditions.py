@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from mitmproxy.test import taddons, tflow
 
-from proxy_policies import flow_state
 from proxy_policies.cache.addon import Cache
 from proxy_policies.capture.record.addon import Capture
 from proxy_policies.capture.replay.addon import Replay
 from proxy_policies.connection.addon import Fastlane
 from proxy_policies.explain.addon import Explain
+from proxy_policies.flows import flow_state
 from proxy_policies.headers.addon import RequestRules, ResponseRules
 from proxy_policies.hook_conditions import condition_of
 from proxy_policies.proxy_protocol.addon import ProxyProtocol

@@ -6,7 +6,7 @@ from proxy_policies.certificates.confdir_check import ConfdirCheck
 from proxy_policies.certificates.trusted_check import TrustedCaCheck
 from proxy_policies.dispatch.around_scripts import AroundScripts
 from proxy_policies.finished.tunnels import FinishedFlows
-from proxy_policies.flow_state import FlowStateAddon
+from proxy_policies.flows.flow_state import FlowStateAddon
 from proxy_policies.outbound.dial import Dialer
 from proxy_policies.patches.addon import Patches
 from proxy_policies.patches.script_reload import is_being_replaced

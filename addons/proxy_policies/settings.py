@@ -19,10 +19,10 @@ from typing import Any, Protocol, Self, overload
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
-from proxy_policies import cli_options
 from proxy_policies.addresses import without_credentials
 from proxy_policies.log_lines import printable
-from proxy_policies.option_parsers import (
+from proxy_policies.options import command_line
+from proxy_policies.options.parsers import (
     OneOf,
     as_text,
     coerce,
@@ -32,8 +32,8 @@ from proxy_policies.option_parsers import (
     parse_size,
     parse_switch,
 )
-from proxy_policies.option_updates import batched_updates
-from proxy_policies.starting import is_starting, start_errors
+from proxy_policies.options.updates import batched_updates
+from proxy_policies.start_up.starting import is_starting, start_errors
 from proxy_policies.worker_number import worker_number
 
 __all__ = [  # with the parsers, so that policies find all they need to declare options here
@@ -180,7 +180,7 @@ class Settings:
 
     def _fit_deferred(self) -> None:
         names = [name for name in self._settings if name in ctx.options.deferred]
-        said = cli_options.explicit_options() if names else cli_options.ExplicitOptions()
+        said = command_line.explicit_options() if names else command_line.ExplicitOptions()
         for name in names:
             deferred, strings = ctx.options.deferred[name], said.values_of(name)
             if strings is None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxy_policies.access_log.formats import FORMATS, CombinedFormat, JsonFormat
 from proxy_policies.finished.reporting import Address, Item, Record
-from proxy_policies.request_summary import RequestSummary
+from proxy_policies.flows.request_summary import RequestSummary
 
 COMBINED = re.compile(r'(\S+) - (\S+) \[([^\]\s]+ [+-]\d{4})\] "([^"]*)" (\d{3}) (\d+) "([^"]*)" "([^"]*)"\n')
 """As analysers of logs read it."""

@@ -12,7 +12,7 @@ from mitmproxy.test import taddons, tflow
 from proxy_policies.cache import addon
 from proxy_policies.cache.addon import Cache
 from proxy_policies.cache.stores.memory import MemoryStore
-from proxy_policies.flow_state import FlowStateAddon
+from proxy_policies.flows.flow_state import FlowStateAddon
 from proxy_policies.settings import Settings
 from tests.support.cache_cases import stored
 from tests.support.cache_stores import keep, until

@@ -3,9 +3,9 @@
 import pytest
 from mitmproxy.flow import Error
 
-from proxy_policies import flow_state
 from proxy_policies.cache import request_phase, response_phase, revalidation
 from proxy_policies.cache.transactions import CacheEngine, transaction_of
+from proxy_policies.flows import flow_state
 from tests.support.cache_cases import stored
 from tests.support.cache_flows import KEY, body_of, engine, request, respond
 from tests.support.cache_stores import keep

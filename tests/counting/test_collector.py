@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from proxy_policies.counting import collector as collectors
 from proxy_policies.counting.collector import Collector
 from proxy_policies.finished.reporting import Record
-from proxy_policies.request_summary import RequestSummary
+from proxy_policies.flows.request_summary import RequestSummary
 
 
 def a_request(method: bytes = b"GET", **values: Any) -> Record:

@@ -3,7 +3,7 @@
 from proxy_policies.counting.shared import Counting
 from proxy_policies.finished import reporting
 from proxy_policies.finished.reporting import Record
-from proxy_policies.request_summary import RequestSummary
+from proxy_policies.flows.request_summary import RequestSummary
 
 GET = Record(RequestSummary(b"GET"), None, 0, 0, 200)
 

@@ -6,11 +6,12 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from proxy_policies import flow_state, trace
+from proxy_policies import trace
 from proxy_policies.body import Tap
 from proxy_policies.cache.body_taps import EncodedBody
 from proxy_policies.cache.stores.store import BytesBody
 from proxy_policies.encoding.addon import Encoding
+from proxy_policies.flows import flow_state
 
 PAGE = b"<p>All work and no play makes a dull page.</p>\n" * 100
 KEPT = gzip.compress(PAGE)

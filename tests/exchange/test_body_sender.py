@@ -8,13 +8,13 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from proxy_policies import flow_state
 from proxy_policies.body import Pipeline
 from proxy_policies.byte_streams.socket_stream import SocketStream
 from proxy_policies.cache.incoming_body import IncomingBody, IncomingReader, Room
 from proxy_policies.exchange.body_sender import BodySender
 from proxy_policies.exchange.client_presence import ClientLeft, ClientPresence
 from proxy_policies.exchange.response_writer import ResponseWriter
+from proxy_policies.flows import flow_state
 from proxy_policies.http1.request_heads import RequestHead
 
 LARGE = bytes(1000) * 4000

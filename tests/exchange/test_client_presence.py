@@ -6,10 +6,10 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from proxy_policies import flow_state
 from proxy_policies.byte_streams.socket_stream import SocketStream
 from proxy_policies.exchange.client_presence import CLIENT_LEFT, ClientLeft, ClientPresence
 from proxy_policies.exchange.response_writer import ResponseWriter
+from proxy_policies.flows import flow_state
 from proxy_policies.http1.request_heads import RequestHead
 
 

@@ -10,9 +10,10 @@ from mitmproxy.addons import dumper, view
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 from mitmproxy.test import taddons, tflow
 
-from proxy_policies import flow_state, trace
+from proxy_policies import trace
 from proxy_policies.explain.addon import Explain
 from proxy_policies.fields import NO_FIELDS
+from proxy_policies.flows import flow_state
 
 
 @pytest.fixture

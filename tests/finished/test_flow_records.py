@@ -3,10 +3,11 @@
 import pytest
 from mitmproxy.test import tflow
 
-from proxy_policies import flow_state, trace
+from proxy_policies import trace
 from proxy_policies.fields import Fields
 from proxy_policies.finished.flow_records import of_request, summary_of
-from proxy_policies.request_summary import RequestSummary
+from proxy_policies.flows import flow_state
+from proxy_policies.flows.request_summary import RequestSummary
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from proxy_policies.finished import reporting
 from proxy_policies.finished.reporting import Item, Record
-from proxy_policies.request_summary import RequestSummary
+from proxy_policies.flows.request_summary import RequestSummary
 
 
 async def test_subscribers_are_told_all_in_order_and_not_each_by_itself() -> None:

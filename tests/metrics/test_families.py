@@ -10,9 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from proxy_policies.counting.collector import Collector
 from proxy_policies.finished.reporting import Record
+from proxy_policies.flows.request_summary import RequestSummary
 from proxy_policies.metrics import families
 from proxy_policies.metrics.families import encode, families_of
-from proxy_policies.request_summary import RequestSummary
 
 GRAFANA = Path(families.__file__).with_name("grafana.json")
 STATISTICS = {

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from proxy_policies.metrics.server import serve
-from proxy_policies.page_server import bind
+from proxy_policies.web_pages.page_server import bind
 
 
 async def render(accept: str) -> tuple[bytes, str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from proxy_policies.byte_streams.socket_options import reset_on_close
 from proxy_policies.outbound import dial, tcp_connect
-from proxy_policies.socket_options import reset_on_close
 
 
 async def test_a_failure_names_target_and_reason(unused_tcp_port: int) -> None:

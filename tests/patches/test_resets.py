@@ -14,8 +14,8 @@ from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from mitmproxy.proxy.server import ConnectionIO
 
+from proxy_policies.byte_streams.socket_options import reset_on_close
 from proxy_policies.patches import resets
-from proxy_policies.socket_options import reset_on_close
 
 
 @dataclass

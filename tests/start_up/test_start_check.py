@@ -7,8 +7,7 @@ import pytest
 from mitmproxy.addons.errorcheck import ErrorCheck
 from mitmproxy.test import taddons
 
-from proxy_policies import starting
-from proxy_policies.start_up import start_check
+from proxy_policies.start_up import start_check, starting
 
 
 def test_a_start_without_errors_goes_on() -> None:

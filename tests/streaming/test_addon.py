@@ -10,10 +10,11 @@ from mitmproxy.addons import intercept, modifybody
 from mitmproxy.test import taddons, tflow
 from tests.support.stages import Recorder, Suffix
 
-from proxy_policies import flow_state, trace
+from proxy_policies import trace
 from proxy_policies.addon_chain import build_addons
 from proxy_policies.body import PREVIEW_LIMIT, Stage
-from proxy_policies.flow_state import FlowStateAddon
+from proxy_policies.flows import flow_state
+from proxy_policies.flows.flow_state import FlowStateAddon
 from proxy_policies.streaming.addon import Streaming
 from proxy_policies.streaming.decision import BUFFER_LIMIT
 from proxy_policies.streaming.stream import Stream

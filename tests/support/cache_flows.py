@@ -3,10 +3,10 @@
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from proxy_policies import flow_state
 from proxy_policies.cache.stores.memory import MemoryStore
 from proxy_policies.cache.transactions import CacheEngine
-from proxy_policies.flow_state import FlowStateAddon
+from proxy_policies.flows import flow_state
+from proxy_policies.flows.flow_state import FlowStateAddon
 
 KEY = "http://example.test/"
 

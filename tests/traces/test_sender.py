@@ -4,7 +4,7 @@ from tests.support.otlp_receiver import Receiver
 from tests.support.waiting import wait_until
 
 from proxy_policies.finished.reporting import Record
-from proxy_policies.request_summary import RequestSummary
+from proxy_policies.flows.request_summary import RequestSummary
 from proxy_policies.traces.sender import Sender
 
 GET = Record(RequestSummary(b"GET", b"http://a.example/", b"HTTP/1.1", b"a.example"), ("::1", 1), 1.0, 0.5, 200)

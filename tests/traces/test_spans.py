@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.finished.reporting import Record
-from proxy_policies.request_summary import RequestSummary
+from proxy_policies.flows.request_summary import RequestSummary
 from proxy_policies.traces.spans import span_of, url_of
 
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

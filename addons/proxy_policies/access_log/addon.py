@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from mitmproxy import ctx
 
-from proxy_policies.background import in_background, warn_from_thread
+from proxy_policies.background.tasks import in_background, warn_from_thread
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.finished import reporting
 from proxy_policies.lazy_imports import lazy_imports

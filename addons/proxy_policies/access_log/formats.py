@@ -14,8 +14,8 @@ from typing import Protocol
 
 from proxy_policies.addresses import format_target
 from proxy_policies.finished.reporting import Address, Item, Record
+from proxy_policies.flows.request_summary import RequestSummary
 from proxy_policies.log_lines import printable
-from proxy_policies.request_summary import RequestSummary
 
 Mask = Callable[[str], str]
 """Returns a client's text with the secrets in it masked."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
-from proxy_policies.option_files import parse_path
+from proxy_policies.options.files import parse_path
 
 STANDARD_OUTPUT = "-"
 MODE = 0o600

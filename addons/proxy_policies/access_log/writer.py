@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from proxy_policies.access_log.log_file import write_all
-from proxy_policies.queued_thread import QueuedThread
+from proxy_policies.background.queued_thread import QueuedThread
 
 MAX_QUEUED = 32768
 """Lines waiting to be written: more than one process answers in a second."""

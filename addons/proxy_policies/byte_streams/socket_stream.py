@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from proxy_policies.byte_streams.byte_stream import HIGH_WATER, READ_SIZE, ByteStream, ignore
-from proxy_policies.socket_options import reset_on_close
+from proxy_policies.byte_streams.socket_options import reset_on_close
 
 
 class SocketStream(ByteStream):

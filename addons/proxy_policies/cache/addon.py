@@ -11,9 +11,8 @@ from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Client
 
-from proxy_policies import flow_state
 from proxy_policies.addresses import without_credentials
-from proxy_policies.background import Tasks, in_background
+from proxy_policies.background.tasks import Tasks, in_background
 from proxy_policies.cache import admin, collapsed_flows, request_phase, response_phase, revalidation
 from proxy_policies.cache.clock import Clock
 from proxy_policies.cache.rfc9111.selectors import ALL, parse_selector
@@ -22,6 +21,7 @@ from proxy_policies.cache.stores.backends import SYNTAX, BackendSpec, open_store
 from proxy_policies.cache.stores.store import Store
 from proxy_policies.cache.transactions import CacheEngine, transaction_of
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.flows import flow_state
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.log_lines import error_text
 from proxy_policies.patches.http_stream.stored_bodies import PieceRequest, fill

@@ -10,7 +10,7 @@ from typing import Any
 from mitmproxy import http
 
 from proxy_policies import trace
-from proxy_policies.background import spawn
+from proxy_policies.background.tasks import spawn
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import url_of, without_query
 from proxy_policies.cache.rfc9111.selectors import Selector, selectors_of, tags_of
@@ -18,7 +18,7 @@ from proxy_policies.cache.rules import NO_EFFECTS
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.stores.store import Store
 from proxy_policies.cache.transactions import CacheEngine, key_of_flow, target_of
-from proxy_policies.command_results import LinesResult
+from proxy_policies.control.command_results import LinesResult
 from proxy_policies.fields import Fields
 from proxy_policies.log_lines import quantity
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from mitmproxy import ctx, http
 
-from proxy_policies import flow_state
 from proxy_policies.cache import collapsing
 from proxy_policies.cache.collapsing import Identity, Leader, Outcome
 from proxy_policies.cache.incoming_body import MAX_HELD, IncomingBody, IncomingPart, IncomingReader, Room
@@ -17,6 +16,7 @@ from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import VaryKey
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.transactions import CacheEngine, Transaction, put_bytes
+from proxy_policies.flows import flow_state
 from proxy_policies.patches.client_handlers import set_write_limit
 
 

@@ -4,8 +4,8 @@ import time
 
 from mitmproxy import ctx, http
 
-from proxy_policies import flow_state, subrequest, trace
-from proxy_policies.background import spawn
+from proxy_policies import subrequest, trace
+from proxy_policies.background.tasks import spawn
 from proxy_policies.cache import collapsed_flows
 from proxy_policies.cache.collapsing import CONDITIONS
 from proxy_policies.cache.response import CachedResponse, build_response, hit_status
@@ -33,6 +33,7 @@ from proxy_policies.cache.transactions import (
     offer_variants,
     set_response,
 )
+from proxy_policies.flows import flow_state
 
 NOT_REFRESHED = frozenset({*validation.CONDITIONALS, "range"})
 """Fields that only concern this client's use of a response."""

@@ -7,8 +7,8 @@ from typing import assert_never
 
 from mitmproxy import http
 
-from proxy_policies import flow_state, trace
-from proxy_policies.background import spawn
+from proxy_policies import trace
+from proxy_policies.background.tasks import spawn
 from proxy_policies.body import Stage
 from proxy_policies.cache import partial_merge, revalidation
 from proxy_policies.cache.body_taps import EncodedVariants, OnComplete, OnFinish, StoreTap
@@ -45,6 +45,7 @@ from proxy_policies.cache.transactions import (
     upstream_target_of,
 )
 from proxy_policies.fields import fields_of, set_fields
+from proxy_policies.flows import flow_state
 from proxy_policies.http1.framing import has_no_body
 from proxy_policies.streaming.decision import declared_length
 

@@ -5,7 +5,7 @@ import time
 from mitmproxy import http
 from mitmproxy.flow import Error
 
-from proxy_policies import flow_state, subrequest, trace
+from proxy_policies import subrequest, trace
 from proxy_policies.body import Stage
 from proxy_policies.cache.body_taps import MAX_COMPLETED, PrependBody
 from proxy_policies.cache.collapsing import Outcome
@@ -25,6 +25,7 @@ from proxy_policies.cache.transactions import (
     set_response,
 )
 from proxy_policies.fields import Fields
+from proxy_policies.flows import flow_state
 
 FAILED = "the origin failed"
 """Cache-Status detail if there was no response, or none that could be passed on."""

@@ -13,7 +13,7 @@ from proxy_policies.cache.rfc9111.freshness import NO_OVERRIDES, Overrides
 from proxy_policies.cache.rfc9111.key import OWN, without_query
 from proxy_policies.cache.rfc9111.storability import DATED_BY_RULES_STATUS, NEVER_STORED_STATUS
 from proxy_policies.fields import TOKEN
-from proxy_policies.option_parsers import parse_duration
+from proxy_policies.options.parsers import parse_duration
 
 if TYPE_CHECKING:
     from proxy_policies.rules import Rule

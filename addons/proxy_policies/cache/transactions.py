@@ -7,7 +7,7 @@ from typing import NamedTuple
 from mitmproxy import http
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from proxy_policies import flow_state, subrequest
+from proxy_policies import subrequest
 from proxy_policies.addresses import normalize_address
 from proxy_policies.body import Replace, Stage
 from proxy_policies.cache.added_fields import Client, own_fields
@@ -22,7 +22,8 @@ from proxy_policies.cache.rfc9111.ranges import parse_content_range
 from proxy_policies.cache.rules import NO_EFFECTS, CacheRule, RuleEffects
 from proxy_policies.cache.stores.store import MAX_WHOLE, Body, BodySource, Checkpoint, Store
 from proxy_policies.fields import Fields, RawFields, fields_of
-from proxy_policies.requested_host import requested_host
+from proxy_policies.flows import flow_state
+from proxy_policies.flows.requested_host import requested_host
 
 REFRESH = "refresh"
 """The purpose of our own request that refreshes an entry served stale."""

@@ -11,7 +11,7 @@ from proxy_policies.capture.har.reader import Capture, framed_values, open_captu
 from proxy_policies.capture.har.writer import new_log
 from proxy_policies.capture.model import Entry
 from proxy_policies.capture.vcr_cassettes import is_cassette, read_cassette
-from proxy_policies.option_files import require_file_or_folder
+from proxy_policies.options.files import require_file_or_folder
 
 
 def is_flow_file(path: Path) -> bool:

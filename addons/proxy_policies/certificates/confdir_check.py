@@ -3,7 +3,7 @@
 from mitmproxy import ctx
 
 from proxy_policies.certificates import authority, folders
-from proxy_policies.option_files import expand_home
+from proxy_policies.options.files import expand_home
 from proxy_policies.settings import reject
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from tornado import web
 
-from proxy_policies import page_server
 from proxy_policies.start_up import requirements
+from proxy_policies.web_pages import page_server
 
 SOMEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 """Addresses for documentation (RFC 5737, RFC 3849), to learn ours from the kernel; nothing is sent to them."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from proxy_policies.control import socket_files
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.option_files import expand_home
+from proxy_policies.options.files import expand_home
 from proxy_policies.script_paths import PACKAGE
 
 with lazy_imports():

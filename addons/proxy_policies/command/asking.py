@@ -8,10 +8,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from proxy_policies.argument_parser import sentence, set_help
 from proxy_policies.command import running
 from proxy_policies.control.client import Instance
 from proxy_policies.control.messages import ControlError
+from proxy_policies.terminal.argument_parser import sentence, set_help
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]

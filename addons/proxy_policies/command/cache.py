@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from proxy_policies.argument_parser import set_help
 from proxy_policies.command import asking, running
+from proxy_policies.terminal.argument_parser import set_help
 
 SHOW = ("cache show http://127.0.0.1:9000/",)
 PURGE = (

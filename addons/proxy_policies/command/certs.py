@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxy_policies.argument_parser import port, sentence, set_help
 from proxy_policies.certificates import folders, name_constraints
 from proxy_policies.certificates.stores import OTHER_SYSTEMS, STORES
 from proxy_policies.command.certs_actions import SHELLS, env, make, serve, trust, undo, untrust, verify
 from proxy_policies.reverse_tunnel import certificates
+from proxy_policies.terminal.argument_parser import port, sentence, set_help
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]

@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from proxy_policies.argument_parser import ArgumentParser, set_help
 from proxy_policies.script_paths import PROGRAM
+from proxy_policies.terminal.argument_parser import ArgumentParser, set_help
 from proxy_policies.version import VERSION
 
 

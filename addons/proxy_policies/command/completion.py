@@ -14,10 +14,10 @@ from collections.abc import Sequence
 import argcomplete
 from argcomplete.shell_integration import shellcode
 
-from proxy_policies.argument_parser import set_help
 from proxy_policies.command import commands
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.script_paths import PROGRAM, scripts
+from proxy_policies.terminal.argument_parser import set_help
 
 with lazy_imports():
     from mitmproxy import options

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from proxy_policies.argument_parser import port, set_help
 from proxy_policies.certificates import folders
 from proxy_policies.command import mitmproxy_arguments
 from proxy_policies.doctor import certificates, environment, trial_run
 from proxy_policies.doctor.finding import Finding, report
-from proxy_policies.option_files import expand_home
+from proxy_policies.options.files import expand_home
+from proxy_policies.terminal.argument_parser import port, set_help
 
 PORT = 8080
 

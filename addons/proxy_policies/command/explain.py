@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from proxy_policies.argument_parser import set_help
 from proxy_policies.command import running
+from proxy_policies.terminal.argument_parser import set_help
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from proxy_policies.command import commands
 from proxy_policies.log_lines import error_text, printable
 from proxy_policies.script_paths import PROGRAM
-from proxy_policies.standard_output import flush_output, prepare_output
+from proxy_policies.terminal.standard_output import flush_output, prepare_output
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from proxy_policies.argument_parser import set_help
 from proxy_policies.script_paths import scripts
+from proxy_policies.terminal.argument_parser import set_help
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

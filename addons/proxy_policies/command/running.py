@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from proxy_policies.argument_parser import port
 from proxy_policies.certificates import folders
 from proxy_policies.control import client
+from proxy_policies.terminal.argument_parser import port
 
 EXIT_CODES = {
     0: "printed, or done; a list may be empty",

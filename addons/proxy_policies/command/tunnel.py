@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from proxy_policies.argument_parser import set_help
 from proxy_policies.command import asking, running
+from proxy_policies.terminal.argument_parser import set_help
 
 CLOSE = ("tunnel close 3                       the session with this number", "tunnel close ssh@office")
 

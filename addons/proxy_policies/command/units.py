@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from proxy_policies.argument_parser import set_help
 from proxy_policies.script_paths import PROGRAM
 from proxy_policies.service.units import SERVICES, hidden, unit
+from proxy_policies.terminal.argument_parser import set_help
 
 WARNING = (
     "a service cannot see {path}; install with a Python outside of home folders: uv python install -i /opt/python 3.13"

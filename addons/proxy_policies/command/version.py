@@ -7,9 +7,9 @@ import json
 import platform
 import sys
 
-from proxy_policies.argument_parser import set_help
 from proxy_policies.script_paths import PACKAGE
 from proxy_policies.start_up import requirements
+from proxy_policies.terminal.argument_parser import set_help
 from proxy_policies.version import VERSION
 
 

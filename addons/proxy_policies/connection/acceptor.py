@@ -15,8 +15,8 @@ from weakref import WeakSet
 from mitmproxy import ctx
 from mitmproxy.proxy.mode_specs import ProxyMode
 
-from proxy_policies.background import spawn
-from proxy_policies.socket_options import send_at_once
+from proxy_policies.background.tasks import spawn
+from proxy_policies.byte_streams.socket_options import send_at_once
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from proxy_policies.background import spawn
+from proxy_policies.background.tasks import spawn
 from proxy_policies.connection import handover, layered_client
 from proxy_policies.connection.accepted_client import AcceptedClient
 from proxy_policies.connection.acceptor import Acceptor
@@ -32,7 +32,7 @@ from proxy_policies.limits.addon import Limits
 from proxy_policies.patches.client_handlers import handler_of
 from proxy_policies.proxy_protocol.addon import NO_HEADER
 from proxy_policies.settings import Setting, parse_switch
-from proxy_policies.starting import is_starting, started
+from proxy_policies.start_up.starting import is_starting, started
 from proxy_policies.tuning.all import tune
 from proxy_policies.worker_number import worker_number
 

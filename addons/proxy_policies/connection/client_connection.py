@@ -19,7 +19,7 @@ from mitmproxy.connection import Client
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.utils import human
 
-from proxy_policies.background import spawn
+from proxy_policies.background.tasks import spawn
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.connection.responders import Responders
 from proxy_policies.exchange.exchange import Exchange

@@ -17,7 +17,6 @@ from mitmproxy import ctx, http
 from mitmproxy.connection import Client
 from mitmproxy.utils import human
 
-from proxy_policies import flow_state
 from proxy_policies.cache.response import lookup_now
 from proxy_policies.cache.stores.store import SyncView
 from proxy_policies.cache.transactions import transaction_of
@@ -26,6 +25,7 @@ from proxy_policies.connection.response_template import RenderedResponse, Respon
 from proxy_policies.dispatch.table import Table
 from proxy_policies.exchange.exchange import Exchange
 from proxy_policies.finished import reporting
+from proxy_policies.flows import flow_state
 
 MAX_LEARNED = 4096  # requests remembered
 MAX_WIRE = 1 << 20  # bytes of a learned response

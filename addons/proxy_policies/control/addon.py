@@ -13,16 +13,16 @@ from typing import Any
 
 from mitmproxy import ctx, exceptions
 
-from proxy_policies import statistics
-from proxy_policies.background import spawn
-from proxy_policies.command_results import LineResult, text_and_data
+from proxy_policies.background.tasks import spawn
+from proxy_policies.control.command_results import LineResult, text_and_data
+from proxy_policies.counting import statistics
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.option_files import expand_home
+from proxy_policies.options.files import expand_home
 from proxy_policies.script_paths import own_command
 from proxy_policies.settings import Setting, parse_switch
 from proxy_policies.start_up import requirements
-from proxy_policies.starting import started
+from proxy_policies.start_up.starting import started
 from proxy_policies.version import VERSION
 from proxy_policies.worker_number import worker_number
 

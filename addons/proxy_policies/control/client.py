@@ -9,7 +9,7 @@ from typing import Any
 
 from proxy_policies.control import socket_files
 from proxy_policies.control.messages import ControlError, Question, read_answer, write_question
-from proxy_policies.option_files import expand_home
+from proxy_policies.options.files import expand_home
 
 ANSWER_TIMEOUT = 30.0  # seconds for an answer: a proxy under load may be slow
 CHUNK = 64 * 1024

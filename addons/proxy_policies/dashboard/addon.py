@@ -13,26 +13,26 @@ from typing import Any
 
 from mitmproxy import ctx
 
-from proxy_policies import statistics
 from proxy_policies.addresses import Address, format_target, is_loopback
-from proxy_policies.background import in_background, spawn
+from proxy_policies.background.tasks import in_background, spawn
+from proxy_policies.counting import statistics
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.finished import reporting
+from proxy_policies.flows.request_summary import LONGEST_TEXT
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import printable
-from proxy_policies.option_parsers import parse_page_address
-from proxy_policies.optional_page import OptionalPage
-from proxy_policies.request_summary import LONGEST_TEXT
+from proxy_policies.options.parsers import parse_page_address
 from proxy_policies.settings import Setting, reject
-from proxy_policies.starting import start_errors
+from proxy_policies.start_up.starting import start_errors
+from proxy_policies.web_pages.optional_page import OptionalPage
 
 with lazy_imports():
-    from proxy_policies import page_server
     from proxy_policies.capture.secrets import masking
     from proxy_policies.control import messages
     from proxy_policies.counting import shared
     from proxy_policies.dashboard import access, flows, server
     from proxy_policies.dashboard import series as points
+    from proxy_policies.web_pages import page_server
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Any
 from tornado import escape, web
 
 from proxy_policies.dashboard.access import Access
-from proxy_policies.page_server import PageServer, is_own_name
+from proxy_policies.web_pages.page_server import PageServer, is_own_name
 
 PAGE = Path(__file__).parent / "page"
 FILES = {"dashboard.css": "text/css", "dashboard.js": "text/javascript"}

@@ -23,7 +23,7 @@ from mitmproxy.proxy import events
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layer import CommandGenerator, Layer
 
-from proxy_policies.background import spawn
+from proxy_policies.background.tasks import spawn
 from proxy_policies.dispatch.table import HookEntry, Table
 
 STOCK_EVENTS = frozenset({"running", "done"})  # left to stock, because addons may add addons in them

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from mitmproxy import http
 
-from proxy_policies import flow_state, subrequest, trace
+from proxy_policies import subrequest, trace
 from proxy_policies.body import Replace, Stage
 from proxy_policies.dispatch.around_scripts import Hooks
 from proxy_policies.encoding.decision import NOT_MODIFIED, Decision, EncodingOptions, ResponseInfo, decide
@@ -21,6 +21,7 @@ from proxy_policies.encoding.types import TEXT_LIKE, parse_types
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields, fields_of, set_fields
 from proxy_policies.finished import reporting
+from proxy_policies.flows import flow_state
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, parse_size

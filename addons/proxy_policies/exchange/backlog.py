@@ -6,7 +6,7 @@ import asyncio
 
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.exchange.response_writer import ResponseWriter
-from proxy_policies.flow_state import BacklogBody, Source
+from proxy_policies.flows.flow_state import BacklogBody, Source
 
 
 class Backlog:

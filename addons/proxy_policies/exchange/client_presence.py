@@ -7,8 +7,9 @@ from typing import Any
 
 from mitmproxy import http
 
-from proxy_policies import flow_state, trace
+from proxy_policies import trace
 from proxy_policies.exchange.response_writer import ResponseWriter
+from proxy_policies.flows import flow_state
 from proxy_policies.streaming.decision import is_endless
 
 HALF_CLOSED = 60.0

@@ -24,7 +24,7 @@ from mitmproxy.proxy.layers.http._hooks import (
 )
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from proxy_policies import flow_state, requested_host, trace
+from proxy_policies import trace
 from proxy_policies.body import Pipeline
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.exchange.body_sender import BodySender, seconds_to_flush
@@ -35,12 +35,13 @@ from proxy_policies.exchange.tls_handshake import Trigger
 from proxy_policies.exchange.upstream import Upstream
 from proxy_policies.fields import RawFields
 from proxy_policies.finished import flow_records, reporting
+from proxy_policies.flows import flow_state, requested_host
+from proxy_policies.flows.request_summary import RequestSummary
 from proxy_policies.http1.bodies import incomplete
 from proxy_policies.http1.framing import RAW_VERSION
 from proxy_policies.http1.new_messages import new_request
 from proxy_policies.http1.request_heads import RequestHead
 from proxy_policies.http1.sent_heads import error_response
-from proxy_policies.request_summary import RequestSummary
 from proxy_policies.streaming.addon import take_back
 from proxy_policies.streaming.decision import BUFFER_LIMIT, BUFFERED_FOR, declared_length
 

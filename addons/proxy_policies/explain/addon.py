@@ -13,7 +13,7 @@ from proxy_policies.dispatch.around_scripts import Hooks
 from proxy_policies.explain.recent import Decided, Recent
 from proxy_policies.explain.view import PolicyView, unregister
 from proxy_policies.fast_paths import NO_OBJECTION
-from proxy_policies.flow_state import state_of
+from proxy_policies.flows.flow_state import state_of
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
 

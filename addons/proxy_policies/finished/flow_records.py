@@ -14,11 +14,12 @@ from mitmproxy import http, tcp, udp
 from mitmproxy.connection import Client, Server
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from proxy_policies import flow_state, trace
+from proxy_policies import trace
 from proxy_policies.addresses import format_target
 from proxy_policies.fields import fields_of
 from proxy_policies.finished.reporting import CLIENT_CLOSED, Address, Record
-from proxy_policies.request_summary import LONGEST_TEXT, RequestSummary
+from proxy_policies.flows import flow_state
+from proxy_policies.flows.request_summary import LONGEST_TEXT, RequestSummary
 from proxy_policies.version import NAME
 
 _STATUS = re.compile(rf"\b{NAME}; (?:(hit)|fwd=([a-z-]+))")

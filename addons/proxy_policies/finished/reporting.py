@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from weakref import WeakSet
 
-from proxy_policies.request_summary import RequestSummary
+from proxy_policies.flows.request_summary import RequestSummary
 
 CLIENT_CLOSED = 499
 """nginx's status for a request whose client left before any response was sent."""

@@ -9,7 +9,6 @@ from mitmproxy.connection import Client
 from mitmproxy.proxy.mode_specs import RegularMode, UpstreamMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from proxy_policies import flow_state
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.finished import reporting
 from proxy_policies.finished.flow_records import (
@@ -20,6 +19,7 @@ from proxy_policies.finished.flow_records import (
     summary_of,
     user_of,
 )
+from proxy_policies.flows import flow_state
 from proxy_policies.hook_conditions import only_if
 
 CONNECT_MODES = (RegularMode, UpstreamMode)

@@ -10,14 +10,14 @@ from typing import Any, cast
 
 from mitmproxy import ctx, optmanager
 
-from proxy_policies.background import spawn
+from proxy_policies.background.tasks import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.flow_list import slow_browsers
 from proxy_policies.flow_list.oldest import oldest, with_comments
 from proxy_policies.flow_list.option_errors import OptionErrors
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import Throttle
-from proxy_policies.option_updates import override
+from proxy_policies.options.updates import override
 from proxy_policies.settings import Setting
 
 with lazy_imports():

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from mitmproxy import http
 
-from proxy_policies import flow_state, trace
+from proxy_policies import trace
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import fields_of, set_fields
+from proxy_policies.flows import flow_state
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.rules import Rule, parse_rules

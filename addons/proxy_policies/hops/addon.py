@@ -7,16 +7,17 @@ from mitmproxy.connection import Client
 from mitmproxy.proxy.mode_specs import ReverseMode, UpstreamMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from proxy_policies import flow_state, trace
+from proxy_policies import trace
 from proxy_policies.addresses import format_target, in_networks, parse_networks
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields, fields_of, set_fields
+from proxy_policies.flows import flow_state
+from proxy_policies.flows.requested_host import requested_host
 from proxy_policies.hops import connection_fields, via
 from proxy_policies.hops.forwarding import ClientInfo, Style, parse_names, without_claims
 from proxy_policies.hops.max_forwards import LIMITED, FinalHop, count_down
 from proxy_policies.hops.next_hop import Hop, request_passed_on
 from proxy_policies.outbound.own_listeners import is_own_listener
-from proxy_policies.requested_host import requested_host
 from proxy_policies.settings import Setting, one_of
 
 STYLES = {

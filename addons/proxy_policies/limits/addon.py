@@ -16,9 +16,9 @@ from mitmproxy.flow import Flow
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.tls import TlsData
 
-from proxy_policies import flow_state
-from proxy_policies.background import spawn
+from proxy_policies.background.tasks import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.flows import flow_state
 from proxy_policies.limits.connections import DatagramConnection, MitmproxyConnection
 from proxy_policies.limits.message_history import UNREAD, MessageHistory
 from proxy_policies.limits.shares import Shares

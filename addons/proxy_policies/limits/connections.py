@@ -13,7 +13,7 @@ from mitmproxy.proxy.layers.tls import ClientTLSLayer
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server import ConnectionHandler
 
-from proxy_policies.background import spawn
+from proxy_policies.background.tasks import spawn
 from proxy_policies.limits.unsent import Unsent
 from proxy_policies.patches import ask_early, client_sides, closing_alerts
 from proxy_policies.waits import NOT_WAITING, Stopwatch, Wait, Waiting

@@ -9,21 +9,21 @@ from typing import Any
 
 from mitmproxy import ctx
 
-from proxy_policies import statistics
 from proxy_policies.addresses import Address
-from proxy_policies.background import in_background
+from proxy_policies.background.tasks import in_background
+from proxy_policies.counting import statistics
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.option_parsers import parse_page_address
-from proxy_policies.optional_page import OptionalPage
+from proxy_policies.options.parsers import parse_page_address
 from proxy_policies.settings import Setting, reject
 from proxy_policies.start_up import requirements
 from proxy_policies.version import VERSION
+from proxy_policies.web_pages.optional_page import OptionalPage
 
 with lazy_imports():
-    from proxy_policies import page_server
     from proxy_policies.counting import shared
     from proxy_policies.metrics import families, server
+    from proxy_policies.web_pages import page_server
 
 PACKAGE = "prometheus-client"
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from tornado import web
 
-from proxy_policies.page_server import PageServer, is_own_name
+from proxy_policies.web_pages.page_server import PageServer, is_own_name
 
 MAX_BODY = 16384
 """Bytes of a request's body; none is needed."""

@@ -11,14 +11,15 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import ctx, http
 
-from proxy_policies import flow_state, rules, settings, subrequest
+from proxy_policies import rules, settings, subrequest
 from proxy_policies.body import Stage
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.options import REDACT
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.flows import flow_state
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.option_files import expand_home, parse_path, parse_path_to_write, read_text
+from proxy_policies.options.files import expand_home, parse_path, parse_path_to_write, read_text
 from proxy_policies.outbound import dial
 from proxy_policies.settings import Setting
 

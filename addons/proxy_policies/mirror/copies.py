@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from proxy_policies.background import spawn
+from proxy_policies.background.tasks import spawn
 from proxy_policies.capture.check.http_client import SendError
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, evaluate
 from proxy_policies.capture.check.sender import SendResult

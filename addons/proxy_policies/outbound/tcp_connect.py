@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from proxy_policies.addresses import is_address
+from proxy_policies.byte_streams.socket_options import send_at_once
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.outbound.name_lookup import AddressInfo, look_up
-from proxy_policies.socket_options import send_at_once
 
 with lazy_imports():
     import aiohappyeyeballs

@@ -21,7 +21,7 @@ from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TCPLayer, TcpSt
 from mitmproxy.utils import human
 
 from proxy_policies.addresses import format_target
-from proxy_policies.flow_state import state_of
+from proxy_policies.flows.flow_state import state_of
 from proxy_policies.passthrough.tunnel import CLIENT, ENDED_BY_US, TARGET, Tunnel
 from proxy_policies.patches import resets
 from proxy_policies.relay import link

@@ -24,7 +24,7 @@ from mitmproxy.proxy.layers.http._events import RequestData, ResponseData
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.tunnel import TunnelLayer
 
-from proxy_policies.background import spawn
+from proxy_policies.background.tasks import spawn
 from proxy_policies.patches import client_sides
 from proxy_policies.patches.client_handlers import unsent_to
 from proxy_policies.patches.http_stream.backlogs import Backlogged

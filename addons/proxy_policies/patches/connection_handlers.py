@@ -22,7 +22,7 @@ from proxy_policies.patch import Companion, Patch
 from proxy_policies.patches import back_pressure, datagrams, resets, tcp_resets, turns
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.wakeups import Awaited
-from proxy_policies.starting import started
+from proxy_policies.start_up.starting import started
 
 
 class Handler(ConnectionHandler):

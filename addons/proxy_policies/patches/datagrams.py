@@ -15,7 +15,7 @@ from typing import Any
 from mitmproxy import ctx
 from mitmproxy.proxy.mode_specs import ProxyMode
 
-from proxy_policies.background import spawn
+from proxy_policies.background.tasks import spawn
 
 STREAM_LIFETIME = 59.0
 """Seconds for which mitmproxy_rs keeps a stream at least from when it was last read or written; it keeps it for 60."""

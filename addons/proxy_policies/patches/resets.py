@@ -18,8 +18,8 @@ from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.proxy.tunnel import TunnelLayer
 from OpenSSL import SSL
 
+from proxy_policies.byte_streams.socket_options import reset_on_close
 from proxy_policies.relay.ends import StreamEnd
-from proxy_policies.socket_options import reset_on_close
 
 _transports: WeakValueDictionary[Connection, ConnectionIO] = WeakValueDictionary()
 """The transport of every open connection; asyncio's readers keep the error that ended them."""

@@ -20,7 +20,7 @@ from mitmproxy import ctx, hooks
 from mitmproxy.addonmanager import safecall, traverse
 from mitmproxy.addons.script import ReloadInterval, Script
 
-from proxy_policies.background import spawn
+from proxy_policies.background.tasks import spawn
 from proxy_policies.patch import Companion, Patch
 
 logger = logging.getLogger(__name__)

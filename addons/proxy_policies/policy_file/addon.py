@@ -14,13 +14,14 @@ from typing import Any
 
 from mitmproxy import ctx, exceptions
 
-from proxy_policies import cli_options, settings
-from proxy_policies.background import spawn
+from proxy_policies import settings
+from proxy_policies.background.tasks import spawn
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.option_files import parse_path
-from proxy_policies.option_updates import set_specs
+from proxy_policies.options import command_line
+from proxy_policies.options.files import parse_path
+from proxy_policies.options.updates import set_specs
 from proxy_policies.settings import Setting, settings_of
-from proxy_policies.starting import is_starting
+from proxy_policies.start_up.starting import is_starting
 
 with lazy_imports():
     from proxy_policies.policy_file import addon_errors, coercion, document, overlay, watch
@@ -48,8 +49,8 @@ class PolicyFile:
         return watch.Watch("")
 
     @cached_property
-    def _explicit(self) -> cli_options.ExplicitOptions:
-        return cli_options.explicit_options()
+    def _explicit(self) -> command_line.ExplicitOptions:
+        return command_line.explicit_options()
 
     def configure(self, updated: set[str]) -> None:
         """Apply the chosen file; reject the option if the file cannot be applied."""

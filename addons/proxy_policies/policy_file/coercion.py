@@ -5,7 +5,7 @@ from typing import Any
 
 from mitmproxy.optmanager import OptManager
 
-from proxy_policies.option_parsers import coerce, is_secret
+from proxy_policies.options.parsers import coerce, is_secret
 from proxy_policies.policy_file.document import Entry
 from proxy_policies.settings import Setting
 from proxy_policies.start_up.unknown_arguments import nearest

@@ -6,7 +6,7 @@ Its times are not enough: an editor may write twice within a clock tick, replace
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy_policies.option_files import read_bounded
+from proxy_policies.options.files import read_bounded
 
 
 @dataclass(frozen=True, slots=True)

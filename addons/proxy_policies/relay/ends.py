@@ -17,7 +17,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy_policies.socket_options import reset_on_close
+from proxy_policies.byte_streams.socket_options import reset_on_close
 
 
 class WriteError(OSError):

@@ -20,12 +20,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from proxy_policies.byte_streams.socket_options import reset_on_close
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.relay import sockets, streams
 from proxy_policies.relay.ends import Broken, StreamEnd, WriteError
 from proxy_policies.relay.sockets import Direction, OnBytes, Pump
 from proxy_policies.relay.splice import Unsupported
-from proxy_policies.socket_options import reset_on_close
 
 __all__ = ["ByteCounts", "StreamEnd", "WriteError", "relay_one_way", "relay_sockets", "relay_streams"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from proxy_policies.byte_streams.socket_options import reset_on_close
 from proxy_policies.relay.ends import StreamEnd, WriteError
-from proxy_policies.socket_options import reset_on_close
 
 CHUNK = 1 << 18  # bytes
 

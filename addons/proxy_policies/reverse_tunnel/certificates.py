@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from proxy_policies.argument_parser import set_help
 from proxy_policies.certificates.authority import signing_only, write_files
 from proxy_policies.reverse_tunnel.options import parse_name
 from proxy_policies.script_paths import own_command
+from proxy_policies.terminal.argument_parser import set_help
 
 EXAMPLES = (
     "certs tunnel home paris              a certificate for the reverse tunnel's home",

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import serialization
 
 from proxy_policies.certificates import folders
 from proxy_policies.certificates.authority import RENEWAL_PERIOD
-from proxy_policies.option_files import parse_path, read_text
+from proxy_policies.options.files import parse_path, read_text
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.reverse_tunnel import certificates
 from proxy_policies.reverse_tunnel.protocol.messages import PROTOCOL

@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 
 from proxy_policies.addresses import Address, format_target, parse_address
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.option_parsers import parse_duration, parse_size
+from proxy_policies.options.parsers import parse_duration, parse_size
 from proxy_policies.reverse_tunnel.protocol.services import MAX_SERVICES, MAX_SPARES, Service, is_name
 
 with lazy_imports():

@@ -13,14 +13,14 @@ from typing import Any
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
-from proxy_policies.background import spawn
+from proxy_policies.background.tasks import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.patches import closing_alerts
 from proxy_policies.service import sd_notify
 from proxy_policies.settings import Setting, parse_duration
 from proxy_policies.signals import flows
 from proxy_policies.start_up import early_hang_up
-from proxy_policies.starting import started
+from proxy_policies.start_up.starting import started
 from proxy_policies.worker_number import worker_number
 from proxy_policies.workers import subprocesses
 

@@ -7,8 +7,8 @@ import sys
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
-from proxy_policies import cli_options, starting
-from proxy_policies.start_up import mitmproxy_program, requirements
+from proxy_policies.options import command_line
+from proxy_policies.start_up import mitmproxy_program, requirements, starting
 from proxy_policies.start_up.unknown_arguments import Verdict, judge, stray_word, unknown_option
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def check(had_errors: bool = False) -> None:
 
     `had_errors` is True if there were errors before our first script was loaded; they are then repeated at the end.
     """
-    explicit = cli_options.explicit_options()
+    explicit = command_line.explicit_options()
     known = ctx.options.keys()
     levels = {Verdict.REJECTED: logging.ERROR, Verdict.WARNED: logging.WARNING, Verdict.IGNORED: logging.DEBUG}
     for name in [name for name in ctx.options.deferred if name not in known]:

@@ -9,8 +9,8 @@ from mitmproxy import ctx
 from mitmproxy.certs import CertStore
 
 from proxy_policies.fast_paths import NO_OBJECTION
-from proxy_policies.option_files import expand_home
-from proxy_policies.starting import start_errors
+from proxy_policies.options.files import expand_home
+from proxy_policies.start_up.starting import start_errors
 from proxy_policies.startup_summary.formatting import summary_lines, warning_of_end, warning_of_key
 
 logger = logging.getLogger(__name__)

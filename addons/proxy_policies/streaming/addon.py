@@ -7,10 +7,11 @@ from mitmproxy import ctx, http
 from mitmproxy.flow import Error
 from mitmproxy.utils import human
 
-from proxy_policies import flow_state, trace
+from proxy_policies import trace
 from proxy_policies.body import PREVIEW_LIMIT, Pipeline, Preview, Replace, Stage, StreamCallable
 from proxy_policies.dispatch.around_scripts import Hooks
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.flows import flow_state
 from proxy_policies.http1.framing import has_no_body
 from proxy_policies.streaming.decision import (
     comes_from_source,

@@ -9,8 +9,8 @@ from functools import lru_cache
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import traverse
 
-from proxy_policies import flow_state
 from proxy_policies.fields import Fields, fields_of
+from proxy_policies.flows import flow_state
 from proxy_policies.http1.framing import has_no_body
 from proxy_policies.settings import Settings
 from proxy_policies.streaming.stream import Stream

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
+from proxy_policies.background.queued_thread import QueuedThread
 from proxy_policies.finished.reporting import Item
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.queued_thread import QueuedThread
 from proxy_policies.traces.spans import Mask, span_of
 
 with lazy_imports():

@@ -11,13 +11,13 @@ from typing import Any
 
 from mitmproxy.optmanager import OptManager
 
-from proxy_policies import cli_options
 from proxy_policies.addresses import without_credentials
 from proxy_policies.capture.record.addon import Capture
 from proxy_policies.capture.replay.addon import Replay
-from proxy_policies.cli_options import ExplicitOptions
 from proxy_policies.mirror.addon import Mirror
-from proxy_policies.option_parsers import coerce
+from proxy_policies.options import command_line
+from proxy_policies.options.command_line import ExplicitOptions
+from proxy_policies.options.parsers import coerce
 from proxy_policies.policy_file.addon import PolicyFile, entries_of
 from proxy_policies.policy_file.coercion import to_type
 from proxy_policies.policy_file.watch import read_state
@@ -40,7 +40,7 @@ def conflict(arguments: Sequence[str], options: OptManager) -> str:
 
     `options` are mitmdump's after reading the arguments and config.yaml, before scripts declare theirs.
     """
-    explicit = cli_options.parse_command_line("DumpMaster", arguments, options)
+    explicit = command_line.parse_command_line("DumpMaster", arguments, options)
     return next(chain(_in_arguments(explicit, options), _in_policy_file(explicit, options)), "")
 
 

@@ -155,7 +155,7 @@ def work() -> None:
     from mitmproxy.tools import dump
     from mitmproxy.tools.main import mitmdump
 
-    from proxy_policies.option_parsers import parse_duration
+    from proxy_policies.options.parsers import parse_duration
     from proxy_policies.script_paths import PROGRAM
     from proxy_policies.start_up import mitmproxy_program
     from proxy_policies.workers import single_process

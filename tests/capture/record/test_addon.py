@@ -10,10 +10,10 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import taddons, tflow
 
-from proxy_policies import flow_state
 from proxy_policies.capture.har.reader import open_capture
 from proxy_policies.capture.record.addon import Capture
-from proxy_policies.flow_state import FlowStateAddon
+from proxy_policies.flows import flow_state
+from proxy_policies.flows.flow_state import FlowStateAddon
 from proxy_policies.settings import Settings
 
 HOST = "http://example.test"

@@ -5,10 +5,10 @@ from mitmproxy import http
 from mitmproxy.flow import Error
 from mitmproxy.test import tflow
 
-from proxy_policies import flow_state
 from proxy_policies.capture.model import Body, Response
 from proxy_policies.capture.record.recording import Recording, begin, entry_of, origin_entry_of
 from proxy_policies.fields import Fields
+from proxy_policies.flows import flow_state
 
 LIMIT = 100
 

@@ -149,7 +149,7 @@ def test_events_come_one_by_one_over_http2(mitmdump: Callable[..., Mitmdump], or
 WATCH = '''
 """Tells what becomes of each response's body."""
 import logging
-from proxy_policies import flow_state
+from proxy_policies.flows import flow_state
 from proxy_policies.body import Stage
 from proxy_policies.addon_chain import build_addons
 

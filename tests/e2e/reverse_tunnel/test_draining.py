@@ -12,7 +12,7 @@ from tests.support.sockets import talk
 from tests.support.tunnel import Pair
 from tests.support.waiting import wait_until
 
-from proxy_policies.socket_options import reset_on_close
+from proxy_policies.byte_streams.socket_options import reset_on_close
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -19,8 +19,8 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.test import taddons, tflow, tutils
 
-from proxy_policies import flow_state
 from proxy_policies.cache.incoming_body import IncomingBody, Room
+from proxy_policies.flows import flow_state
 from proxy_policies.patches.http_stream.backlogs import Backlogged, PieceRead
 
 FIRST, SECOND = b"first", b"second"

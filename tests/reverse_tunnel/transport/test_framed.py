@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import trustme
 
+from proxy_policies.byte_streams.socket_options import reset_on_close
 from proxy_policies.relay.link import ByteCounts
 from proxy_policies.reverse_tunnel.protocol.frames import Kind, frame
 from proxy_policies.reverse_tunnel.transport import framed as framed_module
@@ -21,7 +22,6 @@ from proxy_policies.reverse_tunnel.transport import read_buffer
 from proxy_policies.reverse_tunnel.transport.framed import Framed, open_streams
 from proxy_policies.reverse_tunnel.transport.tls import Tls
 from proxy_policies.reverse_tunnel.transport.transport_relay import EndNames, relay_transports
-from proxy_policies.socket_options import reset_on_close
 
 pytestmark = pytest.mark.timeout(60)
 

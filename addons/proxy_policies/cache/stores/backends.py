@@ -8,7 +8,7 @@ from proxy_policies.cache.stores.failsafe_store import FailSafeStore
 from proxy_policies.cache.stores.memory import MemoryStore
 from proxy_policies.cache.stores.store import Store
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.option_files import parse_path
+from proxy_policies.options.files import parse_path
 
 with lazy_imports():
     from proxy_policies.cache.stores.disk import store as disk

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from proxy_policies.background import spawn
+from proxy_policies.background.tasks import spawn
 from proxy_policies.capture.check import http2_client, websocket_client
 from proxy_policies.capture.check.correlate import Correlator
 from proxy_policies.capture.check.http_client import Connection, Reply, SendError

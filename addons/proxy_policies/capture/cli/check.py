@@ -39,7 +39,7 @@ from proxy_policies.capture.secrets.keyfile import load_key
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.secret_values import SecretValues, parse_secrets
 from proxy_policies.log_lines import printable, quantity
-from proxy_policies.option_files import expand_home
+from proxy_policies.options.files import expand_home
 
 Replies = Mapping[int, SendResult]
 

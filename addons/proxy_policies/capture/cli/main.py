@@ -7,13 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from proxy_policies.argument_parser import ArgumentParser, sentence, set_help
 from proxy_policies.capture.cli.messages import say
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import error_text
 from proxy_policies.script_paths import PROGRAM
-from proxy_policies.standard_output import flush_output
+from proxy_policies.terminal.argument_parser import ArgumentParser, sentence, set_help
+from proxy_policies.terminal.standard_output import flush_output
 
 with lazy_imports():  # each command imports what it needs: mitmproxy alone takes half a second
     from proxy_policies import settings

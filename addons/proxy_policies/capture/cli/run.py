@@ -17,7 +17,7 @@ from proxy_policies.capture.har.reader import count_entries
 from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.proxy_process import STOPPED, ProxyProcess
 from proxy_policies.log_lines import quantity
-from proxy_policies.option_files import expand_home
+from proxy_policies.options.files import expand_home
 
 FAILED = 2
 

@@ -27,7 +27,7 @@ from proxy_policies.capture.secrets.findings import findings
 from proxy_policies.capture.secrets.keyfile import load_key
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.log_lines import printable, quantity
-from proxy_policies.option_files import expand_home
+from proxy_policies.options.files import expand_home
 
 KINDS_BY_ENDING = {".har": "har", ".mitm": "flows", ".flow": "flows", ".flows": "flows", ".sh": "curl", ".http": "http"}
 """The default format, by the ending of the file."""

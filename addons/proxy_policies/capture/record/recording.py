@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 
 from mitmproxy import http
 
-from proxy_policies import flow_state
 from proxy_policies.capture import mitmproxy_flows
 from proxy_policies.capture.model import NO_BODY, Body, Entry, Headers, Request, Response
 from proxy_policies.capture.record.bounded_body import BoundedBody
 from proxy_policies.capture.streams.arrivals import Arrival
 from proxy_policies.capture.streams.frames import may_be_framed
 from proxy_policies.fields import fields_of
+from proxy_policies.flows import flow_state
 from proxy_policies.streaming.decision import declared_length
 
 _ANNOUNCING = frozenset(["content-length", "transfer-encoding"])

@@ -15,15 +15,16 @@ from mitmproxy import ctx, http
 from mitmproxy.flow import Flow
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from proxy_policies import flow_state, settings, trace
+from proxy_policies import settings, trace
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.options import REDACT
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields
+from proxy_policies.flows import flow_state
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.option_files import expand_home, parse_path, parse_path_to_write
-from proxy_policies.option_updates import override
+from proxy_policies.options.files import expand_home, parse_path, parse_path_to_write
+from proxy_policies.options.updates import override
 from proxy_policies.patches.http_stream import websockets
 from proxy_policies.settings import Setting
 from proxy_policies.streaming.decision import must_buffer

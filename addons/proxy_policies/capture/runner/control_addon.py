@@ -14,10 +14,10 @@ from typing import Any
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
-from proxy_policies.background import spawn
+from proxy_policies.background.tasks import spawn
 from proxy_policies.capture.runner.proxy_process import READY, RECORDING, STOPPED
-from proxy_policies.option_updates import set_specs
-from proxy_policies.starting import is_starting
+from proxy_policies.options.updates import set_specs
+from proxy_policies.start_up.starting import is_starting
 
 
 class ControlAddon:

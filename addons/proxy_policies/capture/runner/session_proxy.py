@@ -17,7 +17,7 @@ from proxy_policies.capture.har.reader import count_entries, open_capture
 from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.capture_claims import CaptureClaims
 from proxy_policies.capture.runner.proxy_process import ProxyProcess
-from proxy_policies.option_files import expand_home
+from proxy_policies.options.files import expand_home
 
 CONFDIR = "~/.mitmproxy"
 CAPTURES = "captures"

@@ -16,8 +16,8 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseTrailers,
 )
 
-from proxy_policies import flow_state
-from proxy_policies.flow_state import BacklogBody
+from proxy_policies.flows import flow_state
+from proxy_policies.flows.flow_state import BacklogBody
 from proxy_policies.patch import Section
 from proxy_policies.patches.client_handlers import unsent_to
 from proxy_policies.patches.http_stream.stored_bodies import UNSENT_LIMIT, PieceRequest, fill, unsent_in_windows

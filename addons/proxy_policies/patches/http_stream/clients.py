@@ -17,11 +17,12 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 
-from proxy_policies import flow_state, trace
+from proxy_policies import trace
 from proxy_policies.finished import flow_records, reporting
+from proxy_policies.flows import flow_state
+from proxy_policies.flows.request_summary import RequestSummary
 from proxy_policies.patch import Section
 from proxy_policies.patches import client_sides
-from proxy_policies.request_summary import RequestSummary
 
 
 class Reporting(layers.HttpStream):

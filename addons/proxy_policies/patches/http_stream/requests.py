@@ -17,10 +17,10 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from proxy_policies import trace
+from proxy_policies.flows.requested_host import host_of, note
 from proxy_policies.http1.framing import IDEMPOTENT
 from proxy_policies.patch import Section
 from proxy_policies.patches.generators import with_commands
-from proxy_policies.requested_host import host_of, note
 
 
 class RequestedHost(HttpStream):

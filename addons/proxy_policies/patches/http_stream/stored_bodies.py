@@ -27,7 +27,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 
-from proxy_policies import flow_state
+from proxy_policies.flows import flow_state
 from proxy_policies.patch import Section
 from proxy_policies.patches.client_handlers import writer_to
 from proxy_policies.streaming.stream import PAUSE

@@ -30,7 +30,8 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
 from mitmproxy.utils import human
 
-from proxy_policies import flow_state, trace
+from proxy_policies import trace
+from proxy_policies.flows import flow_state
 from proxy_policies.patch import Section
 from proxy_policies.patches.wakeups import Awaited
 from proxy_policies.streaming.addon import take_back

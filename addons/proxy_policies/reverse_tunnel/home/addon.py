@@ -13,8 +13,8 @@ from mitmproxy.proxy import mode_specs
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies.addresses import Address, Network, format_target, is_loopback
-from proxy_policies.background import in_background
-from proxy_policies.command_results import LineResult
+from proxy_policies.background.tasks import in_background
+from proxy_policies.control.command_results import LineResult
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports

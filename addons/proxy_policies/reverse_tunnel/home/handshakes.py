@@ -11,7 +11,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 
 from proxy_policies.addresses import Address
-from proxy_policies.background import Tasks
+from proxy_policies.background.tasks import Tasks
 from proxy_policies.limits.guesses import Guesses
 from proxy_policies.reverse_tunnel.home.connected_works import ConnectedWork, WorkRegistry
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, describe_failure, peer_name

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from proxy_policies.addresses import Address, Network, format_target, in_networks
-from proxy_policies.background import Tasks
+from proxy_policies.background.tasks import Tasks
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.reverse_tunnel.home.connected_works import (
     FAIL_OVER_TIMEOUT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from proxy_policies.addresses import format_target
-from proxy_policies.command_results import LinesResult
+from proxy_policies.control.command_results import LinesResult
 from proxy_policies.reverse_tunnel.home.connected_works import describe
 from proxy_policies.reverse_tunnel.home.server import HomeServer
 

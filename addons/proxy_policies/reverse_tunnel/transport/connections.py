@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from proxy_policies.addresses import Address, format_target
-from proxy_policies.background import Tasks
+from proxy_policies.background.tasks import Tasks
+from proxy_policies.byte_streams.socket_options import reset_on_close
 from proxy_policies.log_lines import Throttle
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.outbound.name_lookup import look_up
@@ -21,7 +22,6 @@ from proxy_policies.reverse_tunnel.limits import HANDSHAKE_TIMEOUT
 from proxy_policies.reverse_tunnel.protocol.messages import Message, decode
 from proxy_policies.reverse_tunnel.transport.framed import Framed
 from proxy_policies.reverse_tunnel.transport.tls import Tls
-from proxy_policies.socket_options import reset_on_close
 
 logger = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from proxy_policies.byte_streams.socket_options import reset_on_close
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.relay.link import ByteCounts, broken_by
 from proxy_policies.reverse_tunnel.protocol.frames import Bytes
 from proxy_policies.reverse_tunnel.transport import read_buffer
 from proxy_policies.reverse_tunnel.transport.framed import Framed
-from proxy_policies.socket_options import reset_on_close
 
 Pace = Callable[[int], float]
 """Called with the size of received data; returns for how many seconds to pause reading."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from proxy_policies.addresses import Address, format_target
-from proxy_policies.background import Tasks
+from proxy_policies.background.tasks import Tasks
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.proxy_protocol import header
 from proxy_policies.reverse_tunnel.identity import (

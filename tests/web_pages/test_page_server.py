@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tornado import web
 
-from proxy_policies.page_server import MAX_CONNECTIONS, MAX_HEAD, PageServer, bind, is_own_name
+from proxy_policies.web_pages.page_server import MAX_CONNECTIONS, MAX_HEAD, PageServer, bind, is_own_name
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

@@ -15,7 +15,7 @@ from proxy_policies import trace
 from proxy_policies.body import Pipeline, Tap
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import NO_FIELDS, Fields, fields_of
-from proxy_policies.request_summary import RequestSummary
+from proxy_policies.flows.request_summary import RequestSummary
 
 
 class OriginHead(NamedTuple):

@@ -2,7 +2,7 @@
 
 from mitmproxy.test import taddons
 
-from proxy_policies.option_updates import batched_updates, override, set_specs
+from proxy_policies.options.updates import batched_updates, override, set_specs
 
 
 class Listener:

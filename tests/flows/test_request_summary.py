@@ -1,6 +1,6 @@
 """What is kept of what a client summary for."""
 
-from proxy_policies.request_summary import LONGEST_TEXT, RequestSummary
+from proxy_policies.flows.request_summary import LONGEST_TEXT, RequestSummary
 
 
 def test_texts_are_cut_and_fields_are_found_in_any_case() -> None:

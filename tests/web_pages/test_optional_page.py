@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
+from tests.support.waiting import free_port
 from tornado import web
 
-from proxy_policies.optional_page import OptionalPage
-from proxy_policies.page_server import PageServer
-from tests.support.waiting import free_port
+from proxy_policies.web_pages.optional_page import OptionalPage
+from proxy_policies.web_pages.page_server import PageServer
 
 NOWHERE = "203.0.113.1"
 """An address that no machine has (RFC 5737)."""

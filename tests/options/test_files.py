@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy_policies.option_files import expand_home, parse_path, parse_path_to_write, read_bounded, read_text
+from proxy_policies.options.files import expand_home, parse_path, parse_path_to_write, read_bounded, read_text
 
 
 def test_paths(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.command_results import LineResult, LinesResult, text_and_data
+from proxy_policies.control.command_results import LineResult, LinesResult, text_and_data
 
 
 @pytest.mark.parametrize(

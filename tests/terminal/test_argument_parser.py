@@ -4,10 +4,10 @@ import argparse
 
 import pytest
 
-from proxy_policies import argument_parser
-from proxy_policies.argument_parser import did_you_mean, set_help
 from proxy_policies.command import commands
 from proxy_policies.script_paths import own_command
+from proxy_policies.terminal import argument_parser
+from proxy_policies.terminal.argument_parser import did_you_mean, set_help
 
 
 @pytest.mark.parametrize(

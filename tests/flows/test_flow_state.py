@@ -7,8 +7,9 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from proxy_policies import flow_state, trace
-from proxy_policies.flow_state import FlowStateAddon, is_from_origin
+from proxy_policies import trace
+from proxy_policies.flows import flow_state
+from proxy_policies.flows.flow_state import FlowStateAddon, is_from_origin
 
 
 def head(status: int = 200) -> http.Response:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from mitmproxy.options import Options
 
-from proxy_policies.cli_options import ExplicitOptions, parse_command_line
+from proxy_policies.options.command_line import ExplicitOptions, parse_command_line
 
 SAID = {
     "nothing": ([], set()),

@@ -6,11 +6,11 @@ import socket
 from collections.abc import Callable
 
 from proxy_policies.addresses import Address
-from proxy_policies.background import spawn
+from proxy_policies.background.tasks import spawn
 from proxy_policies.lazy_imports import lazy_imports
 
 with lazy_imports():
-    from proxy_policies import page_server
+    from proxy_policies.web_pages import page_server
 
 
 Begin = Callable[[list[socket.socket]], "page_server.PageServer"]

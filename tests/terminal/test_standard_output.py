@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from proxy_policies.standard_output import flush_output, prepare_output
+from proxy_policies.terminal.standard_output import flush_output, prepare_output
 
 
 def test_what_a_pipe_does_not_take_is_raised_once(monkeypatch: pytest.MonkeyPatch) -> None:

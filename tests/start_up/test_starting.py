@@ -5,7 +5,7 @@ import asyncio
 from mitmproxy.addons.errorcheck import ErrorCheck
 from mitmproxy.test import taddons
 
-from proxy_policies.starting import started
+from proxy_policies.start_up.starting import started
 
 
 async def test_those_who_wait_go_on_when_it_is_over() -> None:

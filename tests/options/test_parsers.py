@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.option_parsers import (
+from proxy_policies.options.parsers import (
     as_text,
     coerce,
     is_secret,

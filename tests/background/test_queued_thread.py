@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 
-from proxy_policies.queued_thread import QueuedThread
+from proxy_policies.background.queued_thread import QueuedThread
 
 
 class Taker(QueuedThread[int]):

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from proxy_policies.socket_options import reset_on_close, send_at_once
+from proxy_policies.byte_streams.socket_options import reset_on_close, send_at_once
 
 
 @pytest.mark.parametrize("is_on", [True, False])

@@ -2,7 +2,7 @@
 
 from mitmproxy import http
 
-from proxy_policies.requested_host import host_of, note, requested_host
+from proxy_policies.flows.requested_host import host_of, note, requested_host
 
 
 def request(*fields: tuple[bytes, bytes], authority: bytes = b"") -> http.Request:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mitmproxy.test import taddons
 
-from proxy_policies import statistics
+from proxy_policies.counting import statistics
 
 
 class Counting:

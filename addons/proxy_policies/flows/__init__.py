@@ -1,0 +1,1 @@
+"""What policies share about a flow, beside what mitmproxy keeps of it."""

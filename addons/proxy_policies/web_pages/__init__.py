@@ -1,0 +1,1 @@
+"""Our own web pages: served with tornado, within limits, and turned on and off by options."""
