@@ -78,7 +78,7 @@ def _binary(body: Body) -> Parsed:
 
 def _text(text: str, mime: str) -> Parsed:
     if mime == "application/x-www-form-urlencoded":
-        return Parsed(BodyKind.FORM, [list(pair) for pair in parse_qsl(text, keep_blank_values=True)])
+        return Parsed(BodyKind.FORM, [list(pair) for pair in form_pairs(text)])
     if "json" in mime or text.lstrip()[:1] in ("{", "["):
         try:
             return Parsed(BodyKind.JSON, json.loads(text))
@@ -89,8 +89,15 @@ def _text(text: str, mime: str) -> Parsed:
     return Parsed(BodyKind.TEXT, text)
 
 
+def form_pairs(text: str) -> list[tuple[str, str]]:
+    """Return the pairs of a form or a query; bytes that are not UTF-8 stay different."""
+    return parse_qsl(text, keep_blank_values=True, errors="backslashreplace")
+
+
 _NAME = re.compile(r"(?mi)^[ \t]*+content-disposition:[^\r\n]*?\bname=(?:\"([^\"\r\n]*)\"|([^\s;\"]+))")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_LINE_BREAKS = re.compile(rb"\A[ \t]*\r?\n|\r?\n\Z")
+"""Those of the delimiters before and after a part, which are no part of it (RFC 2046 section 5.1.1)."""
 
 
 def _parts(content: bytes, content_type: str) -> list[list[str]]:
@@ -98,8 +105,10 @@ def _parts(content: bytes, content_type: str) -> list[list[str]]:
     boundary = boundary_of(content, content_type)
     if not boundary:
         return [["", "", _content_of(content)]]
-    parts = content.split(b"--" + boundary)[1:]
-    return [_part(part.strip(b"\r\n")) for part in parts if part.strip() != b"--"]
+    _, *parts = content.split(b"--" + boundary)
+    is_closed = bool(parts) and parts[-1].startswith(b"--")
+    found = [_part(_LINE_BREAKS.sub(b"", part)) for part in (parts[:-1] if is_closed else parts)]
+    return found if is_closed else [*found, ["", "", "no closing delimiter"]]
 
 
 def _part(part: bytes) -> list[str]:

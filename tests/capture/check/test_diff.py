@@ -73,11 +73,16 @@ def response(status: int = 200, body: bytes = b"", *fields: tuple[str, str]) -> 
     return Response(status, "OK", fields, Body(body))
 
 
+FORM, PARTS = "application/x-www-form-urlencoded", "multipart/mixed; boundary=b"
 RESPONSES = {
     "status": (response(200), response(500), ["status"]),
     "date": (response(200, b"", ("Date", "x")), response(200, b"", ("Date", "y")), []),
     "header": (response(200, b"", ("X", "1")), response(200, b"", ("x", "2")), ["header:x"]),
-    "cookie value": (response(200, b"", ("Set-Cookie", "a=1")), response(200, b"", ("Set-Cookie", "a=2")), []),
+    "cookie value": (
+        response(200, b"", ("Set-Cookie", "a=1")),
+        response(200, b"", ("Set-Cookie", "a=2")),
+        ["cookie:a"],
+    ),
     "cookie flag": (
         response(200, b"", ("Set-Cookie", "a=1; Secure")),
         response(200, b"", ("Set-Cookie", "a=2")),
@@ -90,6 +95,31 @@ RESPONSES = {
     ),
     "another's hit": (response(200), response(200, b"", ("Cache-Status", "cdn; hit")), []),
     "binary": (response(200, b"\xff\x01"), response(200, b"\xff\x02"), ["body"]),
+    "bytes of a form": (
+        response(200, b"a=%ff", ("Content-Type", FORM)),
+        response(200, b"a=%fe", ("Content-Type", FORM)),
+        ["body"],
+    ),
+    "a line break at the end of a part": (
+        response(200, b"--b\r\n\r\na\n\r\n--b--", ("Content-Type", PARTS)),
+        response(200, b"--b\r\n\r\na\r\n--b--", ("Content-Type", PARTS)),
+        ["body"],
+    ),
+    "parts without an end": (
+        response(200, b"--b\r\n\r\na\r\n--b--", ("Content-Type", PARTS)),
+        response(200, b"--b\r\n\r\na\r\n", ("Content-Type", PARTS)),
+        ["body"],
+    ),
+    "parts between other boundaries": (
+        response(200, b"--b\r\nA: 1\r\n\r\na\r\n--b--\r\n", ("Content-Type", "multipart/mixed")),
+        response(200, b"--c\nA: 1\r\n\r\na\n--c--", ("Content-Type", "multipart/mixed")),
+        [],
+    ),
+    "no longer expired": (
+        response(200, b"", ("Expires", "0")),
+        response(200, b"", ("Expires", "Sat, 28 Nov 2026 10:00:00 GMT")),
+        ["header:expires"],
+    ),
     "kind": (response(200, b"{}"), response(200, b"text"), ["body"]),
     "a cookie for two paths": (
         response(200, b"", ("Set-Cookie", "a=x; Path=/"), ("Set-Cookie", "a=x; Path=/b")),
@@ -162,6 +192,10 @@ DYNAMIC = {
     "a hash in a field": (Change("header:etag", '"4114d0a64af08d75"', '"e6d1d5d39fff7931"'), True),
     "a weak one": (Change("header:etag", '"4114d0a64af08d75"', 'W/"e6d1d5d39fff7931"'), False),
     "numbers in a field": (Change("header:location", "/orders/17", "/orders/18"), False),
+    "ends of validity": (
+        Change("header:expires", "Sat, 28 Nov 2026 10:00:00 GMT", "Sun, 29 Nov 2026 10:00:00 GMT"),
+        True,
+    ),
     "secrets in a field": (Change("header:location", f"/x?t={SECRETS[0]}", f"/x?t={SECRETS[1]}"), False),
 }
 
@@ -169,6 +203,14 @@ DYNAMIC = {
 @pytest.mark.parametrize(("change", "expected"), DYNAMIC.values(), ids=DYNAMIC)
 def test_values_that_differ_each_time_are_known(change: Change, expected: bool) -> None:
     assert change.is_dynamic is expected
+
+
+@pytest.mark.parametrize("mime", ["image/png", "application/octet-stream", "multipart/mixed; boundary=b", ""])
+def test_other_bytes_are_never_taken_for_noise(mime: str) -> None:
+    whole = b"--b\r\nContent-Type: image/gif\r\n\r\n%b\r\n--b--\r\n"
+    for last in range(8):  # whatever digits the hash has
+        one, other = (response(200, whole % bytes([255, 0, byte]), ("Content-Type", mime)) for byte in (last, last + 8))
+        assert [change.is_dynamic for change in compare(one, other)] == [False]
 
 
 def test_slower_wants_a_factor_and_a_tenth_of_a_second() -> None:

@@ -43,6 +43,23 @@ def test_what_differs_each_time_is_noise_unless_exact() -> None:
     assert NoiseRules().split(REQUEST, [change], exact=True) == ([change], [])
 
 
+ID, OTHER_ID, NEW_ID, OTHER_NEW_ID = (f"{digit}f86d081884c7d65" for digit in "1234")
+TWO_PLACES = {
+    "one for one": ([(ID, NEW_ID), (OTHER_ID, OTHER_NEW_ID), (ID, NEW_ID)], 0),
+    "two for one": ([(ID, NEW_ID), (ID, OTHER_NEW_ID)], 1),
+    "one for two": ([(ID, NEW_ID), (OTHER_ID, NEW_ID)], 1),
+    "changed places": ([(ID, OTHER_ID), (OTHER_ID, ID)], 2),
+    "times": ([("2026-01-02T03:04:05Z", "2026-01-03T03:04:05Z"), ("2026-01-02T03:04:05Z", "2026-01-03T03:04:06Z")], 0),
+    "epochs": ([(1760000000, 1760000001), (1760000000, 1760000002)], 0),
+}
+
+
+@pytest.mark.parametrize(("values", "count"), TWO_PLACES.values(), ids=TWO_PLACES)
+def test_an_id_is_noise_if_it_replaces_one_other_id(values: list[tuple[str, str]], count: int) -> None:
+    changes = [Change(f"json:$[{at}]", old, new) for at, (old, new) in enumerate(values)]
+    assert len(NoiseRules().split(REQUEST, changes, exact=False)[0]) == count
+
+
 def test_a_matcher_of_the_command_line_is_for_all_requests() -> None:
     noise = NoiseRules([match_rule("$.total=type")])
     change = Change("json:$.total", 1, 2)

@@ -39,6 +39,7 @@ SECRETS = {
     "echo of the same kind": (page(HEX, HEX), page(OTHER_HEX, KEY.of("ffeeddccbbaa0099")), ["json:$.echo"]),
     "echo of the other": (two(HEX, OTHER_HEX, HEX), two(HEX, OTHER_HEX, OTHER_HEX), ["json:$.echo"]),
     "echo of what was": (two(HEX, OTHER_HEX, HEX), two(SIXTEEN, OTHER_HEX, HEX), ["json:$.echo"]),
+    "one for two": (two(HEX, OTHER_HEX, OTHER_HEX), two(HEX, HEX, HEX), ["json:$.refresh", "json:$.echo"]),
     "earlier version": (page(EARLIER), page(HEX), []),
     "earlier version, no secret now": (page(EARLIER), page("bearer"), []),
 }
@@ -54,6 +55,12 @@ def test_a_secret_that_was_sent_is_echoed() -> None:
     pairs.learn([(HEX, HEX)])
     assert compare(page(HEX), page(HEX), pairs) == []
     assert [change.location for change in compare(page(HEX), page(OTHER_HEX), pairs)] != []
+
+
+def test_secrets_of_two_responses_may_have_become_one() -> None:
+    pairs = SecretPairs()
+    assert compare(page(HEX), page(OTHER_HEX), pairs) == compare(page(SIXTEEN), page(OTHER_HEX), pairs) == []
+    assert not pairs.are_equal(f"{HEX} {SIXTEEN}", f"{OTHER_HEX} {OTHER_HEX}")
 
 
 def test_secrets_that_were_not_compared_are_counted() -> None:
@@ -79,6 +86,8 @@ ONE_SIDED = {
     "in what came": (page(RAW), page(TOKEN), []),
     "of another kind": (page(JWT), page(RAW), ["header:x-token", "json:$.token", "json:$.echo"]),
     "of another length": (page(KEY.of(RAW * 9)), page(RAW), ["header:x-token", "json:$.token", "json:$.echo"]),
+    "a mask instead": (page(TOKEN), page("x" * len(RAW)), ["header:x-token", "json:$.token", "json:$.echo"]),
+    "instead of a mask": (page("[FILTERED]"), page(TOKEN), ["header:x-token", "json:$.token", "json:$.echo"]),
     "a word instead": (page(TOKEN), page("anonymous"), ["header:x-token", "json:$.token", "json:$.echo"]),
     "a text instead": (page(TOKEN), page("is too long"), ["header:x-token", "json:$.token", "json:$.echo"]),
     "other echo": (page(TOKEN, TOKEN), page(RAW, RAW[::-1]), ["json:$.echo"]),

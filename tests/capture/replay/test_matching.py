@@ -40,6 +40,8 @@ CASES = [
     Same("query order", parts("/?a=1&b=2"), parts("/?b=2&a=1")),
     Same("query value", parts("/?a=1"), parts("/?a=2"), False),
     Same("percent-encoding", parts("/?a=%41"), parts("/?a=A")),
+    Same("bytes of a query", parts("/?hash=%ff%00"), parts("/?hash=%fe%00"), False),
+    Same("bytes of a form", parts("/", b"a=%ff", FORM), parts("/", b"a=%fe", FORM), False),
     Same("default port", parts(":80/"), parts("/")),
     Same("json members", parts("/", b'{"a":1,"b":[2]}', JSON), parts("/", b'{ "b": [2], "a": 1 }', JSON)),
     Same("json list order", parts("/", b"[1,2]", JSON), parts("/", b"[2,1]", JSON), False),
@@ -47,6 +49,12 @@ CASES = [
     Same("ignored query", parts("/?t=1", b"", (), "query:t"), parts("/?t=2", b"", (), "query:t")),
     Same("ignored path", parts("/", b'{"t":1}', JSON, "json:$.t"), parts("/", b'{"t":2}', JSON, "json:$.t")),
     Same("ignored body", parts("/", b"x", (), "body"), parts("/", b"y", (), "body")),
+    Same(
+        "line breaks of a file",
+        parts("/", b"--x\r\n\r\na\n\r\n--x--", (("content-type", "multipart/form-data; boundary=x"),)),
+        parts("/", b"--x\r\n\r\na\r\n--x--", (("content-type", "multipart/form-data; boundary=x"),)),
+        False,
+    ),
     Same(
         "multipart boundary",
         parts("/", b"--x\r\n\r\na\r\n--x--", (("content-type", "multipart/form-data; boundary=x"),)),

@@ -26,7 +26,7 @@ CACHE = "proxy-policies"
 IGNORED_HEADERS = frozenset(
     [
         *("date", "age", "via", "connection", "keep-alive", "transfer-encoding", "content-length", "trailer"),
-        *("expires", "server-timing", "x-runtime", "x-response-time", "x-request-id", "x-correlation-id", "request-id"),
+        *("server-timing", "x-runtime", "x-response-time", "x-request-id", "x-correlation-id", "request-id"),
         *(
             "x-trace-id",
             "traceparent",
@@ -42,6 +42,7 @@ IGNORED_HEADERS = frozenset(
 )
 _LINE_END = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _LONG_AGO = re.compile(r"\b(?:19\d\d|200\d|[01]\d [A-Z][a-z]{2} \d\d) ")
+SHOWN_DIGITS = 12  # of a hash; from 16 on, it would be taken for a dynamic value
 MAX_TEXT_LINES = 4000  # a longer text is compared as a whole: difflib is quadratic
 MAX_LIST_ITEMS = 2000  # longer lists are compared index by index
 
@@ -81,6 +82,7 @@ def compare(
     `secrets` are those of the whole run so far, `unordered` the lists whose order is ignored.
     """
     secrets = secrets or SecretPairs()
+    secrets.start_response()
     return [
         *_status(old, new),
         *_cache(old.headers, new.headers),
@@ -138,7 +140,7 @@ def _fields(old: Headers, new: Headers, secrets: SecretPairs, kind: str = "heade
 
 
 def _cookies(old: Response, new: Response, secrets: SecretPairs) -> Iterator[Change]:
-    """Compare cookies by name: their values, unless they are numbers, and all attributes but dates."""
+    """Compare cookies by name: their values, and all attributes but dates."""
     before, after = _cookie_jar(old.headers), _cookie_jar(new.headers)
     for name in sorted({*before, *after}):
         one, other = before.get(name), after.get(name)
@@ -155,8 +157,8 @@ def _cookie_jar(headers: Headers) -> dict[str, str]:
         pair, _, attributes = value.partition(";")
         name, _, text = pair.partition("=")
         kept = [_without_date(part.strip()) for part in attributes.split(";")]
-        value = "<number>" if text.strip().isdigit() else text.strip()
-        jar.setdefault(name.strip(), []).append("; ".join([f"{name.strip()}={value}", *sorted(filter(None, kept))]))
+        cookie = f"{name.strip()}={text.strip()}"
+        jar.setdefault(name.strip(), []).append("; ".join([cookie, *sorted(filter(None, kept))]))
     return {name: ", ".join(sorted(values)) for name, values in jar.items()}
 
 
@@ -243,7 +245,7 @@ def _same_canonical(old: Any, new: Any, secrets: SecretPairs) -> bool:
 
 def _summary(parsed: Parsed) -> str:
     if parsed.kind is BodyKind.BYTES:
-        return f"{parsed.size} bytes, sha256 {parsed.sha256[:16]}…"
+        return f"{parsed.size} bytes, sha256 {parsed.sha256[:SHOWN_DIGITS]}…"
     if parsed.kind is BodyKind.EMPTY:
         return "empty"
     value = parsed.value if isinstance(parsed.value, str) else json.dumps(parsed.value, ensure_ascii=False)

@@ -224,10 +224,20 @@ def _is_noise(change: Change, rules: Iterable[NoiseRule], is_dynamic: bool) -> b
 
 
 def _differing_each_time(changes: Iterable[Change]) -> Iterator[Change]:
-    """Yield the changes between values that differ each time: an id that was at another place before has moved."""
+    """Yield the changes between values that differ each time, if each id replaces one other id, wherever it is.
+
+    An id that was at another place before has moved. An id in place of two, or two in place of one, is a broken link.
+    """
     dynamic = [change for change in changes if change.is_dynamic]
     before = {change.old for change in dynamic if change.old != change.new and not dynamic_values.has_time(change.old)}
-    yield from (change for change in dynamic if change.new not in before)
+    new_of: dict[object, object] = {}
+    old_of: dict[object, object] = {}
+    for change in dynamic:
+        is_time = dynamic_values.has_time(change.old)
+        is_pair = new_of.setdefault(change.old, change.new) == change.new
+        is_pair &= old_of.setdefault(change.new, change.old) == change.old
+        if change.new not in before and (is_time or is_pair):
+            yield change
 
 
 def _path_pattern(path: str) -> "re.Pattern[str]":

@@ -1,7 +1,8 @@
 """Comparing secrets without knowing them, by their placeholders: kind, length, and where the same one recurs.
 
-Two responses with different secrets are equal if their secrets have the same kinds and lengths, and if a secret that
-the recording has in two places (sent and echoed, or set as a cookie and shown in a page) is the same in both.
+Two responses with different secrets are equal if their secrets have the same kinds and lengths, if a secret that
+the recording has in two places (sent and echoed, or set as a cookie and shown in a page) is the same in both, and if
+different secrets of one response are different in both; those of two responses may be one, as of two logins at a time.
 A value in one response is a secret if the other one has a placeholder at its place.
 """
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from proxy_policies.capture.check.spilled_mapping import SpilledMapping
 from proxy_policies.capture.model import Request
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, identity, kind
-from proxy_policies.capture.secrets.values import LENGTHS, PLAIN_WORDS, is_plain, length_class
+from proxy_policies.capture.secrets.values import LENGTHS, PLAIN_WORDS, is_partly_masked, is_plain, length_class
 
 Pair = tuple[str, str]
 """A recorded placeholder, and the live one in its place."""
@@ -35,12 +36,19 @@ class SecretPairs:
     count: int = 0
     _live: SpilledMapping = field(default_factory=SpilledMapping)
     _recorded: SpilledMapping = field(default_factory=SpilledMapping)
+    _in_response: dict[str, str] = field(default_factory=dict)
+    """The recorded secret for each live one of the response that is being compared."""
+
+    def start_response(self) -> None:
+        """Begin to compare another response."""
+        self._in_response.clear()
 
     def learn(self, pairs: Iterable[Pair]) -> None:
         """Add pairs that are known to belong together: those of a request."""
         for old, new in pairs:
             self._live.put(identity(old), identity(new))
             self._recorded.put(identity(new), old)
+            self._in_response.setdefault(identity(new), identity(old))
 
     def learn_unchanged(self, text: str) -> bool:
         """Learn that the secrets of an unchanged text are unchanged; return False if others have replaced them."""
@@ -64,7 +72,7 @@ class SecretPairs:
         if PLACEHOLDER.sub("", old) != PLACEHOLDER.sub("", new):
             return False
         pairs = list(pairs_of(old, new))
-        if not pairs or not all(_are_alike(*pair) and self._fits(*pair) for pair in pairs):
+        if not pairs or not _is_one_to_one(pairs) or not all(_are_alike(*pair) and self._fits(*pair) for pair in pairs):
             return False
         self.learn(pairs)
         self.count += sum(identity(one) != identity(other) for one, other in pairs)
@@ -84,7 +92,12 @@ class SecretPairs:
         )
 
     def _fits(self, old: str, new: str) -> bool:
-        return (self._live.get(identity(old)) or identity(new)) == identity(new)
+        one, other = identity(old), identity(new)
+        return (self._live.get(one) or other) == other and self._in_response.get(other, one) == one
+
+
+def _is_one_to_one(pairs: list[Pair]) -> bool:
+    return len(set(pairs)) == len({old for old, _ in pairs}) == len({new for _, new in pairs})
 
 
 def _has_kinds(text: str) -> bool:
@@ -98,7 +111,7 @@ def _secret_pattern(text: str) -> re.Pattern[str]:
 
 def _may_be_live(value: str, placeholder: str) -> bool:
     """Return whether a value may be a secret in the place of this one: of the same length class, and no plain word."""
-    is_plain_value = is_plain(value) or value.lower() in PLAIN_WORDS
+    is_plain_value = is_plain(value) or is_partly_masked(value) or value.lower() in PLAIN_WORDS
     return not is_plain_value and length_class(value) == int(kind(placeholder)[-3:] or length_class(value))
 
 

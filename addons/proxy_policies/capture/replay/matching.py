@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from proxy_policies.capture import dynamic_values, parsed_body
 from proxy_policies.capture.json_path import Path, compile_path
@@ -83,9 +83,7 @@ class RequestKey:
 def request_key(request: Request, matching: Matching) -> RequestKey:
     """Return the parts of a request that count."""
     url = urlsplit(request.url)
-    query = sorted(
-        [name, value] for name, value in parse_qsl(url.query, keep_blank_values=True) if name not in matching.queries
-    )
+    query = sorted([name, value] for name, value in parsed_body.form_pairs(url.query) if name not in matching.queries)
     port = url.port or _PORTS.get(url.scheme, 0)
     return RequestKey(
         request.method,

@@ -102,6 +102,10 @@ _DATE = re.compile(
     r" ?(?:GMT|UTC|[+-]\d{4})?)"
     r"|(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:[A-Z]{3,4} )?\d{4})"
 )
+_MASK = re.compile(r"([^\w\s])\1*|\$?[\[({<]{1,2}[A-Za-z _.-]*[\])}>]{1,2}")
+"""What stands in place of a secret: `********`, `[FILTERED]`, `${TOKEN}`."""
+_PARTLY_MASKED = re.compile(r".{0,8}(?:[*\u2022]{3,}|\u2026|\.{3}).{0,8}|(\w)\1{7,}")
+"""A token of which some characters are shown, or only how long it is: `sk_live_...1234`, `xxxxxxxx`."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[\w.\[\]:@%-]+(?:[/?#][^\s\"'<>]*)?")
 _PATH = re.compile(r"(?://[\w-]+(?:\.[\w-]+)+)?/[\w./-]*(?:[?#]\S*)?")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+(?:[eE][+-]?\d+)?)?")  # 12e4567890123456 may be hexadecimal
@@ -144,9 +148,11 @@ _RANDOM_PIECE = re.compile(rf"[A-Za-z0-9_+/,-]{{{MIN_TOKEN_LENGTH},}}")
 
 
 def is_plain(value: str) -> bool:
-    """Return whether a value is not a secret under any name: empty, a boolean, a date or a URL."""
+    """Return whether a value is not a secret under any name: empty, a mask, a boolean, a date or a URL."""
     text = value.strip()
-    return not text or text.lower() in BOOLEANS or bool(_DATE.fullmatch(text)) or is_url(text)
+    if not text or text.lower() in BOOLEANS:
+        return True
+    return bool(_MASK.fullmatch(text) or _DATE.fullmatch(text)) or is_url(text)
 
 
 def is_url(text: str) -> bool:
@@ -155,8 +161,10 @@ def is_url(text: str) -> bool:
 
 
 def is_word_or_count(value: str) -> bool:
-    """Return whether a value is a short word, a small number, a path or a text of several words, and so not a token."""
+    """Return whether a value is a short word, a small number, a mask, a path or several words, and so not a token."""
     text = value.strip()
+    if is_partly_masked(text):
+        return True
     if text.isdigit():
         return len(text) < MIN_NUMBER_LENGTH
     if _PATH.fullmatch(text):
@@ -165,6 +173,11 @@ def is_word_or_count(value: str) -> bool:
     if text.lower() in PLAIN_WORDS or is_short or _SCOPE.fullmatch(text):
         return True
     return _has_space(text) and bool(_PROSE.fullmatch(text))
+
+
+def is_partly_masked(text: str) -> bool:
+    """Return whether a text is a token with most of its characters left out, or replaced by one."""
+    return bool(_PARTLY_MASKED.fullmatch(text))
 
 
 def is_label(value: str) -> bool:
