@@ -42,6 +42,37 @@ CASES = [
     Case("token", "getElementById", Place.CODE, False),
     Case("token", RANDOM, Place.CODE, True),
     Case("X-Functions-Key", "abcdefgh", Place.FIELD, True),
+    Case("issueKey", "PROJ-123", Place.FIELD, False),
+    Case("completion_tokens", "1234567", Place.MEMBER, False),
+    Case("tokenAddress", f"0x{RANDOM}", Place.MEMBER, False),
+    *(Case("password", mask, Place.MEMBER, False, is_response=False) for mask in ("********", "[FILTERED]", "${PW}")),
+    *(Case("apiKey", mask, Place.MEMBER, False) for mask in ("sk_live_...abcd", "****1234", "xxxxxxxxxxxx", "0" * 32)),
+    *(Case("password", value, Place.MEMBER, True, is_response=False) for value in ("xxxxxxxx", "***Q9x***", "<Q9x/7>")),
+    *(
+        Case(name, "Sommer-17", Place.MEMBER, True)
+        for name in (
+            *(
+                "Benutzerkennwort",
+                "новыйПароль",
+                "ПАРОЛЬ",
+                "用户密码",
+                "新しいパスワード",
+                "비밀번호",
+                "hasło",
+                "nytt_lösenord",
+            ),
+            *("contrasen\u0303a", "\uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff44"),  # NFD, full width
+        )
+    ),
+    *(
+        Case(name, RANDOM, Place.MEMBER, True)
+        for name in (
+            *("device_code", "client_assertion", "oauth_verifier", "backup_codes", "license_key", "sshKey", "clave"),
+            *("security_answer", "oneTimeCode"),
+        )
+    ),
+    Case("verification_code", "482913", Place.MEMBER, True),
+    *(Case(name, "AB12-9XKQ-77", Place.MEMBER, False) for name in ("product_code", "objectKey", "resenha")),
 ]
 
 

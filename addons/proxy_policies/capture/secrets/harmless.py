@@ -23,10 +23,12 @@ _IN_WORDS = frozenset((*ascii_letters.encode(), *range(9), 11, 12, *range(14, 32
 """The bytes of words: letters, also beyond ASCII, and control characters, which texts do not have."""
 _SEPARATED = bytes(byte if byte in _IN_WORDS else b" "[0] for byte in range(256))
 _PERCENT_ESCAPE = re.compile(rb"%(?!20)")
+_LETTER_ESCAPE = re.compile(rb"\\u(?!20|[dD][89abAB])")
+"""An escape of a letter in JSON, not of punctuation or of an emoji."""
 _QUOTED_PRINTABLE = b"=3D"
 _USERINFO = re.compile(rb"://[^/?#@\s\"'<>]+@")
 _FLAG = re.compile(rb"(?:[\s\"']|\\[nrt])-\w")
-_SECRET_WORDS = PASSWORDS | TOKENS | PERHAPS | {"key", "keys"}
+_SECRET_WORDS = PASSWORDS | TOKENS | PERHAPS | {"key", "keys", "codes"}
 _JOINED_WORDS = TOKENS | PERHAPS
 """Names of secrets that may be written as several words: `sess_id`, `card number`."""
 _ENDINGS = tuple(ending for endings in ENDINGS.values() for ending in endings)
@@ -79,7 +81,7 @@ def is_harmless(content: bytes, is_response: bool, is_markup: bool) -> bool:
             return False
     return not (
         (b"%" in content and _PERCENT_ESCAPE.search(content))
-        or (b"\\" in content and b"\\u00" in content)
+        or (b"\\" in content and _LETTER_ESCAPE.search(content))
         or (b"&" in content and b"&#" in content)
         or (b"=" in content and _QUOTED_PRINTABLE in content)
         or (b"@" in content and _USERINFO.search(content))

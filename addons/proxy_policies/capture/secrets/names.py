@@ -5,6 +5,7 @@ The last words of a name decide, regardless of case and of separators: `X-ApiTok
 """
 
 import re
+import unicodedata
 from enum import IntEnum
 from functools import lru_cache
 
@@ -27,20 +28,33 @@ def _words(text: str) -> frozenset[str]:
 
 PASSWORDS = _words(
     "password passwords passwd passwort pwd passphrase passphrases passcode passcodes pass pw secret secrets otp totp "
-    "psk pin cvv cvc ssn mnemonic kennwort passe contraseña contrasena senha wachtwoord"
+    "psk pin cvv cvc ssn mnemonic storepass keypass passe senha heslo hasło haslo şifre sifre jelszó jelszo lozinka "
+    "סיסמה"
 )
 TOKENS = _words(
     "authorization auth cookie cookies token tokens session sessionid sid sessid phpsessid jsessionid apikey jwt csrf "
-    "xsrf csrfmiddlewaretoken credential credentials bearer signature sig dpop cardnumber creditcardnumber iban"
+    "xsrf csrfmiddlewaretoken credential credentials bearer signature sig dpop cardnumber creditcardnumber iban "
+    "authorisation onetimecode seedphrase recoveryphrase securityanswer"
+)
+_FOREIGN_PASSWORDS = (  # that end compound words
+    *("passwort", "kennwort", "wachtwoord", "lösenord", "losenord", "passord", "adgangskode", "salasana", "contraseña"),
+    *("contrasena", "пароль", "密码", "密碼", "パスワード", "비밀번호"),
 )
 ENDINGS = {  # of names without separators, as in HTTP/2 and databases: accesstoken, newpassword, clientsecret
-    Grade.PASSWORD: ("password", "passwd", "passphrase", "passcode", "secret"),
+    Grade.PASSWORD: ("password", "passwd", "passphrase", "passcode", "secret", *_FOREIGN_PASSWORDS),
     Grade.TOKEN: ("token", "tokens", "apikey", "accesskey", "secretkey", "privatekey", "sessionid", "sessid", "jwt"),
 }
 PERHAPS = _words(
-    "code codeverifier ticket assertion samlresponse samlrequest nonce relaystate state hmac authentication"
+    "code codeverifier ticket assertion samlresponse samlrequest nonce relaystate state hmac authentication "
+    "clientassertion oauthverifier devicecode usercode clave parola κωδικός"
 )
-KEY_OWNERS = _words("api access private secret session auth signing encryption subscription account master application")
+KEY_OWNERS = _words(
+    "api access private secret session auth signing encryption subscription account master application app license "
+    "licence activation storage deploy ssh consumer preshared"
+)
+CODE_OWNERS = _words("verification authorization auth mfa otp recovery backup login access invite activation reset sms")
+"""Words before `code` in names of secrets that are sent to a person, or exchanged for a token."""
+_OWNERS = {"key": KEY_OWNERS, "code": CODE_OWNERS}
 FIELD_KEYS = _words("idempotency surrogate cache websocket public partition sort routing foreign primary")
 """Words before `key` in names of fields and parameters that are not secret."""
 PAGING = _words("page next continuation sync cursor pagination resume")
@@ -56,25 +70,29 @@ HARMLESS = _words(
     "params parameter field label placeholder description status state version format scope scopes issuer audience "
     "mode strength rules rule error errors message messages input created updated valid validity verified used usage "
     "remaining present exists set changed budget price provider class prefix page help link location request "
-    "response server servers client user username email optional support strategy schema"
+    "response server servers client user username email optional support strategy schema address"
 )
 POLICIES = ("www-authenticate", "proxy-authenticate", "authentication-info", "proxy-authentication-info")
 """Fields with a secret word in their name that are not secret, as those with a prefix of POLICY_PREFIXES."""
 POLICY_PREFIXES = ("access-control-", "sec-", "content-security-policy")
 
-_STEMS = tuple(
+_STEMS = _FOREIGN_PASSWORDS + tuple(
     _words(
         "auth cook tok sess sid key jwt csrf xsrf cred bear sig pass pw secr otp pin cv ssn mnem dpop code tick assert "
-        "saml iban card nonce state hmac kenn contras senha wacht"
+        "saml iban card nonce state hmac senha heslo hasło haslo şifre sifre jelsz lozinka סיסמ phrase answer verifier "
+        "clave parola κωδικ"
     )
 )
 
 _PAGE_TOKEN = re.compile(rf"(?:{'|'.join(sorted(PAGING))})+tokens?")
 _WORD = re.compile(r"[A-ZÀ-Þ]+(?![a-zß-ÿ])|[A-ZÀ-Þ]?[a-zß-ÿ]+|\d+")
+_WORD_BEYOND_LATIN_1 = re.compile(r"[^\W\d_]+|\d+")
 
 
 def words(name: str) -> list[str]:
     """Return the words of a name in lower case: `x`, `api` and `key` for `X-ApiKey` as for `x_api_key`."""
+    if max(name, default="") > "ÿ":
+        return _WORD_BEYOND_LATIN_1.findall(unicodedata.normalize("NFKC", name).lower())
     return [word.lower() for word in _WORD.findall(name)]
 
 
@@ -114,14 +132,17 @@ def grade(name: str, names: tuple[str, ...] = ()) -> Grade:
 
 @lru_cache(1024)
 def field_grade(name: str, names: tuple[str, ...] = ()) -> Grade:
-    """Return the grade of the name of a field or a query parameter, where any key may be one: `X-Functions-Key`."""
+    """Return the grade of the name of a field or a query parameter, where any key may be one: `X-Functions-Key`.
+
+    Without a hyphen, it may be an identifier, such as `issueKey`.
+    """
     lower = name.lower()
     if lower in POLICIES or lower.startswith(POLICY_PREFIXES):
         return Grade.NONE
     found, parts = grade(name, names), words(name[-200:])
     is_key = len(parts) > 1 and parts[-1] == "key" and parts[-2] not in FIELD_KEYS
     if is_key:
-        return max(found, Grade.TOKEN)
+        return max(found, Grade.TOKEN if "-" in name else Grade.PERHAPS)
     return Grade.PERHAPS if parts == ["key"] else found
 
 
@@ -131,11 +152,11 @@ def _is_harmless(parts: list[str]) -> bool:
 
 
 def _grade_of_ending(parts: list[str]) -> Grade:
-    """Return the grade of the last word: by itself, as the end of a compound word, or as a key of KEY_OWNERS."""
+    """Return the grade of the last word: by itself, as the end of a compound word, or as a key or code of an owner."""
     last, joined = parts[-1], "".join(parts)
     if last in PASSWORDS or last.endswith(ENDINGS[Grade.PASSWORD]):
         return Grade.PASSWORD
     if last in TOKENS or joined in TOKENS or last.endswith(ENDINGS[Grade.TOKEN]):
         return Grade.TOKEN
-    is_key = len(parts) > 1 and last in ("key", "keys") and parts[-2] in KEY_OWNERS
-    return Grade.TOKEN if is_key else Grade.NONE
+    owners = _OWNERS.get(last.removesuffix("s"), frozenset())
+    return Grade.TOKEN if len(parts) > 1 and parts[-2] in owners else Grade.NONE

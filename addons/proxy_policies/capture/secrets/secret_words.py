@@ -10,6 +10,20 @@ from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
 
 _STEMS = (
     *("passw", "passphrase", "passcode", "pwd", "secret", "token", "session", "credential", "kennwort", "contrase"),
+    *(
+        "парол",
+        "密码",
+        "密碼",
+        "パスワード",
+        "비밀번호",
+        "hasło",
+        "heslo",
+        "lösenord",
+        "salasana",
+        "şifre",
+        "jelszó",
+        "lozinka",
+    ),
     *("api_key", "apikey", "api-key", "api key", "access_key", "accesskey", "access-key", "access key"),
     *("private_key", "privatekey", "private-key", "jwt"),
 )
