@@ -18,12 +18,13 @@ MODULES = {
     ".".join(path.relative_to(ADDONS).with_suffix("").parts).removesuffix(".__init__"): path
     for path in (ADDONS / "proxy_policies").rglob("*.py")
 }
+FLOW_FILES = "proxy_policies.capture.formats.mitmproxy_flows"
 LATE = {
     ("proxy_policies.start_up.requirements", "mitmproxy.version"),  # where there is one: it looks for mitmproxy
     ("proxy_policies.command.main", "proxy_policies.command.completion"),  # for a shell that completes
-    ("proxy_policies.capture.formats", "proxy_policies.capture.mitmproxy_flows"),  # to read a flow file
-    ("proxy_policies.capture.cli.tools", "proxy_policies.capture.mitmproxy_flows"),  # to write one
-    ("proxy_policies.capture.cli.show", "proxy_policies.capture.mitmproxy_flows"),  # for a filter of mitmproxy's
+    ("proxy_policies.capture.formats.any_format", FLOW_FILES),  # to read one
+    ("proxy_policies.capture.cli.tools", FLOW_FILES),  # to write one
+    ("proxy_policies.capture.cli.show", FLOW_FILES),  # for a filter of mitmproxy's
     ("proxy_policies.capture.cli.show", "proxy_policies.rules"),  # likewise
     ("proxy_policies.capture.cli.main", "proxy_policies.settings"),  # to read a size
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit, urlunsplit
 
-from proxy_policies.capture import json_path, parsed_body
+from proxy_policies.capture.bodies import json_path, parsed_body
 from proxy_policies.capture.har.body import as_text, charset
 from proxy_policies.capture.model import Body, Headers, Request, Response, header
 from proxy_policies.capture.streams.events import rewrite

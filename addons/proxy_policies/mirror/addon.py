@@ -24,8 +24,8 @@ from proxy_policies.outbound import dial
 from proxy_policies.settings import Setting
 
 with lazy_imports():
-    from proxy_policies.capture import private_files
     from proxy_policies.capture.check import noise, outcome
+    from proxy_policies.capture.files import private_files
     from proxy_policies.capture.record import recording
     from proxy_policies.capture.secrets import keyfile, placeholders, redact
     from proxy_policies.mirror import candidates, copies, reporting, sending

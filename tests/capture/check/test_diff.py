@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.capture import json_path
+from proxy_policies.capture.bodies import json_path
 from proxy_policies.capture.check.diff import Change, compare, json_changes, slower, text_changes
 from proxy_policies.capture.model import Body, Response
 

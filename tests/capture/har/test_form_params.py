@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_policies.capture.bodies.parsed_body import parse
 from proxy_policies.capture.har.entry_reader import read_request
 from proxy_policies.capture.har.form_params import Param, form_body
 from proxy_policies.capture.model import Body
-from proxy_policies.capture.parsed_body import parse
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=----bB"

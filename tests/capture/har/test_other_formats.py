@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.formats import open_source
+from proxy_policies.capture.formats.any_format import open_source
 from proxy_policies.capture.har.other_formats import what_it_is
 
 POSTMAN = {"info": {"name": "shop", "schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"}}

@@ -8,11 +8,11 @@ import pytest
 from tests.support.capture_entries import an_entry
 
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.formats import open_any
+from proxy_policies.capture.formats.any_format import open_any
+from proxy_policies.capture.formats.mitmproxy_flows import to_flow
 from proxy_policies.capture.har import reader, writer
 from proxy_policies.capture.har.entry_writer import write_entry
 from proxy_policies.capture.har.reader import open_capture
-from proxy_policies.capture.mitmproxy_flows import to_flow
 
 GOOD: dict[str, Any] = {
     "startedDateTime": "2026-11-28T10:00:00Z",

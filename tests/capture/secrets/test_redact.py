@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.capture.content_coding import decode_bodies
+from proxy_policies.capture.bodies.content_coding import decode_bodies
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times, WebSocketMessage
 from proxy_policies.capture.secrets.keyfile import load_key

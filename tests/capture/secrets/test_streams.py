@@ -2,8 +2,8 @@
 
 import json
 
+from proxy_policies.capture.bodies.parsed_body import parse
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
-from proxy_policies.capture.parsed_body import parse
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
 from proxy_policies.capture.secrets.secret_values import SecretValues

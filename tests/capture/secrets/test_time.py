@@ -10,9 +10,9 @@ from itertools import product
 
 import pytest
 
+from proxy_policies.capture.bodies.parsed_body import parse
 from proxy_policies.capture.locations import values_in_response
 from proxy_policies.capture.model import Body, Response
-from proxy_policies.capture.parsed_body import parse
 from proxy_policies.capture.secrets import (
     redact_adjacent,
     redact_base64,

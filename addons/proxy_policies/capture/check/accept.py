@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from proxy_policies.capture import json_path, parsed_body
+from proxy_policies.capture.bodies import json_path, parsed_body
+from proxy_policies.capture.bodies.json_path import Step
+from proxy_policies.capture.bodies.parsed_body import BodyKind
 from proxy_policies.capture.check.unordered import Unordered, align
 from proxy_policies.capture.har.body import charset
-from proxy_policies.capture.json_path import Step
 from proxy_policies.capture.model import Body, Entry, Headers, Response, header
-from proxy_policies.capture.parsed_body import BodyKind
 from proxy_policies.capture.websocket.transcript import is_conversation
 
 BODY_LOCATIONS = ("json:", "text:", "body")

@@ -16,10 +16,10 @@ from proxy_policies.capture.check.reply_file import ReplyFile
 from proxy_policies.capture.check.sender import Sender, SendOptions, SendResult, skip_reason
 from proxy_policies.capture.check.targets import Target, parse_targets
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.formats import open_source
+from proxy_policies.capture.files.pickled_items import PickledItems
+from proxy_policies.capture.formats.any_format import open_source
 from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.model import Request, Response
-from proxy_policies.capture.pickled_items import PickledItems
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import RedactionRules, Redactor
 from proxy_policies.capture.secrets.secret_values import SecretValues, unresolved

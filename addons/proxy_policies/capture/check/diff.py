@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from proxy_policies.capture import dynamic_values, json_path, parsed_body
-from proxy_policies.capture.alignment import opcodes
+from proxy_policies.capture import dynamic_values
+from proxy_policies.capture.bodies import json_path, parsed_body
+from proxy_policies.capture.bodies.json_path import Step
+from proxy_policies.capture.bodies.parsed_body import BodyKind, Parsed
+from proxy_policies.capture.check.alignment import opcodes
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.unordered import Unordered, align
-from proxy_policies.capture.json_path import Step
 from proxy_policies.capture.model import Headers, Response, header
-from proxy_policies.capture.parsed_body import BodyKind, Parsed
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
 from proxy_policies.fields import split_list
 

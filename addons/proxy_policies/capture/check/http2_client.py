@@ -15,8 +15,8 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
+from proxy_policies.capture.bodies.content_coding import to_wire
 from proxy_policies.capture.check.http_client import DROPPED_FIELDS, READ_SIZE, IncomingResponse, Reply, SendError
-from proxy_policies.capture.content_coding import to_wire
 from proxy_policies.capture.model import Headers, Request, Response, without
 from proxy_policies.capture.streams.frames import Framing, split
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import h11
 
-from proxy_policies.capture.content_coding import MAX_CONTENT, decode_body, to_wire
+from proxy_policies.capture.bodies.content_coding import MAX_CONTENT, decode_body, to_wire
 from proxy_policies.capture.model import Body, Headers, Request, Response, header, without
 from proxy_policies.capture.streams.arrivals import StreamDecoder
 from proxy_policies.capture.streams.frames import FrameCounter, declared_framing

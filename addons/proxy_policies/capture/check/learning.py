@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from proxy_policies.capture import json_path, parsed_body
+from proxy_policies.capture.bodies import json_path, parsed_body
 from proxy_policies.capture.check.diff import Change, compare
 from proxy_policies.capture.check.matchers import PREFIX, allows, parse_match
 from proxy_policies.capture.check.noise import NoiseRule, make_rule, request_pattern, rules_for_changes

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from proxy_policies.capture.check.request_value_index import Position
-from proxy_policies.capture.temporary_database import TemporaryDatabase, as_bytes, as_text
+from proxy_policies.capture.files.temporary_database import TemporaryDatabase, as_bytes, as_text
 
 _TABLE = """
 CREATE TABLE links (

@@ -18,8 +18,8 @@ from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import Any
 
+from proxy_policies.capture.bodies.json_path import compile_path
 from proxy_policies.capture.check.diff import Change
-from proxy_policies.capture.json_path import compile_path
 
 PREFIX = "match:"
 GROUP = "proxy_policies.matchers"

@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 
 from proxy_policies.capture.check.sender import SendResult
-from proxy_policies.capture.pickled_items import PickledItems
+from proxy_policies.capture.files.pickled_items import PickledItems
 
 
 class ReplyFile(Mapping[int, SendResult]):

@@ -2,8 +2,8 @@
 
 import hashlib
 
+from proxy_policies.capture.files.temporary_database import TemporaryDatabase, as_bytes, as_text
 from proxy_policies.capture.locations import Location
-from proxy_policies.capture.temporary_database import TemporaryDatabase, as_bytes, as_text
 
 type Position = tuple[int, int]
 """The index of an entry in the order of sending, and of a location in its request."""

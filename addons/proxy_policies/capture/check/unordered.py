@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from proxy_policies.capture import dynamic_values, json_path
-from proxy_policies.capture.json_path import Step
+from proxy_policies.capture import dynamic_values
+from proxy_policies.capture.bodies import json_path
+from proxy_policies.capture.bodies.json_path import Step
 
 PREFIX = "unordered:"
 KEYS = ("id", "uuid", "guid", "key", "slug", "code", "name", "sku", "href", "url")

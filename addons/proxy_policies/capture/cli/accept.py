@@ -11,7 +11,7 @@ from proxy_policies.capture.check.outcome import CompareOptions, Outcome
 from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.cli.messages import say
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.formats import is_har, open_any
+from proxy_policies.capture.formats.any_format import is_har, open_any
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry, Response
 from proxy_policies.capture.report.json_report import body_lines

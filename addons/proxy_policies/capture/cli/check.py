@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from proxy_policies.capture import private_files
 from proxy_policies.capture.check.check_run import CheckRun, noise_file, require_reachable
 from proxy_policies.capture.check.conformance import recorded_outcomes, with_conformance
 from proxy_policies.capture.check.correlate import parse_carry_rules
@@ -25,9 +24,10 @@ from proxy_policies.capture.cli import accept
 from proxy_policies.capture.cli.messages import say, say_problems
 from proxy_policies.capture.cli.run import FAILED, proxy_settings
 from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.files import private_files
+from proxy_policies.capture.files.pickled_items import PickledItems
 from proxy_policies.capture.openapi.references import read_document
 from proxy_policies.capture.openapi.response_checker import ResponseChecker, checker_of
-from proxy_policies.capture.pickled_items import PickledItems
 from proxy_policies.capture.report.html_report import page_html
 from proxy_policies.capture.report.json_report import json_pieces
 from proxy_policies.capture.report.junit import junit_pieces

@@ -12,7 +12,7 @@ from typing import Any
 from proxy_policies.capture.cli.messages import say, say_problems
 from proxy_policies.capture.cli.unsearched import say_unsearched
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.formats import open_source
+from proxy_policies.capture.formats.any_format import open_source
 from proxy_policies.capture.har.reader import count_entries
 from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.proxy_process import STOPPED, ProxyProcess

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from proxy_policies.capture.cli.messages import say, say_problems
 from proxy_policies.capture.cli.pager import paged
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.formats import entry_values, open_any
+from proxy_policies.capture.formats.any_format import entry_values, open_any
 from proxy_policies.capture.har.entry_reader import read_entry
 from proxy_policies.capture.model import Entry, Headers, media_type
 from proxy_policies.lazy_imports import lazy_imports
@@ -105,7 +105,7 @@ def _filtered_lines(path: Path, filter_text: str, problems: list[str]) -> Iterat
 def _matcher(text: str) -> Callable[[Entry], bool]:
     """Return a function that tests an entry by a mitmproxy flow filter. Raise ValueError."""
     from proxy_policies import rules  # imports mitmproxy, which is slow
-    from proxy_policies.capture.mitmproxy_flows import to_flow
+    from proxy_policies.capture.formats.mitmproxy_flows import to_flow
 
     flow_filter = rules.parse_filter(text)
 

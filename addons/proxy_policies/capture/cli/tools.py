@@ -10,7 +10,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from proxy_policies.capture import private_files
 from proxy_policies.capture.cli.messages import say, say_problems
 from proxy_policies.capture.cli.unsearched import say_unsearched
 from proxy_policies.capture.errors import CaptureError
@@ -19,7 +18,8 @@ from proxy_policies.capture.export.http_file import http_file
 from proxy_policies.capture.export.k6 import k6_script
 from proxy_policies.capture.export.openapi_file import openapi_json, openapi_yaml
 from proxy_policies.capture.export.python_scripts import locust_file, pytest_module
-from proxy_policies.capture.formats import is_har, merged_log, newest_first, open_any, open_by_time, same_key
+from proxy_policies.capture.files import private_files
+from proxy_policies.capture.formats.any_format import is_har, merged_log, newest_first, open_any, open_by_time, same_key
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry
 from proxy_policies.capture.secrets import redact
@@ -194,7 +194,9 @@ def _export_text(target: Path, write: TextWriter, entries: Iterator[Entry]) -> i
 
 
 def _export_flows(target: Path, entries: Iterator[Entry]) -> int:
-    from proxy_policies.capture.mitmproxy_flows import write_flow_file  # mitmproxy is slow to import: only when needed
+    from proxy_policies.capture.formats.mitmproxy_flows import (
+        write_flow_file,  # mitmproxy is slow to import: only when needed
+    )
 
     with (
         private_files.draft_of(target) as draft,

@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from proxy_policies.capture import json_path, locations
+from proxy_policies.capture import locations
+from proxy_policies.capture.bodies import json_path
+from proxy_policies.capture.bodies.parsed_body import BodyKind, parse
 from proxy_policies.capture.check.correlate import find_links
 from proxy_policies.capture.check.link_table import Link
 from proxy_policies.capture.check.targets import ORIGIN_HEADERS
 from proxy_policies.capture.export.curl import fields_of
 from proxy_policies.capture.har.body import as_text
 from proxy_policies.capture.model import NO_BODY, Entry, Request, header
-from proxy_policies.capture.parsed_body import BodyKind, parse
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
 from proxy_policies.capture.websocket.transcript import is_conversation
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.files.pickled_items import PickledItems
 from proxy_policies.capture.har import line_framing
 from proxy_policies.capture.har.entry_reader import read_entry, read_request, read_times
 from proxy_policies.capture.har.reader import Capture, require_tail
 from proxy_policies.capture.model import Entry, Request
-from proxy_policies.capture.pickled_items import PickledItems
 
 
 class EntryIndex:

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from proxy_policies.capture import private_files
 from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.files import private_files
 from proxy_policies.capture.har import line_framing
 from proxy_policies.capture.har.entry_writer import FORMAT, ExternalBodies, write_entry
 from proxy_policies.capture.model import Entry

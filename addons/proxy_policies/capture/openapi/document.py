@@ -9,12 +9,12 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from proxy_policies.capture import parsed_body
+from proxy_policies.capture.bodies import parsed_body
+from proxy_policies.capture.bodies.parsed_body import BodyKind
 from proxy_policies.capture.model import Body, Entry, Headers, Request, media_type
 from proxy_policies.capture.openapi.path_templates import camel_case, template_of
 from proxy_policies.capture.openapi.security import schemes_of, secret_queries
 from proxy_policies.capture.openapi.value_shape import TextShape, ValueShape
-from proxy_policies.capture.parsed_body import BodyKind
 from proxy_policies.capture.websocket.transcript import is_conversation
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")

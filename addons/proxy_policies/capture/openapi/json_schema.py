@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from proxy_policies.capture import json_path
+from proxy_policies.capture.bodies import json_path
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.openapi.references import Document
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from proxy_policies.capture import parsed_body
+from proxy_policies.capture.bodies import parsed_body
+from proxy_policies.capture.bodies.parsed_body import BodyKind
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.model import Request, Response, media_type
 from proxy_policies.capture.openapi.json_schema import Schemas
 from proxy_policies.capture.openapi.references import Document
-from proxy_policies.capture.parsed_body import BodyKind
 
 WITHOUT_CONTENT = (204, 205, 304)
 """Statuses of responses without content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5)."""

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from proxy_policies.capture.content_coding import decode_bodies, is_encoded
+from proxy_policies.capture.bodies.content_coding import decode_bodies, is_encoded
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry
 from proxy_policies.capture.secrets.redact import Redactor

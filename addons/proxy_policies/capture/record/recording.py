@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from mitmproxy import http
 
-from proxy_policies.capture import mitmproxy_flows
+from proxy_policies.capture.formats import mitmproxy_flows
 from proxy_policies.capture.model import NO_BODY, Body, Entry, Headers, Request, Response
 from proxy_policies.capture.record.bounded_body import BoundedBody
 from proxy_policies.capture.streams.arrivals import Arrival

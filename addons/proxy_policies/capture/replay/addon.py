@@ -30,7 +30,9 @@ from proxy_policies.settings import Setting
 from proxy_policies.streaming.decision import must_buffer
 
 with lazy_imports():
-    from proxy_policies.capture import mitmproxy_flows, model, private_files
+    from proxy_policies.capture import model
+    from proxy_policies.capture.files import private_files
+    from proxy_policies.capture.formats import mitmproxy_flows
     from proxy_policies.capture.replay import (
         cassette,
         interleaved,

@@ -7,10 +7,10 @@ from enum import StrEnum
 from itertools import chain
 
 from proxy_policies.capture import dynamic_values
+from proxy_policies.capture.files.temporary_database import TemporaryDatabase, as_bytes
 from proxy_policies.capture.replay import ignore_hint
 from proxy_policies.capture.replay.matching import Difference, RequestKey, differences, is_instance_of, similarity
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, without_kinds
-from proxy_policies.capture.temporary_database import TemporaryDatabase, as_bytes
 
 
 class ReplayMode(StrEnum):

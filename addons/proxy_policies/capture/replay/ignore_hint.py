@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from proxy_policies.capture import json_path
-from proxy_policies.capture.json_path import Step
+from proxy_policies.capture.bodies import json_path
+from proxy_policies.capture.bodies.json_path import Step
 from proxy_policies.capture.replay.matching import RequestKey, parse_matching, without_paths
 
 MAX_PATHS = 5  # if more values differ, the suggestion is to ignore the whole body

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from proxy_policies.capture import dynamic_values, parsed_body
-from proxy_policies.capture.json_path import Path, compile_path
+from proxy_policies.capture import dynamic_values
+from proxy_policies.capture.bodies import parsed_body
+from proxy_policies.capture.bodies.json_path import Path, compile_path
 from proxy_policies.capture.model import Request, header
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, without_kinds
 from proxy_policies.log_lines import printable

@@ -7,9 +7,9 @@ from pathlib import Path
 from mitmproxy import http
 from wsproto.utilities import generate_accept_token
 
-from proxy_policies.capture import mitmproxy_flows
-from proxy_policies.capture.content_coding import from_wire
-from proxy_policies.capture.formats import open_source
+from proxy_policies.capture.bodies.content_coding import from_wire
+from proxy_policies.capture.formats import mitmproxy_flows
+from proxy_policies.capture.formats.any_format import open_source
 from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.har.reader import Capture
 from proxy_policies.capture.model import Entry, Request, Response, header, without

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from proxy_policies.capture.content_coding import to_wire
+from proxy_policies.capture.bodies.content_coding import to_wire
 from proxy_policies.capture.model import Response, Times, header
 from proxy_policies.capture.streams.arrivals import pieces
 from proxy_policies.capture.streams.frames import declared_framing

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from proxy_policies.capture.bodies.parsed_body import BodyKind, parse
 from proxy_policies.capture.check.diff import Change, lines_of
 from proxy_policies.capture.check.matchers import suggest
 from proxy_policies.capture.check.outcome import Outcome, Report
@@ -11,7 +12,6 @@ from proxy_policies.capture.check.targets import Target
 from proxy_policies.capture.export.curl import curl_command
 from proxy_policies.capture.har.body import as_text
 from proxy_policies.capture.model import Request, Response, header
-from proxy_policies.capture.parsed_body import BodyKind, parse
 from proxy_policies.capture.report.side_by_side import rows
 from proxy_policies.log_lines import printable_json
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from proxy_policies.capture import dynamic_values
-from proxy_policies.capture.alignment import opcodes
+from proxy_policies.capture.check.alignment import opcodes
 
 MAX_LINES = 4000  # longer texts are cut: difflib is quadratic
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from proxy_policies.capture import private_files
 from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.files import private_files
 from proxy_policies.capture.har.reader import count_entries, open_capture
 from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.capture_claims import CaptureClaims

@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
+from proxy_policies.capture.bodies.multipart import is_form_data
 from proxy_policies.capture.har.body import as_bytes, as_text, charset
 from proxy_policies.capture.model import Headers, Response, size_of
-from proxy_policies.capture.multipart import is_form_data
 from proxy_policies.capture.secrets import redact_calls, redact_csv, redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.decider import Decider, Place

@@ -6,7 +6,7 @@ import re
 from base64 import b64decode, b64encode, encodebytes
 from collections.abc import Callable
 
-from proxy_policies.capture.multipart import boundary_of
+from proxy_policies.capture.bodies.multipart import boundary_of
 from proxy_policies.capture.secrets.decider import Decider
 
 _HEAD_END = re.compile(rb"\r?\n\r?\n")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from proxy_policies.capture.json_path import Path, compile_path
+from proxy_policies.capture.bodies.json_path import Path, compile_path
 
 KINDS = ("header", "query", "json", "regex", "name", "keep")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from proxy_policies.capture import locations
+from proxy_policies.capture.bodies.parsed_body import BodyKind, parse
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.model import Body, Headers, Request, header, media_type
-from proxy_policies.capture.parsed_body import BodyKind, parse
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders, identity
 from proxy_policies.capture.streams.events import rewrite_binary
 

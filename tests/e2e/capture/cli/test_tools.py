@@ -12,7 +12,7 @@ import pytest
 from tests.support.capture_commands import capture, tools
 from tests.support.mitmdump import Mitmdump, environment
 
-from proxy_policies.capture import mitmproxy_flows
+from proxy_policies.capture.formats import mitmproxy_flows
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.har.reader import open_capture
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times, WebSocketMessage

@@ -13,7 +13,7 @@ from mitmproxy.net.http import url
 from wsproto.frame_protocol import Opcode
 
 from proxy_policies import trace
-from proxy_policies.capture.content_coding import from_wire, to_wire
+from proxy_policies.capture.bodies.content_coding import from_wire, to_wire
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har import entry_reader
 from proxy_policies.capture.har.line_framing import Laid

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.capture.pickled_items import PickledItems
+from proxy_policies.capture.files.pickled_items import PickledItems
 
 
 def test_it_is_a_list() -> None:

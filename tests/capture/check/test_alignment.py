@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.capture import alignment
-from proxy_policies.capture.alignment import opcodes
+from proxy_policies.capture.check import alignment
+from proxy_policies.capture.check.alignment import opcodes
 
 Matcher = difflib.SequenceMatcher
 texts = st.text("abc", max_size=12)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.formats import open_source
+from proxy_policies.capture.formats.any_format import open_source
+from proxy_policies.capture.formats.vcr_cassettes import is_cassette, read_cassette
 from proxy_policies.capture.model import Entry, header
-from proxy_policies.capture.vcr_cassettes import is_cassette, read_cassette
 
 YAML = """
 interactions:

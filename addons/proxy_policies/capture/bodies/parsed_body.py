@@ -8,9 +8,9 @@ from enum import Enum
 from typing import Any
 from urllib.parse import parse_qsl
 
+from proxy_policies.capture.bodies.multipart import boundary_of
 from proxy_policies.capture.har.body import as_text
 from proxy_policies.capture.model import Body, Headers, header, media_type
-from proxy_policies.capture.multipart import boundary_of
 from proxy_policies.capture.streams.events import to_document
 from proxy_policies.capture.streams.frames import framing_of
 

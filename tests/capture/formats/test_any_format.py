@@ -10,7 +10,7 @@ import pytest
 from tests.support.capture_entries import an_entry
 
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.formats import (
+from proxy_policies.capture.formats.any_format import (
     entry_values,
     is_flow_file,
     is_har,
@@ -21,9 +21,9 @@ from proxy_policies.capture.formats import (
     open_source,
     same_key,
 )
+from proxy_policies.capture.formats.mitmproxy_flows import write_flow_file
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.har.entry_writer import FORMAT, write_entry
-from proxy_policies.capture.mitmproxy_flows import write_flow_file
 
 ENTRIES = [an_entry(1), an_entry(2)]
 CASSETTE = """interactions:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.capture.multipart import boundary_of, is_form_data
+from proxy_policies.capture.bodies.multipart import boundary_of, is_form_data
 
 BOUNDARIES = {
     "said": (b"--abc\r\n", "multipart/form-data; boundary=abc", b"abc"),

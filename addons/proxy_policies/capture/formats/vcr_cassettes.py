@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from proxy_policies.capture.content_coding import from_wire
+from proxy_policies.capture.bodies.content_coding import from_wire
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har.other_formats import what_it_is
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.capture.check import spilled_mapping
-from proxy_policies.capture.check.spilled_mapping import SpilledMapping
+from proxy_policies.capture.files import spilled_mapping
+from proxy_policies.capture.files.spilled_mapping import SpilledMapping
 
 NAMES = st.sampled_from(["a", "b", "c", "d", "\ud800", ""])
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from proxy_policies.capture.bodies.parsed_body import BodyKind, parse
 from proxy_policies.capture.model import Body
-from proxy_policies.capture.parsed_body import BodyKind, parse
 
 CASES: dict[str, tuple[str, Body, BodyKind, Any]] = {
     "nothing": ("application/json", Body(), BodyKind.EMPTY, None),

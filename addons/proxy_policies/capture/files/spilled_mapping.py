@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from proxy_policies.capture.temporary_database import TemporaryDatabase, as_bytes, as_text
+from proxy_policies.capture.files.temporary_database import TemporaryDatabase, as_bytes, as_text
 
 MAX_IN_MEMORY = 4096
 """Items in memory; the least recently used of more are written to a temporary file."""

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.formats.vcr_cassettes import is_cassette, read_cassette
 from proxy_policies.capture.har import packed
 from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.har.reader import Capture, framed_values, open_capture
 from proxy_policies.capture.har.writer import new_log
 from proxy_policies.capture.model import Entry
-from proxy_policies.capture.vcr_cassettes import is_cassette, read_cassette
 from proxy_policies.options.files import require_file_or_folder
 
 
@@ -27,7 +27,9 @@ def open_source(path: Path) -> Capture:
     if is_flow_file(path):
 
         def flows(_: list[str]) -> Iterator[Entry]:
-            from proxy_policies.capture.mitmproxy_flows import read_flow_file  # slow to import: only when needed
+            from proxy_policies.capture.formats.mitmproxy_flows import (
+                read_flow_file,  # slow to import: only when needed
+            )
 
             return read_flow_file(path)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy_policies.capture import private_files
+from proxy_policies.capture.files import private_files
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.capture.content_coding import ENCODERS, decode_bodies, encode, from_wire, is_encoded, to_wire
+from proxy_policies.capture.bodies.content_coding import ENCODERS, decode_bodies, encode, from_wire, is_encoded, to_wire
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times
 
 codings = st.lists(st.sampled_from(sorted(ENCODERS)), max_size=3).map(", ".join)

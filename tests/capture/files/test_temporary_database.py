@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from proxy_policies.capture.temporary_database import TemporaryDatabase, as_bytes, as_text
+from proxy_policies.capture.files.temporary_database import TemporaryDatabase, as_bytes, as_text
 
 TABLE = "CREATE TABLE texts (value BLOB)"
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from mitmproxy.test import tflow
 from tests.support.capture_entries import an_entry, headers, messages, moments, octets
 
-from proxy_policies.capture.content_coding import from_wire
+from proxy_policies.capture.bodies.content_coding import from_wire
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.mitmproxy_flows import (
+from proxy_policies.capture.formats.mitmproxy_flows import (
     connection_info_of,
     from_flow,
     read_flow_file,

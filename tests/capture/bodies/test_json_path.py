@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.capture import json_path
+from proxy_policies.capture.bodies import json_path
 
 STEPS = st.lists(st.text(max_size=5) | st.integers(0, 99), max_size=5)
 
