@@ -1,13 +1,16 @@
 """What peers say is printed as text: a terminal obeys none of it."""
 
+import contextlib
+import errno
 import io
 import logging
 
+import pytest
 from mitmproxy.addons.dumper import Dumper
 from mitmproxy.addons.termlog import TermLogHandler
 from mitmproxy.test import taddons, tflow
 
-from proxy_policies.patches.terminal import PATCHES, print_log_lines
+from proxy_policies.patches.terminal import PATCHES, print_lines
 
 
 def test_the_reason_for_closing_a_websocket_is_text() -> None:
@@ -34,11 +37,35 @@ def test_a_line_of_the_log_is_printed_at_once_until_that_is_undone() -> None:
     handler = TermLogHandler(out)
     logging.getLogger().addHandler(handler)
     try:
-        undo = print_log_lines()
+        undo = print_lines()
         handler.emit(logging.makeLogRecord({"msg": "listening"}))
         assert b"listening\n" in pipe.getvalue()
         undo()
         handler.emit(logging.makeLogRecord({"msg": "stopped"}))
         assert b"stopped" not in pipe.getvalue()
     finally:
+        logging.getLogger().removeHandler(handler)
+
+
+class _Broken(io.StringIO):
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, text: str) -> int:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), OSError(errno.EIO, "broken"), BrokenPipeError()])
+def test_what_cannot_be_printed_is_lost_unless_its_reader_has_left(error: OSError) -> None:
+    handler, dumper = TermLogHandler(_Broken(error)), Dumper(_Broken(error))
+    logging.getLogger().addHandler(handler)
+    undo = print_lines(dumper)
+    try:
+        with contextlib.nullcontext() if error.errno else pytest.raises(SystemExit):
+            handler.emit(logging.makeLogRecord({"msg": "listening"}))
+        with contextlib.nullcontext() if error.errno else pytest.raises(BrokenPipeError):
+            dumper.echo("GET /")
+    finally:
+        undo()
         logging.getLogger().removeHandler(handler)

@@ -1,5 +1,7 @@
 """Every micro-optimisation is put in place, and taken out again."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from proxy_policies.patch import Replacement
@@ -26,3 +28,10 @@ def test_each_module_is_there() -> None:
     """By its name, which is what `scripts/bench --tuning` shows."""
     modules = {path.stem for path in Path(tuning.__file__).parent.glob("*.py")}
     assert modules - {"__init__", "all"} == set(TUNINGS)
+
+
+def test_without_assertions_nothing_is_missed() -> None:
+    """`python -O` makes none of mitmproxy's checks of types."""
+    program = "from proxy_policies.tuning.all import tune; tune()"
+    done = subprocess.run([sys.executable, "-O", "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout + done.stderr == ""

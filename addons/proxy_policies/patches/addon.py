@@ -52,7 +52,8 @@ class Patches:
         script_reload.note_versions()
         script_reload.watch_loaded_scripts()
         self._undo = [undo for patch in PATCHES if (undo := patch.apply())]
-        self._undo += (terminal.print_log_lines(), dialling.LateServerTls().load_into(loader.master.addons))
+        addons = loader.master.addons
+        self._undo += (terminal.print_lines(addons.get("dumper")), dialling.LateServerTls().load_into(addons))
 
     async def next_turn(self, client: Client) -> None:
         """Let other connections run first."""

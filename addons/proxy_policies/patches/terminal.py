@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import io
 import logging
 import re
 from collections.abc import Callable
@@ -25,26 +24,52 @@ _STYLE = re.compile("(\x1b\\[[0-9;]*m)")
 """The sequences with which mitmdump colours its lines (ECMA-48, section 8.3.117)."""
 
 
-def print_log_lines() -> Callable[[], None]:
-    """Escape every line that mitmproxy logs, and print it at once; return the function that undoes this.
+class _Output:
+    """Prints lines at once, and loses what cannot be printed, as on a full disk, where mitmproxy would end.
 
-    Python holds back up to 8 KiB of what is printed to a pipe or a file. A supervisor, a journal, `tee` or a program
-    that waits for "listening" would see nothing for hours.
+    It still ends if its reader has left, as in `mitmdump | head`. Python holds back up to 8 KiB of what is printed to a
+    pipe or a file: a supervisor, a journal, `tee` or a program that waits for "listening" would see nothing for hours.
     """
+
+    def __init__(self, out: Any) -> None:
+        self._out = out
+
+    def write(self, text: str) -> None:
+        """Print a text."""
+        self._try(self._out.write, text)
+        if text.endswith("\n"):
+            self.flush()
+
+    def flush(self) -> None:
+        """Print what is held back."""
+        self._try(self._out.flush)
+
+    @staticmethod
+    def _try(call: Callable[..., object], *arguments: object) -> None:
+        try:
+            call(*arguments)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return
+
+
+def print_lines(dumper: Any = None) -> Callable[[], None]:
+    """Print every line of the log, escaped, and of `dumper`, mitmdump's addon for flows; return the undo function."""
     handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, log.MitmLogHandler)]
-    outputs = {handler.file for handler in handlers if isinstance(handler, termlog.TermLogHandler)}
-    buffered = [out for out in outputs if isinstance(out, io.TextIOWrapper) and not out.line_buffering]
+    printing = [(handler, "file") for handler in handlers if isinstance(handler, termlog.TermLogHandler)]
+    printing += [(dumper, "outfp")] if dumper is not None else []
+    outputs = [(owner, name, getattr(owner, name)) for owner, name in printing]
     for handler in handlers:
         handler.addFilter(_escape_record)
-    for out in buffered:
-        out.reconfigure(line_buffering=True)
+    for owner, name, out in outputs:
+        setattr(owner, name, _Output(out))
 
     def undo() -> None:
         for handler in handlers:
             handler.removeFilter(_escape_record)
-        for out in buffered:
-            if not out.closed:
-                out.reconfigure(line_buffering=False)
+        for owner, name, out in outputs:
+            setattr(owner, name, out)
 
     return undo
 
