@@ -15,7 +15,7 @@ READERS: list[Callable[[bytes], object]] = [
     validity.parse_request_line,
     validity.parse_status_line,
     validity.parse_authority,
-    validity.parse_address,
+    validity.parse_destination,
     lambda data: validity.parse_fields([data]),
     lambda data: validity.unfolded([data, data]),
     lambda data: validity.with_one_length(((b"content-length", data),)),
@@ -120,7 +120,7 @@ def test_authorities_that_are_refused(authority: bytes) -> None:
 @pytest.mark.parametrize("host", [b"", b"a..b", b".a", b"a%41", b"a=b", b"a" * 64])
 def test_hosts_that_cannot_be_connected_to(host: bytes) -> None:
     with pytest.raises(Invalid):
-        validity.parse_address(host + b":80")
+        validity.parse_destination(host + b":80")
 
 
 LENGTH = st.sampled_from([b"content-length", b"Content-Length", b"X"])

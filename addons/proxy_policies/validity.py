@@ -122,7 +122,7 @@ def check_method(method: bytes) -> None:
 def _parse_target(method: bytes, target: bytes) -> tuple[bytes, bytes, bytes]:
     """Return scheme, authority and path of a target, in one of its four forms (RFC 9112, section 3.2)."""
     if method == b"CONNECT":
-        if not parse_address(target).port:
+        if not parse_destination(target).port:
             raise Invalid("CONNECT names no port.")
         return b"", target, b""
     if target.startswith(b"/") or target == b"*":
@@ -131,7 +131,7 @@ def _parse_target(method: bytes, target: bytes) -> tuple[bytes, bytes, bytes]:
     match = _ABSOLUTE.fullmatch(target)
     if match is None or (scheme := match[1].lower()) not in DEFAULT_PORTS:
         raise Invalid(f"The request target is not valid: {shown(target)}")
-    parse_address(match[2])
+    parse_destination(match[2])
     path = _absolute_path(method, match[3])
     check_path(method, path)
     return scheme, match[2], path
@@ -199,7 +199,7 @@ def is_host(value: bytes) -> bool:
         return False
 
 
-def parse_address(authority: bytes) -> Address:
+def parse_destination(authority: bytes) -> Address:
     """Parse an authority to connect to: its host is an IP address or a possible DNS name."""
     address = parse_authority(authority)
     if b":" not in address.host and not _DNS_NAME.fullmatch(address.host):

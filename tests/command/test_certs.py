@@ -6,7 +6,7 @@ import pytest
 
 from proxy_policies.certificates.authority import KEY_FILE
 from proxy_policies.command.main import main
-from proxy_policies.reverse_tunnel.certificates import CERT, Pair, name_of
+from proxy_policies.reverse_tunnel.certificates import CERT, CertifiedKey, name_of
 
 
 def test_another_folder(folder: Path, tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_tunnel_creates_certificates_in_the_same_folder(folder: Path, tmp_path: 
     assert (
         main(["certs", "tunnel", "home", "paris"]) == main(["certs", "tunnel", "work", "a", str(tmp_path / "w")]) == 0
     )
-    assert name_of(Pair.load(folder / "home").certificate) == "paris"
+    assert name_of(CertifiedKey.load(folder / "home").certificate) == "paris"
     assert (tmp_path / "w" / CERT).exists()
 
 

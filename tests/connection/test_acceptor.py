@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy_policies.connection import acceptor
-from proxy_policies.connection.acceptor import Listener
+from proxy_policies.connection.acceptor import ServerSocketWatch
 
 
 async def serve_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -26,7 +26,7 @@ async def until(condition: Any) -> None:
 async def test_every_connection_comes_here() -> None:
     server = await asyncio.start_server(serve_nothing, "127.0.0.1", 0)
     accepted: list[tuple[socket.socket, Any]] = []
-    Listener(server, lambda sock, peer: accepted.append((sock, peer)))
+    ServerSocketWatch(server, lambda sock, peer: accepted.append((sock, peer)))
     clients = [socket.create_connection(server.sockets[0].getsockname()) for _ in range(5)]
     await until(lambda: len(accepted) == 5)
     assert sorted(peer for _, peer in accepted) == sorted(client.getsockname() for client in clients)
@@ -40,7 +40,7 @@ async def test_every_connection_comes_here() -> None:
 async def test_none_comes_after_the_server_is_closed() -> None:
     server = await asyncio.start_server(serve_nothing, "127.0.0.1", 0)
     address = server.sockets[0].getsockname()
-    Listener(server, lambda sock, peer: sock.close())
+    ServerSocketWatch(server, lambda sock, peer: sock.close())
     server.close()
     await asyncio.sleep(0)
     with pytest.raises(ConnectionRefusedError):
@@ -61,7 +61,7 @@ async def test_it_waits_when_there_is_no_room(
             raise failures.pop()
         accepted.append(sock)
 
-    Listener(server, take)
+    ServerSocketWatch(server, take)
     clients = [socket.create_connection(server.sockets[0].getsockname()) for _ in range(2)]
     await until(lambda: accepted)
     assert "cannot accept connections: Too many open files; retrying in 0.05 s" in caplog.text

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.encoding.decision import Decision, EncodingOptions, ResponseInfo, decide
+from proxy_policies.encoding.decision import EncodingDecision, EncodingOptions, ResponseInfo, decide
 from proxy_policies.encoding.types import TEXT_LIKE, parse_types
 from proxy_policies.fields import Fields
 
@@ -29,7 +29,7 @@ class Case:
     length: int | None = 5000
     wishes: EncodingOptions = field(default=WISHES)
 
-    def decide(self) -> Decision:
+    def decide(self) -> EncodingDecision:
         return decide(
             ResponseInfo(Fields.of(*self.request), self.status, Fields.of(*self.response), self.length), self.wishes
         )

@@ -13,7 +13,7 @@ from proxy_policies.mirror.candidates import (
     is_copied,
     parse_share,
     parse_target,
-    without_credentials,
+    without_secret_fields,
 )
 
 SHARES = {1.0: 10, 0.5: 5, 0.1: 1, 0.3: 3, 0.0: 0}
@@ -37,7 +37,7 @@ def test_safe_requests_of_others_are_copied() -> None:
 
 def stripped(headers: Headers = (), url: str = "http://a.test/x", body: bytes = b"", *rules: str) -> Request | None:
     redactor = Redactor(parse_rules(rules), Placeholders(b"k" * 32))
-    return without_credentials(Request("POST", url, headers, Body(body)), redactor)
+    return without_secret_fields(Request("POST", url, headers, Body(body)), redactor)
 
 
 def test_credentials_stay_here() -> None:

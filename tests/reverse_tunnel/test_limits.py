@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from proxy_policies.reverse_tunnel import limits
 from proxy_policies.reverse_tunnel.limits import (
     HandshakeLimiter,
-    Limits,
     RateLimiter,
     SessionLimiter,
+    SessionLimits,
     Stage,
     network_of,
     retry_delay,
@@ -29,7 +29,7 @@ def test_retries_come_later_and_later_up_to_a_bound(failures: int, chance: float
 
 
 def test_sessions_are_bounded_per_service_and_per_client() -> None:
-    sessions = SessionLimiter(Limits(service=2, client=1))
+    sessions = SessionLimiter(SessionLimits(service=2, client=1))
     sessions.enter("ssh", "a")
     with pytest.raises(Refusal, match="client a has 1"):
         sessions.enter("wiki", "a")
@@ -51,7 +51,7 @@ def test_without_limits_all_are_admitted() -> None:
 
 
 def test_the_proxy_itself_is_no_client_but_uses_a_service() -> None:
-    sessions = SessionLimiter(Limits(service=3, client=1))
+    sessions = SessionLimiter(SessionLimits(service=3, client=1))
     for _ in range(3):
         sessions.enter("wiki", "")
     with pytest.raises(Refusal, match="wiki has 3"):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from proxy_policies.addresses import format_target, parse_address
 from proxy_policies.reverse_tunnel import options
-from proxy_policies.reverse_tunnel.limits import Limits
+from proxy_policies.reverse_tunnel.limits import SessionLimits
 from proxy_policies.reverse_tunnel.options import ClientListener, CommandListener
 from proxy_policies.reverse_tunnel.protocol.services import Service
 
@@ -145,8 +145,8 @@ def test_entrances_are_shown_as_written() -> None:
 
 
 GOOD_NUMBERS: dict[str, tuple[Callable[[str], Any], str, Any]] = {
-    "no limits": (options.parse_limits, "", Limits()),
-    "all limits": (options.parse_limits, "service=100, client=10,rate=10m", Limits(100, 10, 10 << 20)),
+    "no limits": (options.parse_limits, "", SessionLimits()),
+    "all limits": (options.parse_limits, "service=100, client=10,rate=10m", SessionLimits(100, 10, 10 << 20)),
     "heartbeat": (options.parse_heartbeat, "500ms", 0.5),
     "spares": (options.parse_spares, "0", 0),
 }

@@ -11,7 +11,7 @@ from tests.support.refused_clients import refusal_of
 from tests.support.tunnel_in_process import Tunnel, connect, eventually
 
 from proxy_policies.reverse_tunnel.identity import Credentials
-from proxy_policies.reverse_tunnel.limits import Limits
+from proxy_policies.reverse_tunnel.limits import SessionLimits
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -50,7 +50,7 @@ class Session:
             came.set_result((reader, writer))
             await over.wait()
 
-        await self.tunnel.start_home(credentials=credentials[0], limits=Limits(rate=rate))
+        await self.tunnel.start_home(credentials=credentials[0], limits=SessionLimits(rate=rate))
         client_listener = await self.tunnel.client_listener("it")
         self.work = await self.tunnel.start_work(
             services={"it": await self.tunnel.serve(serve)}, credentials=credentials[1]
@@ -129,7 +129,7 @@ async def test_a_stream_of_this_process(tunnel: Tunnel) -> None:
     await tunnel.start_home()
     await tunnel.start_work(services={"it": await tunnel.serve(serve)})
     for rate in (0, 1_000_000):
-        await tunnel.start_home(limits=Limits(rate=rate))
+        await tunnel.start_home(limits=SessionLimits(rate=rate))
         for breaks in ("client", "service"):
             reader, writer = await tunnel.home.connect("it", "office")
             service, service_writer = await came.get()

@@ -5,7 +5,7 @@ from mitmproxy import options
 from mitmproxy.tools import dump, web
 from mitmproxy.tools.console import master as console
 
-from proxy_policies.start_up.unknown_arguments import Verdict, judge, nearest, stray_word, unknown_option
+from proxy_policies.start_up.unknown_arguments import Severity, judge, nearest, stray_word, unknown_option
 
 KNOWN = {"proxyauth", "cache", "cache_size", "view_filter"}
 
@@ -23,15 +23,15 @@ def test_the_nearest_name_is_told(name: str, meant: str | None) -> None:
 @pytest.mark.parametrize(
     ("name", "on_command_line", "verdict"),
     [
-        ("nope", True, Verdict.REJECTED),
-        ("console_palette", True, Verdict.REJECTED),
-        ("nope", False, Verdict.WARNED),
-        ("proxyaut", False, Verdict.REJECTED),
-        ("console_palette", False, Verdict.IGNORED),
-        ("intercept", False, Verdict.IGNORED),
+        ("nope", True, Severity.REJECTED),
+        ("console_palette", True, Severity.REJECTED),
+        ("nope", False, Severity.WARNED),
+        ("proxyaut", False, Severity.REJECTED),
+        ("console_palette", False, Severity.IGNORED),
+        ("intercept", False, Severity.IGNORED),
     ],
 )
-def test_what_comes_of_it(name: str, on_command_line: bool, verdict: Verdict) -> None:
+def test_what_comes_of_it(name: str, on_command_line: bool, verdict: Severity) -> None:
     assert judge(name, KNOWN, on_command_line) is verdict
 
 
@@ -42,7 +42,7 @@ async def test_options_of_some_of_mitmproxys_programs_are_not_unknown_to_the_oth
         master(declared)
         known.append(declared.keys())
     for name in set.union(*known) - set.intersection(*known):
-        assert judge(name, set(), on_command_line=False) is Verdict.IGNORED, name
+        assert judge(name, set(), on_command_line=False) is Severity.IGNORED, name
 
 
 @pytest.mark.parametrize(

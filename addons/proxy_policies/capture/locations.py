@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit, urlunsplit
 
 from proxy_policies.capture.bodies import json_path, parsed_body
-from proxy_policies.capture.har.body import as_text, charset
+from proxy_policies.capture.har.body import charset, decode_text
 from proxy_policies.capture.model import Body, Headers, Request, Response, header
 from proxy_policies.capture.streams.events import rewrite
 from proxy_policies.capture.streams.frames import framing_of
@@ -172,7 +172,7 @@ def _write_body(request: Request, values: Mapping[str, str]) -> Body:
     if parsed.kind is parsed_body.BodyKind.STREAM:
         content = _write_stream(request.body.content, mime, parsed.value, values)
         return request.body if content == request.body.content else replace(request.body, content=content, wire=None)
-    text = as_text(request.body.content, mime)
+    text = decode_text(request.body.content, mime)
     if text is None:
         return request.body
     if parsed.kind is parsed_body.BodyKind.FORM:

@@ -30,7 +30,7 @@ Accepted = Callable[[Any, socket.socket, tuple[Any, ...]], None]
 """Called with mitmproxy's server instance, the new socket and its peer."""
 
 
-class Listener:
+class ServerSocketWatch:
     """Accepts in place of one asyncio server.
 
     An event loop that cannot watch these sockets keeps accepting as usual.
@@ -75,7 +75,7 @@ class Listener:
 
 
 class Acceptor:
-    """Creates a `Listener` for every server whose mode is wanted, now and later."""
+    """Creates a `ServerSocketWatch` for every server whose mode is wanted, now and later."""
 
     def __init__(self, is_wanted: Callable[[ProxyMode], bool], accepted: Accepted) -> None:
         self._is_wanted, self._accepted = is_wanted, accepted
@@ -109,4 +109,4 @@ class Acceptor:
             # mitmproxy's servers for datagrams have no sockets
             if hasattr(server, "sockets") and server not in self._known:
                 self._known.add(server)
-                Listener(server, functools.partial(self._accepted, instance))  # kept by the event loop
+                ServerSocketWatch(server, functools.partial(self._accepted, instance))  # kept by the event loop

@@ -48,7 +48,7 @@ Response = tuple[bytes, bytes, bool]
 """Head, body, and whether the connection ends with the response."""
 
 
-class Peer(Protocol):
+class HitClient(Protocol):
     """The client of a request: the response may depend on `who`, the output on `address`."""
 
     @property
@@ -84,7 +84,7 @@ class LearnedResponses:
         engine = getattr(ctx.master.addons.get("cache"), "engine", None)
         return engine.store.sync_view if engine is not None else None
 
-    def respond(self, peer: Peer, head: bytes, store: SyncView) -> Response | None:
+    def respond(self, peer: HitClient, head: bytes, store: SyncView) -> Response | None:
         """Return the learned response to a request; None if there is none."""
         learned = self._learned.get(key := (peer.who, head))
         if learned is None:
@@ -104,7 +104,7 @@ class LearnedResponses:
             reporting.report_item((learned.record, peer.client.peername, now))
         return rendered.head, body, learned.template.closes
 
-    def learn(self, peer: Peer, head: bytes, exchange: Exchange, table: Table) -> None:
+    def learn(self, peer: HitClient, head: bytes, exchange: Exchange, table: Table) -> None:
         """Learn from an exchange that the cache answered, if it can be repeated here; misses are ignored."""
         flow, wire = exchange.flow, b"".join(exchange.writer.wire or ())
         state, store = flow_state.state_of(flow), self.store(table)
@@ -119,7 +119,7 @@ class LearnedResponses:
             while len(self._learned) > MAX_LEARNED:
                 self._learned.popitem(last=False)
 
-    def _print(self, peer: Peer, line: str) -> None:
+    def _print(self, peer: HitClient, line: str) -> None:
         """Print mitmdump's output for a flow, flushing once per turn of the event loop."""
         dumper = ctx.master.addons.get("dumper")
         if dumper is None:

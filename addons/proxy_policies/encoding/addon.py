@@ -7,7 +7,7 @@ from mitmproxy import http
 from proxy_policies import subrequest, trace
 from proxy_policies.body import Replace, Stage
 from proxy_policies.dispatch.around_scripts import Hooks
-from proxy_policies.encoding.decision import NOT_MODIFIED, Decision, EncodingOptions, ResponseInfo, decide
+from proxy_policies.encoding.decision import NOT_MODIFIED, EncodingDecision, EncodingOptions, ResponseInfo, decide
 from proxy_policies.encoding.negotiation import Accepted, accepted_by, choose
 from proxy_policies.encoding.options import parse_codings, read_rule
 from proxy_policies.encoding.response_fields import (
@@ -140,7 +140,7 @@ class PlainSize:
         """Do nothing: the body was cut off."""
 
 
-async def _encode(flow: http.HTTPFlow, response: http.Response, decision: Decision) -> None:
+async def _encode(flow: http.HTTPFlow, response: http.Response, decision: EncodingDecision) -> None:
     """Use the encoded form kept by the cache, or add the encoder to the body's pipeline."""
     state, coding = flow_state.state_of(flow), decision.coding
     variants = state.variants if _is_as_stored(flow, response) else None

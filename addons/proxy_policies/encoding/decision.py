@@ -31,7 +31,7 @@ class EncodingOptions(NamedTuple):
     types: MediaTypeGlobs
 
 
-class Decision(NamedTuple):
+class EncodingDecision(NamedTuple):
     """The coding for the body, whether it depends on the client, and why."""
 
     coding: str
@@ -44,11 +44,11 @@ class Decision(NamedTuple):
         return self.coding != IDENTITY
 
 
-def _identity(why: str) -> Decision:
-    return Decision(IDENTITY, False, why)
+def _identity(why: str) -> EncodingDecision:
+    return EncodingDecision(IDENTITY, False, why)
 
 
-def decide(subject: ResponseInfo, options: EncodingOptions) -> Decision:
+def decide(subject: ResponseInfo, options: EncodingOptions) -> EncodingDecision:
     """Decide on one response. A HEAD is treated like its GET."""
     if reason := _reason_not_to(subject, options):
         return _identity(reason)
@@ -57,13 +57,13 @@ def decide(subject: ResponseInfo, options: EncodingOptions) -> Decision:
     if accepted.identity and length is not None and length < options.min_size:
         return _identity(f"smaller than {options.min_size} bytes")
     if subject.status == NOT_MODIFIED:
-        return Decision(IDENTITY, True, "not modified")
+        return EncodingDecision(IDENTITY, True, "not modified")
     if subject.status == PARTIAL:  # with the Vary that the whole would have (RFC 9110, section 15.3.7)
-        return Decision(IDENTITY, True, "a part")
+        return EncodingDecision(IDENTITY, True, "a part")
     coding = choose(accepted, options.codings)
     if coding == IDENTITY:
-        return Decision(IDENTITY, True, f"the client accepts none of {', '.join(options.codings)}")
-    return Decision(coding, True, "the client accepts it")
+        return EncodingDecision(IDENTITY, True, f"the client accepts none of {', '.join(options.codings)}")
+    return EncodingDecision(coding, True, "the client accepts it")
 
 
 def _length_of_whole(subject: ResponseInfo) -> int | None:

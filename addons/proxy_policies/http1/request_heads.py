@@ -130,7 +130,7 @@ def address_of(authority: bytes, scheme: bytes) -> tuple[str, int]:
     """Return the host and port that a target names, in mitmproxy's form; "" and 0 if it names none."""
     if not authority:
         return "", 0
-    host, port = validity.parse_address(authority)
+    host, port = validity.parse_destination(authority)
     return name_of(host), port or validity.DEFAULT_PORTS[scheme]
 
 

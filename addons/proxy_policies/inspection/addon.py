@@ -18,7 +18,7 @@ from proxy_policies import trace
 from proxy_policies.addresses import format_target
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
-from proxy_policies.inspection.hosts import Action, Decision, PinnedHosts, decide, parse_hosts
+from proxy_policies.inspection.hosts import Action, InspectionDecision, PinnedHosts, decide, parse_hosts
 from proxy_policies.inspection.protocol_detection import (
     detect,
     is_decided_by_mitmproxy,
@@ -83,7 +83,7 @@ class Inspection:
         if (decision := self._decision(nextlayer)) is not None:
             self._carry_out(nextlayer, decision)
 
-    def _decision(self, nextlayer: layer.NextLayer) -> Decision | None:
+    def _decision(self, nextlayer: layer.NextLayer) -> InspectionDecision | None:
         """Return our decision; None if mitmproxy's options decide. Raise AddonHalt while more data is needed."""
         try:
             decision = None if is_decided_by_mitmproxy(nextlayer) else self._decide(nextlayer)
@@ -91,12 +91,12 @@ class Inspection:
             raise exceptions.AddonHalt from None
         except Exception:  # after an error, no connection is decrypted
             logger.exception("a connection is left untouched")
-            return Decision(Action.UNTOUCHED, "inspection failed")
+            return InspectionDecision(Action.UNTOUCHED, "inspection failed")
         if decision is not None and decision.action is Action.WAIT:
             raise exceptions.AddonHalt  # no other addon may decide yet
         return decision
 
-    def _decide(self, nextlayer: layer.NextLayer) -> Decision:
+    def _decide(self, nextlayer: layer.NextLayer) -> InspectionDecision:
         context = nextlayer.context
         host, port, *_ = context.server.address or ("", 0)
         seen, sni = detect(nextlayer)
@@ -105,10 +105,10 @@ class Inspection:
         if decision.action is Action.OPEN and self.inspect_fail_open:
             now = time.time()
             if any(self._refusals.contains(name, port, now) for name in (host, sni) if name):
-                return Decision(Action.UNTOUCHED, "a client refused our certificate")
+                return InspectionDecision(Action.UNTOUCHED, "a client refused our certificate")
         return decision
 
-    def _carry_out(self, nextlayer: layer.NextLayer, decision: Decision) -> None:
+    def _carry_out(self, nextlayer: layer.NextLayer, decision: InspectionDecision) -> None:
         context = nextlayer.context
         if decision.action is Action.OPEN:
             self._opened[context.client] = decision.why

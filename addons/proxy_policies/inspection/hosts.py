@@ -162,7 +162,7 @@ class Action(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class InspectionDecision:
     """The treatment of a connection, and its reason."""
 
     action: Action
@@ -171,12 +171,12 @@ class Decision:
     """True if the decision may surprise a user who listed the host."""
 
 
-NOT_LISTED = Decision(Action.UNTOUCHED, "not in inspect_hosts")
+NOT_LISTED = InspectionDecision(Action.UNTOUCHED, "not in inspect_hosts")
 
 
 def decide(
     hosts: Hosts, host: str, port: int, seen: Protocol, sni: str | None = None, *, redirected: bool = False
-) -> Decision:
+) -> InspectionDecision:
     """Return the decision about a connection to `host`, a name or an address, given the protocol seen so far.
 
     If the host is a name, it must be listed, and so must the SNI; if it is an address, it or the SNI must be listed.
@@ -187,25 +187,25 @@ def decide(
         return NOT_LISTED
     match seen:
         case Protocol.NOTHING:
-            return Decision(Action.WAIT, "the client has not said enough")
+            return InspectionDecision(Action.WAIT, "the client has not said enough")
         case Protocol.SERVER:
-            return Decision(Action.UNTOUCHED, "the server speaks first")
+            return InspectionDecision(Action.UNTOUCHED, "the server speaks first")
         case Protocol.OTHER:
-            return Decision(Action.UNTOUCHED, "neither TLS nor HTTP")
+            return InspectionDecision(Action.UNTOUCHED, "neither TLS nor HTTP")
         case Protocol.HTTP if is_listed or redirected:
-            return Decision(Action.OPEN, "listed" if is_listed else "plain HTTP")
+            return InspectionDecision(Action.OPEN, "listed" if is_listed else "plain HTTP")
         case Protocol.HTTP:
             return NOT_LISTED
     return _decide_tls(hosts, port, sni, is_listed, is_named)
 
 
-def _decide_tls(hosts: Hosts, port: int, sni: str | None, is_listed: bool, is_named: bool) -> Decision:
+def _decide_tls(hosts: Hosts, port: int, sni: str | None, is_listed: bool, is_named: bool) -> InspectionDecision:
     if is_listed and (sni is None or not is_named):
-        return Decision(Action.OPEN, "listed")
+        return InspectionDecision(Action.OPEN, "listed")
     if sni is not None and hosts.matches(sni, port):
-        return Decision(Action.OPEN, "listed" if is_listed else "its SNI is listed")
+        return InspectionDecision(Action.OPEN, "listed" if is_listed else "its SNI is listed")
     return (
-        Decision(Action.UNTOUCHED, f"its SNI {sni} is not in inspect_hosts", worth_logging=True)
+        InspectionDecision(Action.UNTOUCHED, f"its SNI {sni} is not in inspect_hosts", worth_logging=True)
         if is_listed
         else NOT_LISTED
     )

@@ -41,7 +41,7 @@ def is_copied(method: str, headers: Headers, methods: Collection[str]) -> bool:
     return method in methods and header(headers, MARK) is None and header(headers, "upgrade") is None
 
 
-def without_credentials(request: Request, redactor: Redactor) -> Request | None:
+def without_secret_fields(request: Request, redactor: Redactor) -> Request | None:
     """Return a request without fields that contain secrets; None if its URL or body contains one."""
     clean = redactor.request(request)
     if (clean.url, clean.target, clean.body) != (request.url, request.target, request.body):

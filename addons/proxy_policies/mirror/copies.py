@@ -16,7 +16,7 @@ from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.check.targets import Target
 from proxy_policies.capture.model import Entry, Request, Response
 from proxy_policies.capture.secrets.redact import Redactor
-from proxy_policies.mirror.candidates import as_copy, without_credentials
+from proxy_policies.mirror.candidates import as_copy, without_secret_fields
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Copies:
         self._note(await loop.run_in_executor(self._thread, self._compared, entry, live, seconds))
 
     def _prepared(self, entry: Entry) -> Request | None:
-        request = entry.request if self.with_credentials else without_credentials(entry.request, self.redactor)
+        request = entry.request if self.with_credentials else without_secret_fields(entry.request, self.redactor)
         return None if request is None else as_copy(request, "proxy-policies")
 
     def _compared(self, entry: Entry, live: Response, seconds: float) -> Outcome:

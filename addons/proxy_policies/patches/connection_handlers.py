@@ -112,7 +112,7 @@ class Handler(ConnectionHandler):
         await super().wakeup(request)
 
 
-class Replay(Handler, clientplayback.ReplayHandler):
+class ReplayHandler(Handler, clientplayback.ReplayHandler):
     """Sends a flow again."""
 
     async def replay(self) -> None:
@@ -144,7 +144,7 @@ PATCH = Patch(
         Companion(
             owner=clientplayback,
             attribute="ReplayHandler",
-            wrap=in_place_of(Replay),
+            wrap=in_place_of(ReplayHandler),
             seen_on="12.2.1 to 12.3.1",
             why="the same when a flow is sent again",
             test="tests/e2e/start_up/test_first_instant.py::test_a_replay_of_the_first_instant",

@@ -39,7 +39,7 @@ LIFE = datetime.timedelta(days=825)  # the former limit of browsers; the same co
 
 
 @dataclass(frozen=True)
-class Pair:
+class CertifiedKey:
     """A certificate and its key."""
 
     certificate: x509.Certificate
@@ -67,7 +67,9 @@ def pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _sign(name: str, life: datetime.timedelta, issuer: Pair | None, extensions: Sequence[x509.ExtensionType]) -> Pair:
+def _sign(
+    name: str, life: datetime.timedelta, issuer: CertifiedKey | None, extensions: Sequence[x509.ExtensionType]
+) -> CertifiedKey:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -89,17 +91,17 @@ def _sign(name: str, life: datetime.timedelta, issuer: Pair | None, extensions: 
         builder = builder.add_extension(identifier, critical=False)
     for extension in extensions:
         builder = builder.add_extension(extension, critical=not isinstance(extension, x509.SubjectAlternativeName))
-    return Pair(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
+    return CertifiedKey(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
 
 
-def make_authority() -> Pair:
+def make_authority() -> CertifiedKey:
     """Return a new certificate authority."""
     return _sign(
         "proxy-policies tunnel", CA_LIFE, None, [x509.BasicConstraints(ca=True, path_length=0), signing_only()]
     )
 
 
-def make_leaf(kind: str, name: str, authority: Pair | None = None) -> Pair:
+def make_leaf(kind: str, name: str, authority: CertifiedKey | None = None) -> CertifiedKey:
     """Return a new certificate for a home or a work; self-signed if there is no authority."""
     names = x509.SubjectAlternativeName([x509.DNSName(name)])
     constraints = x509.BasicConstraints(ca=False, path_length=None)
@@ -131,13 +133,13 @@ def make(kind: str, name: str, folder: Path) -> Path:
     if kind not in KINDS:
         raise ValueError(f"{kind!r} is neither home nor work")
     parse_name(name)
-    if (folder / CERT).exists() and (owner := name_of(Pair.load(folder).certificate)) != name:
+    if (folder / CERT).exists() and (owner := name_of(CertifiedKey.load(folder).certificate)) != name:
         other = f"name another folder for {name}: {own_command()} certs tunnel {kind} {name} FOLDER"
         raise ValueError(f"{folder} has the certificate of {owner}; {other}")
     root = folder.parent / AUTHORITY
     if not (root / KEY).exists():
         make_authority().save(root)
-    authority = Pair.load(root)
+    authority = CertifiedKey.load(root)
     make_leaf(kind, name, authority).save(folder)
     write_files({folder / CA: pem(authority.certificate)}, FILES)
     return folder

@@ -46,7 +46,7 @@ def network_of(address: str) -> str:
 
 
 @dataclass(frozen=True)
-class Limits:
+class SessionLimits:
     """Limits at home: sessions per service and per client address, bytes per second and session; 0: no limit."""
 
     service: int = 0
@@ -54,14 +54,14 @@ class Limits:
     rate: int = 0
 
 
-NO_LIMITS = Limits()
+NO_LIMITS = SessionLimits()
 
 
 @dataclass
 class SessionLimiter:
     """Counts the open sessions."""
 
-    limits: Limits = NO_LIMITS
+    limits: SessionLimits = NO_LIMITS
     services: Counter[str] = field(default_factory=Counter)
     clients: Counter[str] = field(default_factory=Counter)
 

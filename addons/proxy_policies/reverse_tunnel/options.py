@@ -163,7 +163,7 @@ def parse_internal(host: str) -> tuple[str, str] | None:
     return None
 
 
-def parse_limits(text: str) -> limits.Limits:
+def parse_limits(text: str) -> limits.SessionLimits:
     """Return the limits in `service=100,client=10,rate=10m`, or some of them."""
     found: dict[str, int] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -171,7 +171,7 @@ def parse_limits(text: str) -> limits.Limits:
         if name not in ("service", "client", "rate") or not equals or name in found:
             raise ValueError("write service=SESSIONS,client=SESSIONS,rate=BYTES, or some of them")
         found[name] = parse_size(value)
-    return limits.Limits(**found)
+    return limits.SessionLimits(**found)
 
 
 def parse_heartbeat(text: str) -> float:

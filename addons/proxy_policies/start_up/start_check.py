@@ -9,7 +9,7 @@ from mitmproxy.addonmanager import Loader
 
 from proxy_policies.options import command_line
 from proxy_policies.start_up import mitmproxy_program, requirements, starting
-from proxy_policies.start_up.unknown_arguments import Verdict, judge, stray_word, unknown_option
+from proxy_policies.start_up.unknown_arguments import Severity, judge, stray_word, unknown_option
 
 logger = logging.getLogger(__name__)
 SERVERS = logging.getLogger("mitmproxy.proxy.mode_servers")
@@ -60,7 +60,7 @@ def check(had_errors: bool = False) -> None:
     """
     explicit = command_line.explicit_options()
     known = ctx.options.keys()
-    levels = {Verdict.REJECTED: logging.ERROR, Verdict.WARNED: logging.WARNING, Verdict.IGNORED: logging.DEBUG}
+    levels = {Severity.REJECTED: logging.ERROR, Severity.WARNED: logging.WARNING, Severity.IGNORED: logging.DEBUG}
     for name in [name for name in ctx.options.deferred if name not in known]:
         logger.log(levels[judge(name, known, name in explicit.names)], unknown_option(name, known))
     if mitmproxy_program.is_ours() and (line := stray_word(explicit.flow_filter)):

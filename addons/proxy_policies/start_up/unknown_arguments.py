@@ -15,7 +15,7 @@ FILTER_PREFIXES = ("~", "!", "(")
 """The beginnings of flow filters other than bare words, which match a part of the URL."""
 
 
-class Verdict(enum.Enum):
+class Severity(enum.Enum):
     """How an option that no addon has is treated."""
 
     REJECTED = enum.auto()
@@ -28,13 +28,13 @@ def nearest(name: str, known: Collection[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, sorted(known), 1, SIMILARITY)), None)
 
 
-def judge(name: str, known: Collection[str], on_command_line: bool) -> Verdict:
+def judge(name: str, known: Collection[str], on_command_line: bool) -> Severity:
     """Decide about an option; one in config.yaml may be for another program, or for a script that is not loaded."""
     if on_command_line:
-        return Verdict.REJECTED
+        return Severity.REJECTED
     if name.startswith(OTHER_PROGRAMS) or name in OF_SOME_PROGRAMS:
-        return Verdict.IGNORED
-    return Verdict.REJECTED if nearest(name, known) else Verdict.WARNED
+        return Severity.IGNORED
+    return Severity.REJECTED if nearest(name, known) else Severity.WARNED
 
 
 def unknown_option(name: str, known: Collection[str]) -> str:

@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from proxy_policies.capture.files.temporary_database import TemporaryDatabase, as_bytes, as_text
+from proxy_policies.capture.files.temporary_database import TemporaryDatabase, from_blob, to_blob
 
 TABLE = "CREATE TABLE texts (value BLOB)"
 
@@ -13,8 +13,8 @@ def test_it_keeps_any_text() -> None:
     table = TemporaryDatabase(TABLE)
     texts = ["", "\0", "\ud800", "ü"]
     for text in texts:
-        assert table.execute("INSERT INTO texts VALUES (?)", (as_bytes(text),)) == []
-    assert [as_text(octets) for (octets,) in table.rows("SELECT value FROM texts ORDER BY rowid")] == texts
+        assert table.execute("INSERT INTO texts VALUES (?)", (to_blob(text),)) == []
+    assert [from_blob(octets) for (octets,) in table.rows("SELECT value FROM texts ORDER BY rowid")] == texts
 
 
 def test_a_full_disk_is_an_oserror() -> None:

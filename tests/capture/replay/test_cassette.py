@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.capture.model import Body, Request
-from proxy_policies.capture.replay.cassette import Cassette, Match, Miss, ReplayMode
+from proxy_policies.capture.replay.cassette import Cassette, Match, NoMatch, ReplayMode
 from proxy_policies.capture.replay.matching import RequestKey, parse_matching, request_key
 from proxy_policies.capture.secrets.placeholders import Placeholders
 
@@ -20,7 +20,7 @@ def parts(url: str = "/", body: bytes = b"", headers: tuple[tuple[str, str], ...
     return request_key(Request(method, f"http://shop.test{url}", headers, Body(body)), parse_matching(ignore))
 
 
-def match(cassette: Cassette, live: RequestKey) -> int | Miss:
+def match(cassette: Cassette, live: RequestKey) -> int | NoMatch:
     """Return the number of the recording that answers, or the miss."""
     found = cassette.match(live)
     return found.number if isinstance(found, Match) else found
@@ -62,7 +62,7 @@ def test_recordings_are_used_in_their_order(mode: ReplayMode, expected: list[obj
     cassette = Cassette(mode)
     cassette.extend([parts("/a"), parts("/a"), parts("/b")])
     played = [match(cassette, parts("/a")) for _ in range(3)]
-    assert ["miss" if isinstance(item, Miss) else item for item in played] == expected
+    assert ["miss" if isinstance(item, NoMatch) else item for item in played] == expected
     assert 2 in cassette.unused()
 
 
@@ -70,7 +70,7 @@ def test_a_miss_names_the_nearest_recording_and_what_differs() -> None:
     cassette = Cassette()
     cassette.extend([parts("/users"), parts("/cart?item=7"), parts("/")])
     miss = match(cassette, parts("/cart?item=8"))
-    assert isinstance(miss, Miss)
+    assert isinstance(miss, NoMatch)
     text = 'not recorded; nearest is entry 2, which differs in query: recorded [["item", "7"]], got [["item", "8"]]'
     text += "; it would match with --ignore query:item"
     assert miss.explain() == text
@@ -81,24 +81,24 @@ def test_used_up_says_so() -> None:
     cassette.add(parts("/a"))
     match(cassette, parts("/a"))
     miss = match(cassette, parts("/a"))
-    assert isinstance(miss, Miss)
+    assert isinstance(miss, NoMatch)
     assert "recorded once, but requested again" in miss.explain()
 
 
 def test_an_empty_capture_says_so() -> None:
     miss = match(Cassette(), parts("/a"))
-    assert isinstance(miss, Miss)
+    assert isinstance(miss, NoMatch)
     assert miss.explain() == "the capture is empty"
 
 
 def test_with_another_key_a_placeholder_matches_anything_in_its_place() -> None:
     recorded = parts("/secret_0123456789abcdef/x?token=secret_0123456789abcdef&a=1")
-    for any_secret, expected in ((True, 0), (False, Miss)):
+    for any_secret, expected in ((True, 0), (False, NoMatch)):
         cassette = Cassette(any_secret=any_secret)
         cassette.add(recorded)
         played = match(cassette, parts("/plain/x?token=what&a=1"))
-        assert played == expected or (expected is Miss and isinstance(played, Miss))
-        assert isinstance(match(cassette, parts("/plain/y?token=what&a=1")), Miss)
+        assert played == expected or (expected is NoMatch and isinstance(played, NoMatch))
+        assert isinstance(match(cassette, parts("/plain/y?token=what&a=1")), NoMatch)
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=6), st.lists(st.sampled_from("abc"), max_size=6))
@@ -135,7 +135,7 @@ def test_bytes_must_be_those_that_were_recorded(recorded: RequestKey, live: Requ
 @pytest.mark.parametrize("names", DYNAMIC.values(), ids=DYNAMIC)
 def test_an_answer_to_another_id_says_so_or_is_refused_when_exact(names: tuple[str, str]) -> None:
     recorded, live = (parts(name) for name in names)
-    for exact, expected in ((False, Match), (True, Miss)):
+    for exact, expected in ((False, Match), (True, NoMatch)):
         cassette = Cassette(exact=exact)
         cassette.extend([recorded, recorded])
         found = cassette.match(live)
@@ -178,5 +178,5 @@ def test_the_nearest_of_recordings_with_secrets_in_their_path() -> None:
     assert match(cassette, parts("/reset/plain?a=2")) == 2
     assert match(cassette, parts(f"/reset/{Placeholders(b'x' * 32).of('other-Q9xZ')}?a=1")) == 1
     miss = match(cassette, parts("/reset/plain?a=3"))
-    assert isinstance(miss, Miss)
+    assert isinstance(miss, NoMatch)
     assert miss.nearest == 1

@@ -3,7 +3,7 @@
 import pytest
 
 from proxy_policies.reverse_tunnel.home.sessions import NullObserver, Session, SessionTable
-from proxy_policies.reverse_tunnel.limits import Limits
+from proxy_policies.reverse_tunnel.limits import SessionLimits
 from proxy_policies.reverse_tunnel.protocol.messages import Refusal
 
 CLIENT = ("192.0.2.7", 5000)
@@ -22,7 +22,7 @@ def test_what_a_session_is_called() -> None:
 
 def test_limits_are_for_sessions_that_live() -> None:
     table = SessionTable()
-    table.limit(Limits(client=1, rate=7))
+    table.limit(SessionLimits(client=1, rate=7))
     first, second = session([]), session([])
     table.enter(first)
     with pytest.raises(Refusal):

@@ -15,7 +15,7 @@ from tests.support.tunnel_in_process import Handler, Tunnel, ask, connect, echo,
 from tests.support.waiting import free_port
 
 from proxy_policies.proxy_protocol.header import SIGNATURE
-from proxy_policies.reverse_tunnel.limits import Limits
+from proxy_policies.reverse_tunnel.limits import SessionLimits
 from proxy_policies.reverse_tunnel.options import ClientListener, parse_allow
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest
 from proxy_policies.reverse_tunnel.protocol.messages import Reason, Refusal
@@ -198,7 +198,7 @@ async def test_the_service_sees_the_client_s_address(tunnel: Tunnel) -> None:
 
 
 async def test_limits_on_sessions(tunnel: Tunnel, caplog: pytest.LogCaptureFixture) -> None:
-    await tunnel.start_home(limits=Limits(service=1))
+    await tunnel.start_home(limits=SessionLimits(service=1))
     client_listener = await tunnel.client_listener("echo")
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
     reader, writer = await connect(client_listener)
@@ -213,7 +213,7 @@ async def test_limits_on_sessions(tunnel: Tunnel, caplog: pytest.LogCaptureFixtu
 
 
 async def test_a_limit_on_bytes_per_second(tunnel: Tunnel) -> None:
-    await tunnel.start_home(limits=Limits(rate=RATE))
+    await tunnel.start_home(limits=SessionLimits(rate=RATE))
     client_listener = await tunnel.client_listener("echo")
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
     loop = asyncio.get_running_loop()
@@ -231,7 +231,7 @@ async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 @pytest.mark.parametrize(("handler", "size"), [(echo, 3 * RATE // 2), (swallow, 3 * RATE)], ids=["both ways", "up"])
 async def test_the_limit_holds_for_this_process_too(tunnel: Tunnel, handler: Handler, size: int) -> None:
-    await tunnel.start_home(limits=Limits(rate=RATE))
+    await tunnel.start_home(limits=SessionLimits(rate=RATE))
     await tunnel.start_work(services={"it": await tunnel.serve(handler)})
     reader, writer = await tunnel.home.connect("it", "office")
     loop = asyncio.get_running_loop()
@@ -247,7 +247,7 @@ async def test_the_limit_holds_for_this_process_too(tunnel: Tunnel, handler: Han
 
 
 async def test_a_paced_stream_may_be_closed_while_it_rests(tunnel: Tunnel) -> None:
-    await tunnel.start_home(limits=Limits(rate=RATE))
+    await tunnel.start_home(limits=SessionLimits(rate=RATE))
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
     reader, writer = await tunnel.home.connect("echo", "office")
     writer.write(bytes(2 * RATE))
@@ -293,7 +293,7 @@ async def test_a_stream_pair_for_this_process(tunnel: Tunnel) -> None:
 async def test_a_stream_that_is_lost_before_it_is_handed_over_counts_no_more(
     tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await tunnel.start_home(limits=Limits(service=1))
+    await tunnel.start_home(limits=SessionLimits(service=1))
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
     opened = tunnel.home.open
 

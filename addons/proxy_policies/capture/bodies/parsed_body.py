@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from proxy_policies.capture.bodies.multipart import boundary_of
-from proxy_policies.capture.har.body import as_text
+from proxy_policies.capture.har.body import decode_text
 from proxy_policies.capture.model import Body, Headers, header, media_type
 from proxy_policies.capture.streams.events import to_document
 from proxy_policies.capture.streams.frames import framing_of
@@ -65,7 +65,7 @@ def parse(body: Body, headers: Headers) -> Parsed:
     mime = media_type(headers)
     if mime.startswith("multipart/") and not body.dropped:
         return Parsed(BodyKind.MULTIPART, _parts(body.content, content_type))
-    text = None if body.dropped else as_text(body.content, content_type)
+    text = None if body.dropped else decode_text(body.content, content_type)
     if text is None or (mime and mime.startswith(("image/", "video/", "audio/", "font/")) and "svg" not in mime):
         return _binary(body)
     return _text(text, mime)
@@ -119,5 +119,5 @@ def _part(part: bytes) -> list[str]:
 
 
 def _content_of(content: bytes) -> str:
-    text = as_text(content, "")
+    text = decode_text(content, "")
     return _digits(hashlib.sha256(content).hexdigest()) if text is None or "\0" in text else text

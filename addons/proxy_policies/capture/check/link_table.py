@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from proxy_policies.capture.check.request_value_index import Position
-from proxy_policies.capture.files.temporary_database import TemporaryDatabase, as_bytes, as_text
+from proxy_policies.capture.files.temporary_database import TemporaryDatabase, from_blob, to_blob
 
 _TABLE = """
 CREATE TABLE links (
@@ -41,8 +41,8 @@ class LinkTable:
 
     def add(self, position: Position, link: Link) -> None:
         """Add the link to a position, which must not have another. Raise OSError if the disk is full."""
-        texts = (link.source_entry, as_bytes(link.source), link.target_entry, as_bytes(link.target))
-        self._table.execute("INSERT INTO links VALUES (?, ?, ?, ?, ?, ?, ?)", (*position, *texts, as_bytes(link.value)))
+        texts = (link.source_entry, to_blob(link.source), link.target_entry, to_blob(link.target))
+        self._table.execute("INSERT INTO links VALUES (?, ?, ?, ?, ?, ?, ?)", (*position, *texts, to_blob(link.value)))
 
     def __iter__(self) -> Iterator[Link]:
         """Yield all links."""
@@ -59,4 +59,4 @@ class LinkTable:
 
 def _link(row: tuple[int, bytes, int, bytes, bytes]) -> Link:
     source_entry, source, target_entry, target, value = row
-    return Link(source_entry, as_text(source), target_entry, as_text(target), as_text(value))
+    return Link(source_entry, from_blob(source), target_entry, from_blob(target), from_blob(value))

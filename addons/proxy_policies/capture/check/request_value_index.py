@@ -2,7 +2,7 @@
 
 import hashlib
 
-from proxy_policies.capture.files.temporary_database import TemporaryDatabase, as_bytes, as_text
+from proxy_policies.capture.files.temporary_database import TemporaryDatabase, from_blob, to_blob
 from proxy_policies.capture.locations import Location
 
 type Position = tuple[int, int]
@@ -31,7 +31,7 @@ class RequestValueIndex:
         """Add a location under the key of its value. Raise OSError if the disk is full."""
         at, bit = _bit(key)
         self._filter[at] |= bit
-        row = (_hash(key), *position, *map(as_bytes, (target.where, target.name, target.value)))
+        row = (_hash(key), *position, *map(to_blob, (target.where, target.name, target.value)))
         self._table.execute("INSERT INTO request_values VALUES (?, ?, ?, ?, ?, ?)", row)
         self._is_empty = False
 
@@ -46,7 +46,7 @@ class RequestValueIndex:
         )
         if rows:
             self._table.execute("DELETE FROM request_values WHERE hash = ?", (_hash(key),))
-        return [((entry, location), Location(*map(as_text, texts))) for entry, location, *texts in rows]
+        return [((entry, location), Location(*map(from_blob, texts))) for entry, location, *texts in rows]
 
     def close(self) -> None:
         """Delete the file."""
@@ -59,4 +59,4 @@ def _bit(key: str) -> tuple[int, int]:
 
 
 def _hash(key: str) -> bytes:
-    return hashlib.sha256(as_bytes(key)).digest()[:16]
+    return hashlib.sha256(to_blob(key)).digest()[:16]

@@ -15,7 +15,7 @@ from proxy_policies.capture.model import Request
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, identity, kind
 from proxy_policies.capture.secrets.values import LENGTHS, PLAIN_WORDS, is_partly_masked, is_plain, length_class
 
-Pair = tuple[str, str]
+PlaceholderPair = tuple[str, str]
 """A recorded placeholder, and the live one in its place."""
 
 _OPAQUE = frozenset(["hex", "token", "text", "word"])
@@ -43,7 +43,7 @@ class SecretPairs:
         """Begin to compare another response."""
         self._in_response.clear()
 
-    def learn(self, pairs: Iterable[Pair]) -> None:
+    def learn(self, pairs: Iterable[PlaceholderPair]) -> None:
         """Add pairs that are known to belong together: those of a request."""
         for old, new in pairs:
             self._live.put(identity(old), identity(new))
@@ -96,7 +96,7 @@ class SecretPairs:
         return (self._live.get(one) or other) == other and self._in_response.get(other, one) == one
 
 
-def _is_one_to_one(pairs: list[Pair]) -> bool:
+def _is_one_to_one(pairs: list[PlaceholderPair]) -> bool:
     return len(set(pairs)) == len({old for old, _ in pairs}) == len({new for _, new in pairs})
 
 
@@ -115,14 +115,14 @@ def _may_be_live(value: str, placeholder: str) -> bool:
     return not is_plain_value and length_class(value) == int(kind(placeholder)[-3:] or length_class(value))
 
 
-def pairs_of(old: str, new: str) -> Iterator[Pair]:
+def pairs_of(old: str, new: str) -> Iterator[PlaceholderPair]:
     """Yield pairs of the placeholders of two texts, in order; none if their numbers differ."""
     one, other = PLACEHOLDER.findall(old), PLACEHOLDER.findall(new)
     if len(one) == len(other):
         yield from zip(one, other, strict=True)
 
 
-def pairs_in_requests(recorded: Request, sent: Request) -> list[Pair]:
+def pairs_in_requests(recorded: Request, sent: Request) -> list[PlaceholderPair]:
     """Return the pairs of a recorded request and of the one sent for it, both redacted."""
     sent_fields = dict(sent.headers)
     texts = [(recorded.url, sent.url), *((value, sent_fields.get(name, "")) for name, value in recorded.headers)]

@@ -9,7 +9,7 @@ from proxy_policies.background.tasks import spawn
 from proxy_policies.capture.check import http2_client, websocket_client
 from proxy_policies.capture.check.correlate import Correlator
 from proxy_policies.capture.check.http_client import Connection, Reply, SendError
-from proxy_policies.capture.check.secret_pairs import Pair, pairs_in_requests
+from proxy_policies.capture.check.secret_pairs import PlaceholderPair, pairs_in_requests
 from proxy_policies.capture.check.targets import Target
 from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.model import Entry, Request, Response, WebSocketMessage
@@ -40,7 +40,7 @@ class SendResult:
     seconds: float = 0.0
     error: str = ""
     skipped: str = ""
-    secrets: tuple[Pair, ...] = ()
+    secrets: tuple[PlaceholderPair, ...] = ()
     """Placeholders of the request's secrets, as recorded and as sent."""
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit, urlunsplit
 
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.har.body import as_text, charset
+from proxy_policies.capture.har.body import charset, decode_text
 from proxy_policies.capture.model import Body, Headers, Request, Response, header
 
 ORIGIN_HEADERS = ("origin", "referer")  # request fields with the origin of the site
@@ -50,7 +50,7 @@ class Target:
 
     def _restored_body(self, response: Response) -> Body:
         mime = header(response.headers, "content-type") or ""
-        text = as_text(response.body.content, mime)
+        text = decode_text(response.body.content, mime)
         if text is None or urlsplit(self.live).netloc not in text:
             return response.body
         return replace(response.body, content=self._restored_text(text).encode(charset(mime), "replace"), wire=None)

@@ -4,7 +4,7 @@ import base64
 import shlex
 from collections.abc import Iterable, Iterator
 
-from proxy_policies.capture.har.body import as_text
+from proxy_policies.capture.har.body import decode_text
 from proxy_policies.capture.model import Entry, Request, header
 
 SET_BY_CURL = ("content-length", "connection", "transfer-encoding")
@@ -24,7 +24,7 @@ def curl_command(request: Request) -> str:
             arguments.append("--compressed")
             continue
         arguments += ["--header", f"{name}: {value}" if value else f"{name};"]
-    text = as_text(request.body.content, header(request.headers, "content-type") or "")
+    text = decode_text(request.body.content, header(request.headers, "content-type") or "")
     if not request.body.content:
         return _quoted(arguments)
     if text is not None and "\0" not in text:

@@ -17,7 +17,7 @@ from proxy_policies.capture.check.correlate import find_links
 from proxy_policies.capture.check.link_table import Link
 from proxy_policies.capture.check.targets import ORIGIN_HEADERS
 from proxy_policies.capture.export.curl import fields_of
-from proxy_policies.capture.har.body import as_text
+from proxy_policies.capture.har.body import decode_text
 from proxy_policies.capture.model import NO_BODY, Entry, Request, header
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
 from proxy_policies.capture.websocket.transcript import is_conversation
@@ -110,7 +110,7 @@ def _step(
     secrets: dict[str, None],
 ) -> Step:
     request = _marked(entry.request, inserts, secrets)
-    text = as_text(request.body.content, header(request.headers, "content-type") or "")
+    text = decode_text(request.body.content, header(request.headers, "content-type") or "")
     return Step(
         number,
         request.method,

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from proxy_policies.capture.files.temporary_database import TemporaryDatabase, as_bytes, as_text
+from proxy_policies.capture.files.temporary_database import TemporaryDatabase, from_blob, to_blob
 
 MAX_IN_MEMORY = 4096
 """Items in memory; the least recently used of more are written to a temporary file."""
@@ -22,8 +22,8 @@ class SpilledMapping:
         if value is not None:
             self._latest.move_to_end(name)
         elif self._others is not None:
-            found = self._others.execute("SELECT value FROM items WHERE name = ?", (as_bytes(name),))
-            value = as_text(found[0][0]) if found else None
+            found = self._others.execute("SELECT value FROM items WHERE name = ?", (to_blob(name),))
+            value = from_blob(found[0][0]) if found else None
         return value
 
     def put(self, name: str, value: str) -> None:
@@ -36,4 +36,4 @@ class SpilledMapping:
     def _spill(self, name: str, value: str) -> None:
         if self._others is None:
             self._others = TemporaryDatabase(_TABLE)
-        self._others.execute("INSERT OR REPLACE INTO items VALUES (?, ?)", (as_bytes(name), as_bytes(value)))
+        self._others.execute("INSERT OR REPLACE INTO items VALUES (?, ?)", (to_blob(name), to_blob(value)))

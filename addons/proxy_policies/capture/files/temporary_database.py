@@ -31,11 +31,11 @@ class TemporaryDatabase:
         self._connection.close()
 
 
-def as_bytes(text: str) -> bytes:
+def to_blob(text: str) -> bytes:
     """Return a text as a BLOB: SQLite's texts cannot contain lone surrogates."""
     return text.encode("utf-8", "surrogatepass")
 
 
-def as_text(data: bytes) -> str:
+def from_blob(data: bytes) -> str:
     """Return the text of a BLOB."""
     return data.decode("utf-8", "surrogatepass")

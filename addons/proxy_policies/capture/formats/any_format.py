@@ -8,7 +8,7 @@ from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.formats.vcr_cassettes import is_cassette, read_cassette
 from proxy_policies.capture.har import packed
 from proxy_policies.capture.har.entry_index import EntryIndex
-from proxy_policies.capture.har.reader import Capture, framed_values, open_capture
+from proxy_policies.capture.har.reader import CaptureFile, framed_values, open_capture
 from proxy_policies.capture.har.writer import new_log
 from proxy_policies.capture.model import Entry
 from proxy_policies.options.files import require_file_or_folder
@@ -21,7 +21,7 @@ def is_flow_file(path: Path) -> bool:
     return bool(colon) and length.isdigit()
 
 
-def open_source(path: Path) -> Capture:
+def open_source(path: Path) -> CaptureFile:
     """Open a capture of any kind. Raise CaptureError and OSError."""
     require_file_or_folder(path)
     if is_flow_file(path):
@@ -33,9 +33,9 @@ def open_source(path: Path) -> Capture:
 
             return read_flow_file(path)
 
-        return Capture(path, new_log(), framed=False, read=flows)
+        return CaptureFile(path, new_log(), framed=False, read=flows)
     if is_cassette(path):
-        return Capture(path, new_log(), framed=False, read=lambda problems: read_cassette(path, problems))
+        return CaptureFile(path, new_log(), framed=False, read=lambda problems: read_cassette(path, problems))
     return open_capture(path)
 
 
@@ -54,7 +54,7 @@ def open_by_time(path: Path, problems: list[str]) -> tuple[dict[str, Any], Itera
     return _with_format(capture.log), _by_time(capture, problems)
 
 
-def _by_time(capture: Capture, problems: list[str]) -> Iterator[Entry]:
+def _by_time(capture: CaptureFile, problems: list[str]) -> Iterator[Entry]:
     entries = EntryIndex(capture)
     problems += _problems_of(capture)
     yield from map(entries.__getitem__, entries.by_time())
@@ -76,13 +76,13 @@ def is_har(path: Path) -> bool:
     return open_source(path).read is None and not packed.is_packed(path)
 
 
-def _read(capture: Capture, problems: list[str] | None) -> Iterator[Entry]:
+def _read(capture: CaptureFile, problems: list[str] | None) -> Iterator[Entry]:
     yield from capture
     if problems is not None:
         problems += _problems_of(capture)
 
 
-def _problems_of(capture: Capture) -> list[str]:
+def _problems_of(capture: CaptureFile) -> list[str]:
     return [f"{capture.path.name}: {problem}" for problem in capture.problems]
 
 

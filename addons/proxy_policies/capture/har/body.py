@@ -32,7 +32,7 @@ def charset(mime: str) -> str:
     return name
 
 
-def as_text(content: bytes, mime: str) -> str | None:
+def decode_text(content: bytes, mime: str) -> str | None:
     """Return the content as text; None if encoding that would not return the same bytes."""
     name = charset(mime)
     try:
@@ -66,7 +66,7 @@ def write_body(body: Body, mime: str, binary: str, attach: Attach | None = None)
 def _content(content: bytes, mime: str, binary: str, attach: Attach | None) -> dict[str, Any]:
     if attach is not None:
         return {"text": "", "_file": attach(content)}
-    text = as_text(content, mime)
+    text = decode_text(content, mime)
     if text is not None:
         return {"text": text}
     if binary == "encoding":

@@ -11,14 +11,14 @@ from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.files.pickled_items import PickledItems
 from proxy_policies.capture.har import line_framing
 from proxy_policies.capture.har.entry_reader import read_entry, read_request, read_times
-from proxy_policies.capture.har.reader import Capture, require_tail
+from proxy_policies.capture.har.reader import CaptureFile, require_tail
 from proxy_policies.capture.model import Entry, Request
 
 
 class EntryIndex:
     """Entries by number: read from the file again if it is framed by lines, else from a temporary file."""
 
-    def __init__(self, capture: Capture) -> None:
+    def __init__(self, capture: CaptureFile) -> None:
         self._capture = capture
         self._ends = _ends(capture.path) if capture.framed else array("Q", [0])
         self._kept = PickledItems(() if capture.framed else capture)

@@ -21,7 +21,7 @@ class TruncatedCapture(CaptureError):
 
 
 @dataclass(frozen=True, slots=True)
-class Capture:
+class CaptureFile:
     """A capture on disk: its log object without the entries, and an iterable of its entries."""
 
     path: Path
@@ -71,17 +71,17 @@ class Capture:
         return target.read_bytes()
 
 
-def open_capture(path: Path) -> Capture:
+def open_capture(path: Path) -> CaptureFile:
     """Open a HAR capture. Raise CaptureError with a line that names the file, and OSError."""
     with path.open("rb") as file:
         log = line_framing.read_head(file.readline(1 << 20))
         if log is not None:
             _require_complete(path, file)
-            return Capture(path, _checked(path, log), framed=True)
+            return CaptureFile(path, _checked(path, log), framed=True)
     return _open_foreign(path)
 
 
-def _open_foreign(path: Path) -> Capture:
+def _open_foreign(path: Path) -> CaptureFile:
     """Open a HAR file of another program, and parse it once, so that its entries are known to be whole."""
     log: dict[str, Any] = {}
     try:
@@ -90,8 +90,8 @@ def _open_foreign(path: Path) -> Capture:
     except (ValueError, RecursionError):
         log = _load(path)
         log.pop("entries", None)
-        return Capture(path, _checked(path, log), framed=False, is_unusual=True)
-    return Capture(path, _checked(path, log), framed=False)
+        return CaptureFile(path, _checked(path, log), framed=False, is_unusual=True)
+    return CaptureFile(path, _checked(path, log), framed=False)
 
 
 def _require_complete(path: Path, file: BinaryIO) -> None:

@@ -177,7 +177,7 @@ class Replay:
         requested = f"{head.method} {head.url}"
         if not call.candidates:
             if self._is_offline:
-                self._refuse(flow, requested, cassette.Miss(len(numbers)).explain())
+                self._refuse(flow, requested, cassette.NoMatch(len(numbers)).explain())
             return
         source = interleaved.InterleavedSource(
             *(call, client, self._stopped, self.replay_speed),

@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import chain
 
 from proxy_policies.capture import dynamic_values
-from proxy_policies.capture.files.temporary_database import TemporaryDatabase, as_bytes
+from proxy_policies.capture.files.temporary_database import TemporaryDatabase, to_blob
 from proxy_policies.capture.replay import ignore_hint
 from proxy_policies.capture.replay.matching import Difference, RequestKey, differences, is_instance_of, similarity
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, without_kinds
@@ -27,7 +27,7 @@ class ReplayMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Miss:
+class NoMatch:
     """A request without an unused recording: the number of used ones that match, and the nearest one's differences."""
 
     matching: int
@@ -110,8 +110,8 @@ class Cassette:
     def __len__(self) -> int:
         return self._count
 
-    def match(self, key: RequestKey) -> Match | Miss:
-        """Return the recording that matches, and mark it as used; a Miss if there is none."""
+    def match(self, key: RequestKey) -> Match | NoMatch:
+        """Return the recording that matches, and mark it as used; NoMatch if there is none."""
         text = self._text(key)
         exact, masked = _digest(text), _digest(dynamic_values.mask(text))
         number = self._first_free(_BY_TEXT, exact)
@@ -182,12 +182,12 @@ class Cassette:
     def _is_used(self, number: int) -> bool:
         return bool(self._table.execute("SELECT used FROM recordings WHERE number = ?", (number,))[0][0])
 
-    def _miss(self, key: RequestKey, matching: int) -> Miss:
+    def _miss(self, key: RequestKey, matching: int) -> NoMatch:
         if not self._count:
-            return Miss(matching)
+            return NoMatch(matching)
         number, nearest = max(self._candidates(key), key=lambda candidate: similarity(candidate[1], key))
         hint = "" if matching else ignore_hint.hint(nearest, key)
-        return Miss(matching, number, tuple(differences(nearest, key)), hint)
+        return NoMatch(matching, number, tuple(differences(nearest, key)), hint)
 
     def _candidates(self, key: RequestKey) -> Iterator[tuple[int, RequestKey]]:
         """Yield the recordings of which one is nearest: those with the same method, origin and path, or else all."""
@@ -216,4 +216,4 @@ def _place(key: RequestKey) -> str:
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.sha256(as_bytes(text)).digest()[:16]
+    return hashlib.sha256(to_blob(text)).digest()[:16]

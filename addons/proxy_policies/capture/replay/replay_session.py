@@ -11,7 +11,7 @@ from proxy_policies.capture.bodies.content_coding import from_wire
 from proxy_policies.capture.formats import mitmproxy_flows
 from proxy_policies.capture.formats.any_format import open_source
 from proxy_policies.capture.har.entry_index import EntryIndex
-from proxy_policies.capture.har.reader import Capture
+from proxy_policies.capture.har.reader import CaptureFile
 from proxy_policies.capture.model import Entry, Request, Response, header, without
 from proxy_policies.capture.replay import dates, matching
 from proxy_policies.capture.replay.call_index import CallIndex, Entries
@@ -55,7 +55,7 @@ def load(
     return ReplaySession(cassette, entries, redactor, calls, capture.problems)
 
 
-def _redacted(capture: Capture, entries: EntryIndex, redactor: Redactor) -> Iterator[Request]:
+def _redacted(capture: CaptureFile, entries: EntryIndex, redactor: Redactor) -> Iterator[Request]:
     """Yield the recorded requests, redacted as live ones will be: a browser's HAR contains secrets."""
     if capture.key_id:
         yield from map(redactor.request_swept, entries.requests())

@@ -10,7 +10,7 @@ from proxy_policies.capture.check.matchers import suggest
 from proxy_policies.capture.check.outcome import Outcome, Report
 from proxy_policies.capture.check.targets import Target
 from proxy_policies.capture.export.curl import curl_command
-from proxy_policies.capture.har.body import as_text
+from proxy_policies.capture.har.body import decode_text
 from proxy_policies.capture.model import Request, Response, header
 from proxy_policies.capture.report.side_by_side import rows
 from proxy_policies.log_lines import printable_json
@@ -115,6 +115,6 @@ def body_lines(response: Response) -> list[str]:
         text = json.dumps(parsed.value, indent=2, ensure_ascii=False, sort_keys=True)
     else:
         mime = header(response.headers, "content-type") or ""
-        found = None if parsed.kind is BodyKind.BYTES else as_text(response.body.content, mime)
+        found = None if parsed.kind is BodyKind.BYTES else decode_text(response.body.content, mime)
         text = f"{parsed.size} bytes, sha256 {parsed.sha256}" if found is None else found
     return lines_of(text[:MAX_BODY_TEXT], parsed.kind is BodyKind.HTML)

@@ -31,7 +31,7 @@ _BORDER = re.compile(b"0a")
 """A digit before a letter, in a text mapped to classes: frequent in random values, rare in other texts."""
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")  # characters unescaped in URLs, forms, JSON and HTML (RFC 3986)
 
-type Pair = tuple[str, str]
+type Spelling = tuple[str, str]
 """A spelling of a secret and its placeholder."""
 type Anchor = str
 """A key to find spellings: the characters at a border, or those at every fourth index."""
@@ -48,10 +48,10 @@ class KnownSecrets:
         self._length = 0  # of all secrets together
         self.generation = 0
         """Incremented with each new secret."""
-        self._pairs: dict[str, list[Pair]] = {}  # by secret, of those in the indexes
-        self._by_border: dict[Anchor, set[Pair]] = {}
-        self._by_anchor: dict[Anchor, set[Pair]] = {}
-        self._without_border: set[Pair] = set()
+        self._pairs: dict[str, list[Spelling]] = {}  # by secret, of those in the indexes
+        self._by_border: dict[Anchor, set[Spelling]] = {}
+        self._by_anchor: dict[Anchor, set[Spelling]] = {}
+        self._without_border: set[Spelling] = set()
 
     def add(self, secret: str, placeholder: str) -> None:
         """Add a secret, unless it is longer than `MAX_SECRET_LENGTH`."""
@@ -89,7 +89,7 @@ class KnownSecrets:
             for pair in self._pairs[secret]:
                 self._add_to_index(pair)
 
-    def _add_to_index(self, pair: Pair) -> None:
+    def _add_to_index(self, pair: Spelling) -> None:
         if border := _first_border(pair[0]):
             self._by_border.setdefault(border, set()).add(pair)
             return
@@ -97,7 +97,7 @@ class KnownSecrets:
         for anchor in _anchors(pair[0]):
             self._by_anchor.setdefault(anchor, set()).add(pair)
 
-    def _remove_from_index(self, pair: Pair) -> None:
+    def _remove_from_index(self, pair: Spelling) -> None:
         if border := _first_border(pair[0]):
             _discard(self._by_border, border, pair)
             return
@@ -105,7 +105,7 @@ class KnownSecrets:
         for anchor in _anchors(pair[0]):
             _discard(self._by_anchor, anchor, pair)
 
-    def within(self, texts: Iterable[str]) -> list[Pair]:
+    def within(self, texts: Iterable[str]) -> list[Spelling]:
         """Return each spelling that appears in one of these texts, with its placeholder, the longest first."""
         if not self._placeholders:
             return []
@@ -121,7 +121,7 @@ class KnownSecrets:
             self._placeholders.move_to_end(secret)
         return placeholder
 
-    def _candidates(self, joined: str) -> Iterator[Pair]:
+    def _candidates(self, joined: str) -> Iterator[Spelling]:
         if len(self._pairs) <= FEW_SECRETS:
             yield from chain.from_iterable(self._pairs.values())
             return
@@ -158,7 +158,7 @@ def _anchors(spelling: str) -> set[Anchor]:
     return {spelling[at : at + ANCHOR_LENGTH] for at in range(STRIDE)}
 
 
-def _discard(index: dict[Anchor, set[Pair]], anchor: Anchor, pair: Pair) -> None:
+def _discard(index: dict[Anchor, set[Spelling]], anchor: Anchor, pair: Spelling) -> None:
     pairs = index.get(anchor, set())
     pairs.discard(pair)
     if not pairs:

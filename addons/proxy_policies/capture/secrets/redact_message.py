@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from proxy_policies.capture.bodies.multipart import is_form_data
-from proxy_policies.capture.har.body import as_bytes, as_text, charset
+from proxy_policies.capture.har.body import as_bytes, charset, decode_text
 from proxy_policies.capture.model import Headers, Response, size_of
 from proxy_policies.capture.secrets import redact_calls, redact_csv, redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
@@ -180,7 +180,7 @@ class MessageRedactor:
         if is_binary(content, mime):
             return content
         name = codec_of(content, mime)
-        text = as_text(content, f"; charset={name}")
+        text = decode_text(content, f"; charset={name}")
         if text is None:
             text, name = content.decode("utf-8", "surrogateescape"), "utf-8"
         replaced = self.text(text, mime)

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from proxy_policies.capture.har.body import as_text, charset
+from proxy_policies.capture.har.body import charset, decode_text
 from proxy_policies.capture.model import Body, Headers, header
 from proxy_policies.capture.streams.events import rewrite_binary
 from proxy_policies.decoding import codings_of
@@ -25,7 +25,7 @@ def _is_text(content: bytes, mime: str) -> bool:
     """Return whether content with a NUL is a text, by its media type or a charset with 2 or 4 bytes per character."""
     name = codec_of(content, mime)
     is_declared = name.startswith(("utf-16", "utf-32")) or any(part in mime.lower() for part in _TEXT_TYPES)
-    return is_declared and as_text(content, f"; charset={name}") is not None
+    return is_declared and decode_text(content, f"; charset={name}") is not None
 
 
 def codec_of(content: bytes, mime: str) -> str:

@@ -5,14 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, WebSocketMessage, header
-from proxy_policies.capture.secrets.known_secrets import KnownSecrets, Pair, sweep
+from proxy_policies.capture.secrets.known_secrets import KnownSecrets, Spelling, sweep
 from proxy_policies.capture.streams.events import binary_texts, rewrite_binary
 
 MAX_CLEAN = 512
 """Maximum number of small responses cached as free of known secrets."""
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#]*)")
 
-type Spellings = list[Pair]
+type Spellings = list[Spelling]
 """Spellings of secrets in an entry, with their placeholders."""
 
 

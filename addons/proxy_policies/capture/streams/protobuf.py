@@ -79,7 +79,7 @@ def _encode_varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-def as_text(data: bytes) -> str | None:
+def printable_text(data: bytes) -> str | None:
     """Return printable UTF-8 as text, else None."""
     try:
         text = data.decode()
@@ -99,7 +99,7 @@ def rewrite(data: bytes, replace: Callable[[str], str], depth: int = MAX_DEPTH) 
 def _rewritten(field: Field, replace: Callable[[str], str], depth: int) -> bytes:
     if field.type != DELIMITED or not isinstance(field.value, bytes):
         return field.raw
-    text = as_text(field.value)
+    text = printable_text(field.value)
     value = rewrite(field.value, replace, depth - 1) if text is None else replace(text).encode()
     if value == field.value:
         return field.raw
@@ -122,7 +122,7 @@ def _value(field: Field, depth: int) -> Any:
         return field.value
     if field.type in _FIXED:
         return int.from_bytes(field.value, "little")
-    text = as_text(field.value)
+    text = printable_text(field.value)
     return to_value(field.value, depth - 1) if text is None else text
 
 

@@ -29,8 +29,8 @@ from proxy_policies.reverse_tunnel.home.sessions import (
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials
 from proxy_policies.reverse_tunnel.limits import (
     NO_LIMITS,
-    Limits,
     RateLimiter,
+    SessionLimits,
 )
 from proxy_policies.reverse_tunnel.options import (
     ALLOW_ALL,
@@ -68,7 +68,7 @@ class HomeConfig:
     heartbeat: float = 4.0
     client_listeners: Mapping[Address, ClientListener] = field(default_factory=dict)
     allowance: Allowance = ALLOW_ALL
-    limits: Limits = NO_LIMITS
+    limits: SessionLimits = NO_LIMITS
     balancers: Sequence[Network] = ()
 
     @property

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from proxy_policies.addresses import Address, format_target
 from proxy_policies.relay.link import ByteCounts
-from proxy_policies.reverse_tunnel.limits import Limits, SessionLimiter
+from proxy_policies.reverse_tunnel.limits import SessionLimiter, SessionLimits
 from proxy_policies.reverse_tunnel.transport.transport_relay import Tap
 
 _numbers = itertools.count(1)
@@ -75,7 +75,7 @@ class SessionTable:
         self._sessions = SessionLimiter()
         self._live: dict[int, Session] = {}
 
-    def limit(self, limits: Limits) -> None:
+    def limit(self, limits: SessionLimits) -> None:
         """Set the limits for new sessions."""
         self._sessions.limits = limits
 
