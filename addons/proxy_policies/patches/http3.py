@@ -25,7 +25,7 @@ from mitmproxy.proxy.layers.http._http_h3 import LayeredH3Connection
 from proxy_policies.http1.framing import InterimCount, has_no_body, is_interim
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.patch import Companion
-from proxy_policies.patches import back_pressure, client_sides, quic_windows
+from proxy_policies.patches import client_sides, quic_windows
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http1.server import log_refusal
 from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
@@ -93,29 +93,17 @@ class Http3Side(MultiplexedSide, Http3Connection):
     """Behaviour common to both sides."""
 
     h3_conn: CheckedH3Connection
-    our_stream_id: dict[int, int]
-    """Only on an origin's side: our streams by those of the client; the reverse:"""
-    their_stream_id: dict[int, int]
 
-    def check(self, *, is_client: bool) -> None:
-        """Have the connection checked, and its windows reopened as the other side accepts data."""
-        self._windows = back_pressure.windows_of(self.context.client)
-        self._windows.add(self)
-        self.h3_conn = CheckedH3Connection(self.conn, is_client=is_client)
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.h3_conn = CheckedH3Connection(self.conn, is_client=isinstance(self, Http3Client))
 
     @functools.cached_property
     def _quic(self) -> WindowedConnection | None:
         return quic_connection(self.context, self.conn)
 
-    def _holds_back(self, stream_id: int) -> bool:
-        return self._windows.holds_back(self, stream_id)
-
-    def unsent(self) -> int:
-        """Count the bytes that wait for the peer's flow-control windows (RFC 9000, section 4)."""
-        return sum(self.unsent_by_stream().values())
-
     def unsent_by_stream(self) -> dict[int, int]:
-        """Return those bytes by stream."""
+        """Return the bytes that wait for the peer's windows, by stream."""
         return self._quic.unsent_by_stream() if self._quic else {}
 
     def unsent_of(self, stream_id: int) -> int:
@@ -140,20 +128,12 @@ class Server(Http3Side, Http3Server):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.check(is_client=False)
         self._refused: list[Invalid] = []
         """Not logged yet."""
-        client_sides.register(context.client, self)
-
-    is_tunnel = False
 
     def waiting(self) -> Waiting:
         """Return that it waits for nothing: silent clients are disconnected whatever they owe."""
         return NOT_WAITING
-
-    def is_full(self) -> bool:
-        """Return False: received data is handled before more is read."""
-        return False
 
     def parse_headers(self, event: Any) -> Any:
         """Return a request; if it is invalid, answer it, and return an error of a stream that no layer handles."""
@@ -191,7 +171,6 @@ class Client(Http3Side, Http3Client):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.check(is_client=True)
         self._interim: dict[int, InterimCount] = defaultdict(InterimCount)
         """By stream."""
 

@@ -26,22 +26,20 @@ from proxy_policies.patches import back_pressure, client_sides, closing_alerts
 from proxy_policies.patches.http2.frames import PER_PORTION, PREFACE, FrameBudget, FrameReader
 from proxy_policies.patches.http2.stream_errors import PerStreamConnection
 from proxy_policies.patches.lingering import Lingering
+from proxy_policies.patches.sides import MultiplexedSide
 from proxy_policies.patches.turns import take_turn
 from proxy_policies.waits import NOT_WAITING, Wait, Waiting
 
 _throttle = Throttle()
 
 
-class Limited(Lingering, Http2Connection):
+class Limited(MultiplexedSide, Lingering, Http2Connection):
     """A side of the proxy that speaks HTTP/2 with a peer whose frames are counted."""
 
     h2_conn: PerStreamConnection
-    our_stream_id: dict[int, int]
-    """Only on an origin's side: our streams by those of the client; the reverse:"""
-    their_stream_id: dict[int, int]
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context)  # type: ignore[call-arg]  # sides take no connection
+        super().__init__(context)
         self._received = FrameReader(PREFACE if isinstance(self, Http2Server) else 0)
         self._budget = FrameBudget()
         self._excess = ""
@@ -49,10 +47,6 @@ class Limited(Lingering, Http2Connection):
         self._requests = 0
         self._untimed: set[int] = set()
         """Streams whose bodies may take any time: those of gRPC."""
-        self._windows = back_pressure.windows_of(context.client)
-        self._windows.add(self)
-        if isinstance(self, Http2Server):
-            client_sides.register(context.client, self)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if self._lingering:
@@ -127,10 +121,6 @@ class Limited(Lingering, Http2Connection):
         for stream_id in [it for it in self.streams if it not in known or known[it].closed]:
             del self.streams[stream_id]
 
-    # Waiting
-
-    is_tunnel = False
-
     def waiting(self) -> Waiting:
         """Return what the side waits for: a body whose request is unanswered, the rest of a frame, or a request."""
         if self._has_ended or self._paused:
@@ -147,16 +137,8 @@ class Limited(Lingering, Http2Connection):
         machine = stream.state_machine if stream else None
         return machine is not None and machine.state is h2.stream.StreamState.OPEN and not machine.headers_sent
 
-    def is_full(self) -> bool:
-        """Return False: received data is handled before more is read."""
-        return False
-
-    def unsent(self) -> int:
-        """Count the bytes that wait for the peer's flow-control windows (section 5.2)."""
-        return sum(self.unsent_by_stream().values())
-
     def unsent_by_stream(self) -> dict[int, int]:
-        """Return those bytes by stream."""
+        """Return the bytes that wait for the peer's windows, by stream."""
         return {stream_id: self.unsent_of(stream_id) for stream_id in self.h2_conn.stream_buffers}
 
     def unsent_of(self, stream_id: int) -> int:

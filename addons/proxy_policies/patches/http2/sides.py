@@ -31,13 +31,12 @@ from proxy_policies.patches.http1.server import log_refusal
 from proxy_policies.patches.http2.graceful_shutdown import GracefulShutdown
 from proxy_policies.patches.http2.stream_errors import PerStreamConnection
 from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
-from proxy_policies.patches.sides import MultiplexedSide
 from proxy_policies.validity import Invalid
 
 CONTINUE = 100
 
 
-class Http2Side(MultiplexedSide, GracefulShutdown):
+class Http2Side(GracefulShutdown):
     """Behaviour common to both sides."""
 
     def __init__(self, context: Context) -> None:
@@ -47,9 +46,6 @@ class Http2Side(MultiplexedSide, GracefulShutdown):
         settings.acknowledge()
         self.h2_conn = PerStreamConnection(self.h2_conf, self._holds_back)
         self.h2_conn.local_settings = settings
-
-    def _holds_back(self, stream_id: int) -> bool:
-        return self._windows.holds_back(self, stream_id)
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
         """Reject invalid trailers, and drop fields that may not be trailers."""
