@@ -15,6 +15,14 @@ from proxy_policies.capture.secrets.rules import RedactionRules
 ITEM = {"id": 6001, "name": "order 6001", "price": 857.14, "open": True, "href": "https://shop.test/api/orders/6001"}
 PIECES = [
     *("id", "name", "order", "sess", "sid", "card", "number", "password", "Kennwort", "apiKey", "s", "i", "d", "Zoë"),
+    *(
+        "sessions",
+        "recovery_codes",
+        "\u043f\u0430\u0440\u043e\u043b\u044c",
+        "\u5bc6\u7801",
+        "\\u5bc6\\u7801",
+        "\uff50\uff57\uff44",
+    ),
     *("hunter2x9", "aB3kd93kDkq02kd9", "ghp_", "0123456789abcdefABCDEF0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9"),
     *("cGFzc3dvcmQ9aHVudGVyMg", "70617373776f72643d68756e74657232", "pass\\u0077ord", "p%61ssword", "&#112;assword"),
     *(
@@ -99,6 +107,7 @@ def test_nothing_is_found_in_a_harmless_url(text: str, is_path: bool) -> None:
         json.dumps(
             {"author": "Zoë", "keyboard": "de", "shipping": "in a box", "design": 'a "b"\n'}, ensure_ascii=False
         ),
+        '{"text": "it\\u2019s \\ud83d\\ude00"}',
         '{"created": "2026-11-28T10:00:00Z", "login": "octocat", "zip": "53111"}',
         "id,city\n1,Bonn\n2,Berlin\n",
         "<!DOCTYPE html><html><body class=home><h1>Orders</h1></body></html>",
@@ -112,6 +121,13 @@ def test_contents_of_apis_are_harmless(text: str) -> None:
     "text",
     [
         *("password=x", '{"newPassword": "x"}', "Kennwort: x", "contraseña: x", "contrase\\u00f1a: x", "API-KEY: x"),
+        *(
+            "sessions: x",
+            "Пароль: x",
+            "\\u5bc6\\u7801: x",
+            "\\u043f\\u0430\\u0440\\u043e\\u043b\\u044c: x",
+            "license_keys: x",
+        ),
         *(
             "sess_id=x",
             "card number: x",

@@ -90,6 +90,7 @@ def test_a_document_keeps_its_form() -> None:
 
 
 GRAPHQL = "application/graphql"
+V = "Zq7hunter2Q9xZab"
 GONE = {
     "a quoted name of Python": ("{'password': 'Zq7hunter2Q9xZab'}", "text/plain"),
     "a quoted name, called JSON": ("{'password': 'Zq7hunter2Q9xZab'}", "application/json"),
@@ -116,6 +117,31 @@ GONE = {
     "a frame of STOMP": ("CONNECT\npasscode:Zq7hunter2Q9xZab\n\n\0", "text/plain"),
     "lines of YAML": ("a:\n  - password: |-\n      Zq7hunter2Q9xZab\n\n      b\n  - c: d\n", "application/yaml"),
     "an encoded URL": ("/to/https%3A%2F%2Fbob%3AZq7hunter2Q9xZab%40shop.test%2F", "text/plain"),
+    "a label in an element before it": (f"<b>API key</b>\n<pre class=k>\n{V}</pre>", "text/html"),
+    "a label in an element around it": (f'<li>API key: <span class="x">{V}</span></li>', "text/html"),
+    "an input in its label": (f'<label>API key <input readonly value="{V}"></label>', "text/html"),
+    "highlighted JSON": (f"<i>&quot;token&quot;</i>: <i>&quot;{V}&quot;</i>", "text/html"),
+    "JSON in a page": (f"<pre>{{&#34;a&#34;: 1, &#34;password&#34;: &#34;{V}&#34;}}</pre>", "text/html"),
+    "a default in a script": (f'const t = process.env.API_TOKEN || "{V}";', "text/javascript"),
+    "a declared type": (f'val token: String = "{V}"', "text/plain"),
+    "a list of arguments": (f"['prog', '--password', '{V}']", "text/plain"),
+    "a call with two texts": (f'getenv("API_TOKEN", "{V}")', "text/plain"),
+    "a change": (f'{{"field": "password", "old": "a", "new": "{V}"}}', "application/json"),
+    "credentials with parameters": (f'> Authorization: Digest username="a", response="{V}"\n', "text/plain"),
+    "lines of TOML": (f'[a]\npassword = """\n{V}"""\n', "text/plain"),
+    "JSON in a data URL": (f'<a href="data:application/json,%7B%22token%22%3A%22{V}%22%7D">', "text/html"),
+    "a list of sessions": (f'{{"sessions": ["{V}"]}}', "application/json"),
+    "Value in XML": (f"<AutoLogon><Password><Value>{V}</Value></Password></AutoLogon>", "text/xml"),
+    **{
+        f"{notation} that is declared as {mime}": (text, mime)
+        for mime in ("multipart/form-data; boundary=x", "application/x-www-form-urlencoded")
+        for notation, text in {
+            "JSON": f'{{"a": [{{"token": "{V}"}}]}}',
+            "XML": f"<r>x<token>{V}</token></r>",
+            "a field": f"X-Api-Key: {V}\r\nA: b\r\n",
+            "YAML": f"x:\n  api_key: {V}\n",
+        }.items()
+    },
     "a string of GraphQL": ('mutation { login(password: "Zq7hunter2Q9xZab") { id } }', GRAPHQL),
 }
 
@@ -139,6 +165,10 @@ STAYS = {
     "tables": ("name,token_type\njoe,bearer\n", "text/csv"),
     "places of JSON patch": ('[{"op": "replace", "path": "/title", "value": "password"}]', "application/json"),
     "JSON in base64": ('{"cursor": "eyJwYWdlIjogMiwgImlkIjogMTd9"}', "application/json"),
+    "counts": ("sessions=123456789&total_tokens=1234567", "application/x-www-form-urlencoded"),
+    "classes of Python": ('class BasicAuth:\n    """Checks a password.\n\n    It is short."""\n', "text/plain"),
+    "a page with a label": ("<h2>Password</h2><p>Forgot it? <a href=/x>Reset</a></p>", "text/html"),
+    "a page's scripts": (f'<p>Token</p><script src="/a.{V}.js"></script>', "text/html"),
     "JSON in attributes": ('<div data-page="{&quot;token_type&quot;:&quot;bearer&quot;}">', "text/html"),
 }
 

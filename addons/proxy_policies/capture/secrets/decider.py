@@ -93,8 +93,8 @@ class Decider:
 
 
 def _is_count(name: str, value: str) -> bool:
-    """Return whether a value is a number of tokens, as of a language model."""
-    return name.lower().endswith("tokens") and value.strip().isdigit()
+    """Return whether a value is a number of tokens, as of a language model, or of sessions."""
+    return name.lower().endswith(("tokens", "sessions")) and value.strip().isdigit()
 
 
 def is_sweepable(secret: str) -> bool:

@@ -23,12 +23,12 @@ _IN_WORDS = frozenset((*ascii_letters.encode(), *range(9), 11, 12, *range(14, 32
 """The bytes of words: letters, also beyond ASCII, and control characters, which texts do not have."""
 _SEPARATED = bytes(byte if byte in _IN_WORDS else b" "[0] for byte in range(256))
 _PERCENT_ESCAPE = re.compile(rb"%(?!20)")
-_LETTER_ESCAPE = re.compile(rb"\\u(?!20|[dD][89abAB])")
+_LETTER_ESCAPE = re.compile(rb"\\u(?!20|[dD][89a-fA-F])")
 """An escape of a letter in JSON, not of punctuation or of an emoji."""
 _QUOTED_PRINTABLE = b"=3D"
 _USERINFO = re.compile(rb"://[^/?#@\s\"'<>]+@")
 _FLAG = re.compile(rb"(?:[\s\"']|\\[nrt])-\w")
-_SECRET_WORDS = PASSWORDS | TOKENS | PERHAPS | {"key", "keys", "codes"}
+_SECRET_WORDS = PASSWORDS | TOKENS | PERHAPS | {"key"}
 _JOINED_WORDS = TOKENS | PERHAPS
 """Names of secrets that may be written as several words: `sess_id`, `card number`."""
 _ENDINGS = tuple(ending for endings in ENDINGS.values() for ending in endings)
@@ -156,7 +156,8 @@ def _pieces_of(text: str) -> Pieces:
 
 def _hint_of(text: str) -> _Hint:
     lower = text.lower()
-    if any(part in _SECRET_WORDS or part.endswith(_ENDINGS) for part in (*words(text), lower)):
+    parts = (*words(text), lower)
+    if any(part.endswith(_ENDINGS) or not _SECRET_WORDS.isdisjoint((part, part.removesuffix("s"))) for part in parts):
         return _Hint.SECRET
     if lower in _NOTATION_WORDS or text == "LOGIN" or any(map(lower.__contains__, _NOTATION_PARTS)):
         return _Hint.SECRET

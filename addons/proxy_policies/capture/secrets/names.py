@@ -156,7 +156,7 @@ def _grade_of_ending(parts: list[str]) -> Grade:
     last, joined = parts[-1], "".join(parts)
     if last in PASSWORDS or last.endswith(ENDINGS[Grade.PASSWORD]):
         return Grade.PASSWORD
-    if last in TOKENS or joined in TOKENS or last.endswith(ENDINGS[Grade.TOKEN]):
+    if not TOKENS.isdisjoint((last, joined, last.removesuffix("s"))) or last.endswith(ENDINGS[Grade.TOKEN]):
         return Grade.TOKEN
     owners = _OWNERS.get(last.removesuffix("s"), frozenset())
     return Grade.TOKEN if len(parts) > 1 and parts[-2] in owners else Grade.NONE

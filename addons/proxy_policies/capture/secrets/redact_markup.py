@@ -11,7 +11,7 @@ from proxy_policies.capture.secrets.redact_lines import in_named_lines
 
 _ELEMENT = re.compile(
     r"<(?P<tag>(?:[\w.-]+:)?(?P<name>[A-Za-z_][\w.-]*))(?P<attributes>\s[^<>]*)?>\s*+"
-    r"(?:<!--(?:(?!-->|<!--)[\s\S])*+-->\s*+)*+(?:<(?:[\w.-]+:)?(?:value|string|text|AttributeValue)(?:\s[^<>]*)?>\s*+)?"
+    r"(?:<!--(?:(?!-->|<!--)[\s\S])*+-->\s*+)*+(?:<(?:[\w.-]+:)?(?i:value|string|text|AttributeValue)(?:\s[^<>]*)?>\s*+)?"
     r"(?P<open><!\[CDATA\[)?(?P<value>(?(open)(?:(?!\]\]>)[\s\S])+|[^<>]*[^<>\s]))(?=\s*(?:\]\]>|</|<?\Z))"
 )
 _KEY_VALUE = re.compile(
@@ -26,7 +26,7 @@ _ENTITY = re.compile(
     r"""(?P<before><!ENTITY\s+(?:%\s+)?(?P<name>[\w.-]{1,100})\s+(?P<quote>["']))(?P<value>[^"'<>]+)(?=(?P=quote))"""
 )
 _LABELLED = re.compile(
-    r"""(?P<before><label\b[^<>]{0,200}>\s*+(?P<name>[^<>]{2,60})</label>\s*+(?:<(?!input)\w[^<>]{0,200}>\s*+){0,2}+)"""
+    r"""(?P<before><label\b[^<>]{0,200}>\s*+(?P<name>[^<>]{2,60})(?:</label>\s*+)?+(?:<(?!input)\w[^<>]{0,200}>\s*+){0,2}+)"""
     r"""(?P<input><input\b[^<>]*+>)""",
     re.IGNORECASE,
 )
@@ -37,6 +37,8 @@ _CELLS = re.compile(
     re.IGNORECASE,
 )
 """Rows of two cells, and terms with their descriptions: `<th>Token</th><td>…</td>`."""
+_ESCAPED_JSON = re.compile(r"(?<![^>])[^<>&]*(?:[{\[]|=\s*+)&(?:quot|#34|#x22);[^<>]*")
+"""A text between tags with JSON, as a page shows it."""
 _OPENING = re.compile(r"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)(\s[^<>]*)?>")
 _TAG = re.compile(r"<[A-Za-z][\w:.-]*\s[^<>=]*=[^<>]*(?:>|\Z)")
 _ATTRIBUTE = re.compile(
@@ -69,11 +71,18 @@ def in_markup(text: str, decider: Decider) -> str:
         text = _ENTITY.sub(lambda found: found["before"] + _replaced(found["name"], found["value"], decider), text)
     if "<!--" in text:
         text = _COMMENT.sub(lambda found: found["open"] + in_named_lines(found["text"], decider, Place.MEMBER), text)
+    text = _ESCAPED_JSON.sub(lambda found: _escaped_json(found[0], decider), text)
     text = _TAG.sub(
         lambda found: _redacted_tag(found[0], decider) if _may_have_secret(found[0], decider) else found[0], text
     )
     has_secret_name = any(_secret_names(name, attributes, decider) for name, attributes in set(_OPENING.findall(text)))
     return _ELEMENT.sub(lambda found: _redacted_element(found, decider), text) if has_secret_name else text
+
+
+def _escaped_json(source: str, decider: Decider) -> str:
+    value = _unescaped(source)
+    inner = in_json(value, decider)
+    return source if inner == value else _escaped_as(inner, value, source)
 
 
 def _may_have_secret(tag: str, decider: Decider) -> bool:

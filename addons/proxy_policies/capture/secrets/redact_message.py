@@ -203,9 +203,10 @@ class MessageRedactor:
         kind = _kind_of(mime)
         if is_bencode(text):
             return self._redact_shapes(in_lengths(text, self.decider))
-        is_form = kind.is_form and _JSON.match(text) is None  # curl declares any body as a form
-        if is_form or (not kind.is_structured and texts.is_form(text)):
+        is_form = not kind.is_structured and texts.is_form(text)
+        if is_form or (kind.is_form and _JSON.match(text) is None):  # curl declares any body as a form
             text = texts.in_form(texts.in_userinfo(text, self.decider), self._with_secret_variables(text))
+        if is_form:
             return self._redact_shapes(redact_json.in_json(text, self.decider))
         return self._in_text(self._in_documents(text, kind), kind)
 

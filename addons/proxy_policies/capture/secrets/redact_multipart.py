@@ -27,9 +27,8 @@ type RedactContent = Callable[[bytes, str], bytes]
 def in_multipart(content: bytes, mime: str, decider: Decider, redact_content: RedactContent) -> bytes:
     """Replace secrets in each part: a field by its name, other content by its media type."""
     boundary = boundary_of(content, mime)
-    if not boundary:
-        return content
-    first, *parts = content.split(b"--" + boundary)
+    first, *parts = content.split(b"--" + boundary) if boundary else [content]
+    first = redact_content(first, "") if first else first
     return (b"--" + boundary).join([first, *(_part(part, decider, redact_content) for part in parts)])
 
 

@@ -17,7 +17,9 @@ _NAMES = frozenset(
     ("name", "key", "field", "header", "path", "param", "parameter", "attribute", "property", "variable", "column")
 ) | {"id", "k", "lhs"}
 _LABELS = frozenset(("label", "title", "prop", "attr", "slug", "question", "q", "caption"))
-_VALUES = frozenset(("value", "values", "val", "v", "rhs", "content", "data"))
+_VALUES = frozenset(
+    ("value", "values", "val", "v", "rhs", "content", "data", "old", "new", "from", "to", "before", "after")
+)
 _TEXTS = frozenset(("text", "answer", "input", "literal", "a"))
 _TYPED = ("valuestring", "value_string", "valuetext")  # FHIR's answers
 _STRING = r'"(?:[^"\\\n]|\\.)*+(?:"|\Z)'

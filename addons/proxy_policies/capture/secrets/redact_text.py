@@ -34,8 +34,12 @@ _PATH_TOKEN = re.compile(
 )
 _ASSIGNMENT_SIGN = re.compile(r"[:=]>?\s*+(?P<quote>(?P<one>\\*+[\"'`])(?:(?P=one){2})?)")
 """Three quotes begin a block string in GraphQL, TOML and Python."""
+_BLOCK_QUOTES = ('"""', "'''", "```")
+"""Quotes of texts of several lines."""
 _JSON_START = re.compile(r'\s*(?:\{\s*["}]|\[\s*(?:[\[{"\]\d-]|true|false|null))')
 _JSON_VALUE = re.compile(r"(?i)%(?:25){0,4}(?:7b|5b)|[{\[]")
+_ENCODED_JSON = re.compile(r"(?i)(?<=[#,/])%(?:7b|5b)[\w.~%!*'(),:;+/-]+")
+"""JSON in a URL that has no name: after `data:application/json,`, in a fragment, as a segment."""
 _LONG_SEGMENT = re.compile(r"/[\w.~-]{12}")
 _BARE_PAIR = re.compile(
     r"(?P<before>(?P<name>(?<![\w.$-])[A-Za-z_][\w.-]{1,99})(?:=|=[ \t]|[ \t]=(?!=)[ \t]?|[ \t]?(?::=|=>)[ \t]?))"
@@ -47,7 +51,7 @@ MAX_NAME_LENGTH = 100  # characters before a sign that are searched for a name
 _BEFORE_PARAMETER = ("?", "&", "#", ".", "%")  # the character before the name of a parameter
 _CREDENTIALS_LINE = re.compile(
     r"(?i)(?P<before>\bauthorization\\*[\"']?\s*[:=]\s*\\*[\"']?)(?P<scheme>[A-Za-z][\w-]*[ \t]+)?"
-    r"(?P<value>[^\s\"'\\<>,]+)"
+    r"(?P<value>(?:[\w-]+=\\*\"[^\"\r\n]{0,500}\"(?:,\s*)?)+|[^\s\"'\\<>,]+)"
 )
 _BEARER = re.compile(r"(?P<before>\b(?:Bearer|Basic)[ \t]+)(?P<value>[A-Za-z0-9._~+/=-]{8,})")
 _COOKIE_LINE = re.compile(
@@ -111,6 +115,8 @@ def in_parameters(text: str, decider: Decider) -> str:
         text = _PARAMETER.sub(
             lambda found: f"{found[1]}{found[2]}{found[3]}{_parameter(found[2], found[4], decider)}", text
         )
+    if "%22" in text:
+        text = _ENCODED_JSON.sub(lambda found: _parameter("", found[0], decider), text)
     return _in_nested(text, decider)
 
 
@@ -263,7 +269,9 @@ def _assigned(text: str) -> Iterator[tuple[str, int, int]]:
         name = last_name(text[done : sign.start()])
         if begin > line_end:
             line_end = text.find("\n", begin) % (len(text) + 1)
-        end = text.find(sign["quote"], begin, line_end) if 2 <= len(name) <= 200 else -1
+        is_block = sign["quote"] in _BLOCK_QUOTES and sign[0][0] == "="
+        last = len(text) if is_block else line_end
+        end = text.find(sign["quote"], begin, last) if 2 <= len(name) <= 200 else -1
         done = begin
         if end >= 0:
             yield name, begin, end
