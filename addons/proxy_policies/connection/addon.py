@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mitmproxy import command, ctx, flow, http
+from mitmproxy import command, ctx, http
 from mitmproxy.connection import Client
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layer import NextLayer
@@ -188,9 +188,9 @@ class Fastlane:
         """Trigger a hook; wait until every addon has handled it, and an intercepted flow is resumed."""
         if not self._undo_dispatch:
             await ctx.master.addons.handle_lifecycle(hook(data))
-        elif (rest := self._dispatch.begin(hook.name, [data])) is not None:
+        elif (rest := self._dispatch.begin(hook.name, (data,))) is not None:
             await rest
-        if isinstance(data, flow.Flow) and data.intercepted:
+        if getattr(data, "intercepted", False):
             await data.wait_for_resume()
 
     # mitmproxy's connections

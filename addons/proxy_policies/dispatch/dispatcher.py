@@ -77,7 +77,7 @@ class Dispatch:
         ) is not None:
             await rest
 
-    def begin(self, name: str, arguments: list[Any]) -> Coroutine[Any, Any, None] | None:
+    def begin(self, name: str, arguments: tuple[Any, ...]) -> Coroutine[Any, Any, None] | None:
         """Trigger an event at once; return the coroutine that does the rest, None if it is finished.
 
         Most events finish at once: these take no task and no wait.
@@ -96,14 +96,14 @@ class Dispatch:
         self._begun[event] = rest
         return False
 
-    def _life(self, name: str, arguments: list[Any]) -> Iterator[Awaitable[Any]]:
+    def _life(self, name: str, arguments: tuple[Any, ...]) -> Iterator[Awaitable[Any]]:
         yield from _asking(self.table.entries(name), name, arguments)
         message = arguments[0]
         if _is_flow(type(message)) and (entries := self.table.entries("update")):  # type: ignore[arg-type]
-            yield from _asking(entries, "update", [[message]])
+            yield from _asking(entries, "update", ([message],))
 
 
-def _asking(entries: list[list[HookEntry]], name: str, arguments: list[Any]) -> Iterator[Awaitable[Any]]:
+def _asking(entries: list[list[HookEntry]], name: str, arguments: tuple[Any, ...]) -> Iterator[Awaitable[Any]]:
     """Call hooks in order; yield each awaitable, which must finish before the next call."""
     for group in entries:
         try:
@@ -122,8 +122,8 @@ def _asking(entries: list[list[HookEntry]], name: str, arguments: list[Any]) -> 
             _report(error)
 
 
-def _arguments(event: hooks.Hook) -> list[Any]:
-    return [getattr(event, name) for name in _names(type(event))]  # type: ignore[arg-type]  # classes are hashable
+def _arguments(event: hooks.Hook) -> tuple[Any, ...]:
+    return tuple([getattr(event, name) for name in _names(type(event))])  # type: ignore[arg-type]  # classes are hashable
 
 
 @functools.cache

@@ -143,7 +143,7 @@ class Hops:
     def _hop(self, flow: http.HTTPFlow) -> Hop:
         """Return the settings that decide how a request is forwarded."""
         request, mode = flow.request, flow.client_conn.proxy_mode
-        is_reverse = isinstance(mode, ReverseMode)
+        is_reverse = type(mode) is ReverseMode
         style = STYLES.get(self.forwarded_headers, Style.BOTH if is_reverse else Style.NONE)
         trusts = bool(self.forwarded_trust) and self._trusts(flow)
         is_believed = is_reverse or style is not Style.NONE
