@@ -31,17 +31,26 @@ OUTCOMES: Mapping[tuple[str, str], str] = {
 """The outcome of a flow for verdicts that are not the outcome themselves."""
 
 
+Verdicts = tuple[tuple[str, str], ...]
+"""Policies and their verdicts, in order."""
+
+
+def verdicts_of(notes: Sequence[Note]) -> Verdicts:
+    """Return the verdicts of decisions."""
+    return tuple([(note["policy"], note["verdict"]) for note in notes])
+
+
 def summary(notes: Sequence[Note]) -> str:
     """Return one short line with the outcome and every verdict: `miss · cache: stored · encoding: zstd`.
 
     The outcome comes first, because columns are narrow: hit, stale, miss, refused, untouched, failed and so on. If a
     policy decided more than once, its last verdict counts. "" if no policy decided anything.
     """
-    return _summary(tuple([(note["policy"], note["verdict"]) for note in notes]))
+    return _summary(verdicts_of(notes))
 
 
 @lru_cache(maxsize=256)
-def _summary(verdicts: tuple[tuple[str, str], ...]) -> str:
+def _summary(verdicts: Verdicts) -> str:
     last = dict(verdicts)
     told = [f"{policy}: {verdict}" for policy, verdict in last.items()]
     line = printable(" · ".join(filter(None, [outcome(last), *told])))

@@ -10,6 +10,7 @@ from proxy_policies.explain import formatting
 from proxy_policies.log_lines import printable
 
 if TYPE_CHECKING:
+    from proxy_policies.explain.formatting import Verdicts
     from proxy_policies.trace import Note
 
 KEPT = 200
@@ -47,6 +48,8 @@ class Recent:
     def __init__(self) -> None:
         self._last: deque[Decided] = deque(maxlen=KEPT)
         self._flows = 0
+        self._decisions: Counter[Verdicts] = Counter()
+        """Of flows that are not in `_verdicts` yet."""
         self._verdicts: Counter[tuple[str, str]] = Counter()
 
     def add(self, decided: Decided) -> None:
@@ -55,8 +58,16 @@ class Recent:
         if len(decided.title) > LONGEST_TITLE:
             decided = decided._replace(title=decided.title[:LONGEST_TITLE])
         self._last.append(decided)
-        for key in {note["policy"]: (note["policy"], note["verdict"]) for note in decided.notes}.values():
-            self._verdicts[key if key in self._verdicts or len(self._verdicts) < MAX_VERDICTS else OTHERS] += 1
+        self._decisions[formatting.verdicts_of(decided.notes)] += 1
+        if len(self._decisions) > MAX_VERDICTS:
+            self._count()
+
+    def _count(self) -> None:
+        """Count each policy's last verdict; most flows have the same ones."""
+        for verdicts, flows in self._decisions.items():
+            for key in dict(verdicts).items():
+                self._verdicts[key if key in self._verdicts or len(self._verdicts) < MAX_VERDICTS else OTHERS] += flows
+        self._decisions.clear()
 
     def find(self, text: str, last: int) -> list[Decided]:
         """Return the last flows whose title contains a text, oldest first."""
@@ -65,5 +76,6 @@ class Recent:
 
     def counts(self) -> Mapping[str, int]:
         """Return the number of ended flows, and of each policy's last verdicts."""
+        self._count()
         by_name = {": ".join(filter(None, key)): count for key, count in sorted(self._verdicts.items())}
         return {"flows": self._flows, **by_name}
