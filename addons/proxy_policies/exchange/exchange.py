@@ -39,7 +39,7 @@ from proxy_policies.flows import flow_state, requested_host
 from proxy_policies.flows.request_summary import RequestSummary
 from proxy_policies.http1.bodies import incomplete
 from proxy_policies.http1.framing import RAW_VERSION
-from proxy_policies.http1.new_messages import new_request
+from proxy_policies.http1.new_messages import new_flow, new_request
 from proxy_policies.http1.request_heads import RequestHead
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.streaming.addon import take_back
@@ -367,13 +367,12 @@ def _begin(connection: Connection, head: RequestHead, destination: Destination) 
     """Create the flow of a request."""
     scheme, host, port = destination
     client = connection.client
-    flow = http.HTTPFlow(client, connection.origins.first)
+    flow = new_flow(client, connection.origins.first)
     fields = head.fields
-    if isinstance(client.proxy_mode, ReverseMode) and not ctx.options.keep_host_header:
+    if type(client.proxy_mode) is ReverseMode and not ctx.options.keep_host_header:
         fields = _with_host(fields, _host_field(destination))
     flow.request = new_request(host, port, head.method, scheme.encode(), b"", head.path, fields)
     requested_host.note(flow.request, head.host)
-    flow.live = True
     return flow
 
 

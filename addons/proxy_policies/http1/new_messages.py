@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 from mitmproxy import http
+from mitmproxy.connection import Client, Server
 
 from proxy_policies.fields import RawFields
 from proxy_policies.http1.framing import RAW_VERSION
+
+
+def new_flow(client: Client, server: Server) -> http.HTTPFlow:
+    """Return the flow of a request that is in progress."""
+    flow = http.HTTPFlow.__new__(http.HTTPFlow)
+    vars(flow).update(
+        id=_uuid(),
+        client_conn=client,
+        server_conn=server,
+        live=True,
+        timestamp_created=time.time(),
+        intercepted=False,
+        _resume_event=None,
+        _backup=None,
+        marked="",
+        is_replay=None,
+        metadata={},
+        comment="",
+    )
+    return flow
+
+
+def _uuid() -> str:
+    """Return a random UUID (RFC 9562, section 5.4), without a system call."""
+    digits = f"{random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
 
 def new_request(
