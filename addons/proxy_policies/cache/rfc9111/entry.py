@@ -28,6 +28,10 @@ class Span:
         return f"bytes {self.first}-{self.last}/{'*' if self.length is None else self.length}"
 
 
+_JUDGED = frozenset({"status", "fields", "requested_at", "received_at", "overrides", "personal"})
+"""Attributes on which freshness depends."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
     """The head of a stored response, and how it was stored. Times are epoch seconds."""
@@ -70,5 +74,12 @@ class StoredResponse:
         return self.replace(overrides=replace(self.overrides, ttl=0.0))
 
     def replace(self, **changes: object) -> Self:
-        """Return a copy with some attributes changed and its freshness evaluated again."""
-        return replace(self, **changes)  # type: ignore[arg-type]
+        """Return a copy with some attributes changed; its freshness is evaluated again if it depends on them."""
+        if any(name in _JUDGED and value != getattr(self, name) for name, value in changes.items()):
+            return replace(self, **changes)  # type: ignore[arg-type]
+        copy = object.__new__(type(self))
+        for name in self.__slots__:
+            object.__setattr__(copy, name, getattr(self, name))
+        for name, value in changes.items():
+            object.__setattr__(copy, name, value)
+        return copy
