@@ -174,9 +174,13 @@ _VIEW = "policy_fields"
 
 def fields_of(headers: HasFields) -> Fields:
     """Return a view on a message's present fields; the same object until they change."""
-    view: Fields | None = getattr(headers, _VIEW, None)
-    if view is None or view.raw is not headers.fields:
-        view = vars(headers)[_VIEW] = Fields(headers.fields)
+    try:
+        view: Fields = headers.policy_fields  # type: ignore[attr-defined]
+        if view.raw is headers.fields:
+            return view
+    except AttributeError:
+        pass
+    view = vars(headers)[_VIEW] = Fields(headers.fields)
     return view
 
 

@@ -37,7 +37,7 @@ async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transa
         if is_vain or not collapsing.may_follow(transaction.request, decision, heads):
             break
         fresh = waits == 0 and collapsing.expects_fresh(decision)
-        leader = _leader_for(engine, transaction.request, names, asked, fresh, tried)
+        leader = _leader_for(engine, transaction.request, names, identity, conditions, asked, fresh, tried)
         if leader is None:
             break
         if await _is_purged(engine, leader):
@@ -57,10 +57,16 @@ def _is_unshared(engine: CacheEngine, identity: Identity, conditions: VaryKey) -
 
 
 def _leader_for(
-    engine: CacheEngine, request: Request, names: Collection[str], asked: int, fresh: bool, tried: Sequence[Leader]
+    engine: CacheEngine,
+    request: Request,
+    names: Collection[str],
+    identity: Identity,
+    conditions: VaryKey,
+    asked: int,
+    fresh: bool,
+    tried: Sequence[Leader],
 ) -> Leader | None:
     """Return the leader to follow: one with the same identity, or one that fetches the whole of a requested part."""
-    identity, conditions = collapsing.identity_of(request, names), collapsing.conditions_of(request)
     now = time.monotonic()
     found = engine.collapsed.find(identity, asked, now, fresh=fresh, excluded=tried, conditions=conditions)
     if found is None and "range" in request.fields:

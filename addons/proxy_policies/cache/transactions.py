@@ -15,7 +15,7 @@ from proxy_policies.cache.body_taps import EncodedVariants
 from proxy_policies.cache.collapsing import CollapsedForwarding, Leader, Outcome
 from proxy_policies.cache.incoming_body import IncomingBody, IncomingReader, Room
 from proxy_policies.cache.response import CachedResponse
-from proxy_policies.cache.rfc9111.decision import Decision, ForwardReason, Miss, Request
+from proxy_policies.cache.rfc9111.decision import URI_MISS, Decision, ForwardReason, Request
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import Target, key_of, normal_authority
 from proxy_policies.cache.rfc9111.ranges import parse_content_range
@@ -110,7 +110,7 @@ def target_of(flow: http.HTTPFlow) -> Target:
     hosts = tuple(fields_of(data.headers).raw_lines("host"))
     return Target(
         # Only in reverse mode do the client's URL and the origin's differ.
-        ("https" if client.tls else "http") if isinstance(client.proxy_mode, ReverseMode) else scheme,
+        ("https" if client.tls else "http") if type(client.proxy_mode) is ReverseMode else scheme,
         (requested_host(flow.request) or "").encode("utf-8", "surrogateescape"),
         data.path,
         scheme,
@@ -149,7 +149,7 @@ def _own_fields(flow: http.HTTPFlow, target: Target) -> str:
     peer = normalize_address(client.peername[0]) if client.peername else ""
     said = Client(scheme, normal_authority(scheme, target.authority), peer)
     # A replayed flow includes the fields that we added when it was recorded.
-    states_uri = isinstance(client.proxy_mode, ReverseMode) or flow.is_replay == "request"
+    states_uri = type(client.proxy_mode) is ReverseMode or flow.is_replay == "request"
     return own_fields(received.raw, flow.request.headers.fields, said, states_uri=states_uri)
 
 
@@ -180,9 +180,7 @@ def begin_transaction(flow: http.HTTPFlow, effects: RuleEffects, now: float) -> 
     """Start the transaction of a flow, before any look-up."""
     target, purpose = target_of(flow), subrequest.purpose(flow)
     request = request_of(flow, target, effects)
-    return Transaction(
-        request, Miss(ForwardReason.URI_MISS), effects, now, upstream_target_of(flow.request), key_of(target), purpose
-    )
+    return Transaction(request, URI_MISS, effects, now, upstream_target_of(flow.request), key_of(target), purpose)
 
 
 async def set_response(flow: http.HTTPFlow, answer: CachedResponse, body: Body) -> None:

@@ -77,6 +77,11 @@ class LearnedResponses:
         self._learned.clear()
         self._guard.forget()
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether nothing has been learned yet."""
+        return not self._learned
+
     def store(self, table: Table) -> SyncView | None:
         """Return the cache's sync view if responses may be served from it now."""
         if not self._guard.is_open(table):

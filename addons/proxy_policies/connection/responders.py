@@ -78,8 +78,7 @@ class Responders:
 
     def reply(self, connection: Any) -> bool:
         """Reply to requests with learned responses, up to a bound; return False if the first has none."""
-        store = self._store()
-        if store is None or self._learned is None:
+        if self._learned is None or self._learned.is_empty or (store := self._store()) is None:
             return False
         respond = self._learned.respond
         return bool(connection.reply(lambda head: respond(connection, head, store)))
@@ -133,5 +132,4 @@ def _is_eager() -> bool:
 
 def _dials_at_once(mode: ProxyMode) -> bool:
     """Return whether the user wants the origin dialled before a request, which only mitmproxy does."""
-    is_reverse = isinstance(mode, ReverseMode)
-    return is_reverse and strategy_is_chosen() and _is_eager()
+    return type(mode) is ReverseMode and strategy_is_chosen() and _is_eager()

@@ -131,10 +131,11 @@ _ATTRIBUTE = "policy_flow_state"
 
 def state_of(flow: Flow) -> FlowState:
     """Return a flow's state; empty at first."""
-    state: FlowState | None = getattr(flow, _ATTRIBUTE, None)
-    if state is None:
+    try:
+        return flow.policy_flow_state  # type: ignore[attr-defined,no-any-return]
+    except AttributeError:
         state = vars(flow)[_ATTRIBUTE] = FlowState()
-    return state
+        return state
 
 
 class FlowStateAddon:

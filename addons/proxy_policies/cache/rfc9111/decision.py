@@ -77,6 +77,9 @@ class Miss(NamedTuple):
     fallback: StoredResponse | None = None
 
 
+URI_MISS = Miss(ForwardReason.URI_MISS)
+
+
 @dataclass(frozen=True, slots=True)
 class Bypass:
     """Bypass the cache: neither look up nor store."""
@@ -125,7 +128,7 @@ def _from_stored(
 ) -> Decision:
     # 1. The URI matches, because the store was searched for it.
     if not candidates:
-        return Miss(ForwardReason.URI_MISS)
+        return URI_MISS
     # 2. The method fits: entries are responses to GET, which answer HEAD too.
     # 3. The request selects the response by Vary.
     suitable = [entry for entry in candidates if matches(entry.vary_key, entry.fields, request.fields)]
