@@ -54,7 +54,7 @@ def _bypass_reason(flow: http.HTTPFlow, transaction: Transaction) -> Decision | 
     """Return another reason not to look a request up."""
     if transaction.effects.bypass:
         return Bypass(ForwardReason.BYPASS, "a cache rule says so")
-    if "upgrade" in flow.request.headers:
+    if "upgrade" in transaction.request.fields:
         return Bypass(ForwardReason.BYPASS, "upgrade")
     if transaction.purpose == REFETCH or (flow.is_replay == "request" and not transaction.purpose):
         return Miss(ForwardReason.BYPASS, "replayed")

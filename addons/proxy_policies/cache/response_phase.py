@@ -194,7 +194,7 @@ def _start_storing(
 
 def _length_to_complete(entry: StoredResponse, response: http.Response) -> int | None:
     """Return the length of a body whose rest could be requested if it breaks off; else None."""
-    ranged = response.headers.get("accept-ranges", "").strip().lower() != "none"
+    ranged = (fields_of(response.data.headers).get("accept-ranges") or "").strip().lower() != "none"
     return declared_length(response) if entry.status == 200 and ranged and strong_validator(entry) else None
 
 
@@ -229,7 +229,7 @@ def _set_cache_status(
         before = fields.get("cache-status")
         response.headers["Cache-Status"] = f"{before}, {status}" if before else str(status)
     else:
-        set_fields(response.headers, fields.adding("Cache-Status", str(status)))
+        set_fields(response.data.headers, fields.adding("Cache-Status", str(status)))
     verdict = "stored" if is_stored else "not stored"
     trace.note(flow, "cache", verdict, decided.why, fwd=why, key=transaction.request.key)
 

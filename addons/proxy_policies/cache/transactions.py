@@ -99,7 +99,7 @@ def upstream_target_of(request: http.Request) -> UpstreamTarget:
     """Return the target values of an upstream request."""
     data = request.data
     return UpstreamTarget(
-        data.scheme, data.host, data.port, data.path, data.authority, data.http_version, request.headers.fields
+        data.scheme, data.host, data.port, data.path, data.authority, data.http_version, data.headers.fields
     )
 
 
@@ -138,7 +138,7 @@ def key_of_flow(flow: http.HTTPFlow, target: Target, effects: RuleEffects = NO_E
     """
     if (like := subrequest.template(flow)) is not None and (asked := transaction_of(like)):
         return asked.request.key
-    return effects.key(key_of(target), flow.request.headers, _own_fields(flow, target))
+    return effects.key(key_of(target), flow.request.data.headers, _own_fields(flow, target))
 
 
 def _own_fields(flow: http.HTTPFlow, target: Target) -> str:
@@ -150,7 +150,7 @@ def _own_fields(flow: http.HTTPFlow, target: Target) -> str:
     said = Client(scheme, normal_authority(scheme, target.authority), peer)
     # A replayed flow includes the fields that we added when it was recorded.
     states_uri = type(client.proxy_mode) is ReverseMode or flow.is_replay == "request"
-    return own_fields(received.raw, flow.request.headers.fields, said, states_uri=states_uri)
+    return own_fields(received.raw, flow.request.data.headers.fields, said, states_uri=states_uri)
 
 
 def request_of(flow: http.HTTPFlow, target: Target, effects: RuleEffects = NO_EFFECTS) -> Request:
@@ -169,10 +169,10 @@ def request_as_sent(flow: http.HTTPFlow, transaction: Transaction) -> Request:
 
     mitmproxy's stickycookie and stickyauth add them after the look-up: the response is to a request with them.
     """
-    known = transaction.request.fields
-    if flow.request.headers.fields == known.raw:
+    known, sent = transaction.request.fields, flow.request.data.headers.fields
+    if sent == known.raw:
         return transaction.request
-    added = [line for line in flow.request.headers.fields if line[0].lower() in CREDENTIALS and line not in known.raw]
+    added = [line for line in sent if line[0].lower() in CREDENTIALS and line not in known.raw]
     return transaction.request._replace(fields=Fields((*known.raw, *added))) if added else transaction.request
 
 

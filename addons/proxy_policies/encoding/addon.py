@@ -100,7 +100,7 @@ class Encoding:
             fields = _confirming(flow, fields, options)
         else:
             fields = with_tag(fields, decision.coding)
-        set_fields(response.headers, fields)
+        set_fields(response.data.headers, fields)
         trace.note(flow, self.name, decision.coding, decision.why)
         return _encode(flow, response, decision) if encodes else None
 

@@ -13,6 +13,7 @@ from proxy_policies.dispatch.around_scripts import Hooks
 from proxy_policies.explain.recent import Decided, Recent
 from proxy_policies.explain.view import PolicyView, unregister
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.fields import fields_of
 from proxy_policies.flows.flow_state import state_of
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
@@ -138,7 +139,7 @@ def _outcome(flow: http.HTTPFlow) -> str:
 def _asked(request: http.Request) -> str:
     """Return the request's method and target as sent; this runs for each flow, so nothing is parsed."""
     data = request.data
-    host = request.headers.get("host", f"{data.host}:{data.port}")
+    host = fields_of(data.headers).get("host") or f"{data.host}:{data.port}"
     authority = data.authority or host.encode("utf-8", "surrogateescape")
     target = authority if data.method == b"CONNECT" else b"%s://%s%s" % (data.scheme, authority, data.path)
     return (data.method + b" " + target).decode("utf-8", "replace")

@@ -83,13 +83,13 @@ class Hops:
         request = flow.request
         if flow.response or flow.error or (request.method in LIMITED and self._is_final_hop(flow)):
             return
-        passed = request_passed_on(request.headers.fields, self._hop(flow))
+        passed = request_passed_on(request.data.headers.fields, self._hop(flow))
         if passed.is_loop:
             self._refuse_loop(flow, passed.fields)
             return
         if passed.removed:
             trace.note(flow, self.name, "removed", "Connection names them", fields=", ".join(passed.removed))
-        set_fields(request.headers, passed.fields)
+        set_fields(request.data.headers, passed.fields)
 
     def _is_final_hop(self, flow: http.HTTPFlow) -> bool:
         """Decrement a request's Max-Forwards, and answer if this is the last hop."""
