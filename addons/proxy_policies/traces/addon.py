@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from proxy_policies.background.tasks import in_background, warn_from_thread
 from proxy_policies.fast_paths import NO_OBJECTION
-from proxy_policies.finished import reporting
+from proxy_policies.finished.subscription import SubscribedThread
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import printable
 from proxy_policies.settings import Setting
@@ -25,8 +24,6 @@ PACKAGES = ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"]
 MODULES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 PATH = "/v1/traces"
 """The collector's path, if the URL has none (OTLP/HTTP)."""
-CLOSE_TIMEOUT = 2.0
-"""Seconds to send queued spans when mitmproxy ends."""
 
 
 def parse_collector(text: str) -> str | None:
@@ -55,35 +52,25 @@ class Traces:
     )
 
     def __init__(self) -> None:
-        self._sender: sender.Sender | None = None
-        self._unsubscribe: Callable[[], None] = lambda: None
+        self._subscription: SubscribedThread[sender.Sender] = SubscribedThread()
 
     def configure(self, updated: set[str]) -> None:
         """Send to the chosen collector."""
         if "traces" not in updated:
             return
-        if (before := self._stop()) is not None:
-            before.close(0.0)
+        started = None
         if self.traces is not None:
-            self._sender = sender.Sender(self.traces, _shown, warn_from_thread(logger, "traces: "))
-            self._sender.start()
-            self._unsubscribe = reporting.subscribe(self._sender.put)
-
-    def _stop(self) -> sender.Sender | None:
-        self._unsubscribe()
-        self._unsubscribe = lambda: None
-        stopped, self._sender = self._sender, None
-        return stopped
+            started = sender.Sender(self.traces, _shown, warn_from_thread(logger, "traces: "))
+        self._subscription.replace(started)
 
     @in_background
     async def done(self) -> None:
         """Send the queued spans, and close the connection."""
-        if (stopped := self._stop()) is not None:
-            await asyncio.to_thread(stopped.end, CLOSE_TIMEOUT)
+        await self._subscription.end()
 
     async def statistics(self) -> Mapping[str, int]:
         """Return the number of spans sent, and of those lost."""
-        return {"spans": self._sender.processed, "lost": self._sender.lost} if self._sender is not None else {}
+        return self._subscription.statistics("spans")
 
 
 def _shown(text: str) -> str:
