@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 
 from proxy_policies.doctor.finding import Finding, fail, ok, warn
+from proxy_policies.limits.open_files import open_file_limits
 from proxy_policies.start_up import requirements
 
 EXTRAS = {"isal": "isal", "zlib_ng": "zlib-ng"}
@@ -40,16 +41,14 @@ def packages() -> Iterator[Finding]:
 
 def open_files() -> Iterator[Finding]:
     """Check the limit of open files."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    if (found := open_file_limits()) is None:
         return
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 <= hard < FEW_FILES:
+    _, hard = found
+    if hard < FEW_FILES:
         advice = f"ulimit -Hn {FEW_FILES * 16}, or LimitNOFILE= of the systemd unit"
         yield warn("open files", f"a process may open {hard}: that is some {hard // 2} clients", advice)
     else:
-        yield ok("open files", f"a process may open {hard}" if hard > 0 else "no limit")
+        yield ok("open files", f"a process may open {hard}" if hard < sys.maxsize else "no limit")
 
 
 def clock() -> Iterator[Finding]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
@@ -21,6 +20,7 @@ from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.flows import flow_state
 from proxy_policies.limits.connections import DatagramConnection, MitmproxyConnection
 from proxy_policies.limits.message_history import UNREAD, MessageHistory
+from proxy_policies.limits.open_files import open_file_limits
 from proxy_policies.limits.shares import Shares
 from proxy_policies.log_lines import Throttle
 from proxy_policies.patches.client_handlers import handler_of
@@ -35,6 +35,7 @@ HISTORY_LINES = 3600.0  # seconds between log lines about messages removed from 
 READING = ("save_stream_file", "hardump", "capture_file")  # options that read messages at a stream's end
 MESSAGE_HOOKS = ("websocket_message", "websocket_end", "tcp_message", "tcp_end", "udp_message", "udp_end")
 COUNTED = 16  # fraction of the most connections that may be new between two counts
+FILES_ON_WINDOWS = 1024  # it has no such limit
 
 
 def parse_count(text: str) -> int:
@@ -92,7 +93,8 @@ class Limits:
         self._histories: WeakKeyDictionary[Flow, MessageHistory] = WeakKeyDictionary()
         self._shortened = Throttle(interval=HISTORY_LINES)
         self._timeouts = Timeouts()
-        self._most = most_connections(_files())
+        soft, _ = open_file_limits() or (FILES_ON_WINDOWS, FILES_ON_WINDOWS)
+        self._most = most_connections(soft)
         self._uncounted = 0
         self._looking: asyncio.Future[None] | None = None
 
@@ -251,13 +253,3 @@ def _are_messages_read() -> bool:
 
 def _is_known(addon: object) -> bool:
     return type(addon).__module__.partition(".")[0] in ("mitmproxy", "proxy_policies")
-
-
-def _files() -> int:
-    """Return the number of files that this process may open."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 1024
-    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return sys.maxsize if soft == resource.RLIM_INFINITY else soft

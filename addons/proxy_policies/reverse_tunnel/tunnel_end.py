@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from proxy_policies.addresses import Address, format_target, is_loopback
 from proxy_policies.background.tasks import Tasks, in_background
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.limits.open_files import raise_open_file_limit
 from proxy_policies.reverse_tunnel import options
-from proxy_policies.reverse_tunnel.open_files import raise_open_file_limit
 from proxy_policies.reverse_tunnel.reloaded_credentials import ReloadedCredentials
 from proxy_policies.settings import Setting, reject
 

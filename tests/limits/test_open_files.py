@@ -10,7 +10,7 @@ import pytest
 def test_the_soft_limit_becomes_the_hard_one() -> None:
     text = """
 import resource
-from proxy_policies.reverse_tunnel.open_files import raise_open_file_limit
+from proxy_policies.limits.open_files import raise_open_file_limit
 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
 raise_open_file_limit()
