@@ -2,7 +2,7 @@
 
 from proxy_policies.capture.check.noise import NoiseRules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report, evaluate
-from proxy_policies.capture.check.sender import SendResult
+from proxy_policies.capture.check.results import SendResult
 from proxy_policies.capture.model import Body, Headers, Request, Response
 
 JSON: Headers = (("Content-Type", "application/json"),)

@@ -12,7 +12,7 @@ from proxy_policies.background.tasks import spawn
 from proxy_policies.capture.bodies.content_coding import decode_bodies
 from proxy_policies.capture.check.http_client import SendError
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, evaluate
-from proxy_policies.capture.check.sender import SendResult
+from proxy_policies.capture.check.results import SendResult
 from proxy_policies.capture.check.targets import Target
 from proxy_policies.capture.model import Entry, Request, Response
 from proxy_policies.capture.secrets.redact import Redactor

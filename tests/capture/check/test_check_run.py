@@ -10,7 +10,7 @@ from proxy_policies.capture.check.check_run import CheckRun, noise_file, require
 from proxy_policies.capture.check.correlate import parse_carry_rules
 from proxy_policies.capture.check.noise import NoiseRules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome
-from proxy_policies.capture.check.sender import SendResult
+from proxy_policies.capture.check.results import SendResult
 from proxy_policies.capture.check.targets import Target
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har import writer
@@ -80,8 +80,8 @@ def verdicts(outcomes: list[Outcome]) -> list[tuple[int, str, list[str]]]:
 
 def test_what_came_is_compared_with_the_recording_in_its_order(opened: Callable[..., CheckRun]) -> None:
     run = opened(ELSEWHERE, an_entry("http://a.test/", 1.0, '{"n": 1}'))
-    replies = {0: SendResult(skipped="no --target"), 1: answer('{"n": 2}')}
-    found = run.compare_with_recording(replies, CompareOptions(NoiseRules()))
+    results = {0: SendResult(skipped="no --target"), 1: answer('{"n": 2}')}
+    found = run.compare_with_recording(results, CompareOptions(NoiseRules()))
     assert verdicts(list(found)) == [(1, "changed", ["json:$.n"]), (0, "skipped", [])]
 
 

@@ -2,7 +2,7 @@
 
 from proxy_policies.capture.check.conformance import recorded_outcomes, with_conformance
 from proxy_policies.capture.check.outcome import Outcome
-from proxy_policies.capture.check.sender import SendResult
+from proxy_policies.capture.check.results import SendResult
 from proxy_policies.capture.model import Entry, Request, Response, Times
 from proxy_policies.capture.openapi.references import Document
 from proxy_policies.capture.openapi.response_checker import checker_of
@@ -25,7 +25,7 @@ def test_recorded_answers_are_held_to_it() -> None:
 
 def test_answers_that_came_are_held_to_it() -> None:
     outcomes = [Outcome(number, REQUEST, 200, 200, 0, 0) for number in range(3)]
-    replies = {0: SendResult(Response(204)), 1: SendResult(Response(200)), 2: SendResult(error="refused")}
-    found = list(with_conformance(outcomes, replies, CHECKER))
+    results = {0: SendResult(Response(204)), 1: SendResult(Response(200)), 2: SendResult(error="refused")}
+    found = list(with_conformance(outcomes, results, CHECKER))
     assert [outcome.verdict for outcome in found] == ["same", "changed", "same"]
     assert found[0] is outcomes[0]

@@ -18,8 +18,8 @@ from proxy_policies.capture.check.outcome import (
     drop_excess_bodies,
     evaluate,
 )
+from proxy_policies.capture.check.results import SendResult
 from proxy_policies.capture.check.secret_pairs import SecretPairs
-from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.model import Body, Headers, Request, Response
 from proxy_policies.capture.secrets.placeholders import Placeholders
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.capture.check.correlate import Correlator, find_links
-from proxy_policies.capture.check.sender import Sender, SendOptions, SendResult, skip_reason
+from proxy_policies.capture.check.results import SendResult
+from proxy_policies.capture.check.sender import Sender, SendOptions, skip_reason
 from proxy_policies.capture.check.targets import Target
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.har.entry_index import EntryIndex

@@ -11,7 +11,7 @@ from tests.support.capture_reports import a_report, an_outcome
 from proxy_policies.capture.check.diff import Change
 from proxy_policies.capture.check.noise import NoiseRules, match_rule, parse_rules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report, evaluate
-from proxy_policies.capture.check.sender import SendResult
+from proxy_policies.capture.check.results import SendResult
 from proxy_policies.capture.report.terminal import (
     SHOWN_CHANGES,
     SHOWN_ENTRIES,

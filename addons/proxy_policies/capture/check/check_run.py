@@ -12,8 +12,8 @@ from proxy_policies.capture.check.correlate import CarryRule, Correlator, find_l
 from proxy_policies.capture.check.learning import Learned, learn_rules
 from proxy_policies.capture.check.link_table import LinkTable
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, drop_excess_bodies, evaluate
-from proxy_policies.capture.check.reply_file import ReplyFile
-from proxy_policies.capture.check.sender import Sender, SendOptions, SendResult, skip_reason
+from proxy_policies.capture.check.results import ResultFile, SendResult, SendResults
+from proxy_policies.capture.check.sender import Sender, SendOptions, skip_reason
 from proxy_policies.capture.check.targets import Target, parse_targets
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.files.pickled_items import PickledItems
@@ -69,7 +69,7 @@ class CheckRun:
         filled = locations.set_values(self.secret_values.substitute(request), carried)
         return [f"entry {number + 1}, {request.method} {request.url}: {text}" for text in unresolved(filled)]
 
-    def send(self, port: int, targets: Mapping[str, Target], options: SendOptions, progress: Progress) -> ReplyFile:
+    def send(self, port: int, targets: Mapping[str, Target], options: SendOptions, progress: Progress) -> ResultFile:
         """Send every entry once, with a new state of carried values, and return the results."""
         sender = Sender(
             self.entries,
@@ -78,33 +78,29 @@ class CheckRun:
             self.secret_values,
             Redactor(self.redaction, self.placeholders),
         )
-        replies = ReplyFile()
+        results = ResultFile()
 
         def on_result(number: int, result: SendResult) -> None:
-            replies.put(number, result)
+            results.put(number, result)
             progress()
 
         asyncio.run(sender.run(port, self.order, options, on_result))
-        return replies
+        return results
 
-    def compare_with_recording(self, replies: Mapping[int, SendResult], options: CompareOptions) -> Sequence[Outcome]:
+    def compare_with_recording(self, results: SendResults, options: CompareOptions) -> Sequence[Outcome]:
         """Compare the live responses with the recorded ones."""
         outcomes = (
-            evaluate(number, entry.request, comparable_response(entry), entry.times.seconds, replies[number], options)
+            evaluate(number, entry.request, comparable_response(entry), entry.times.seconds, results[number], options)
             for number in self.order
             if (entry := self.entries[number])
         )
         return PickledItems(drop_excess_bodies(outcomes))
 
-    def compare_builds(
-        self, old: Mapping[int, SendResult], new: Mapping[int, SendResult], options: CompareOptions
-    ) -> Sequence[Outcome]:
+    def compare_builds(self, old: SendResults, new: SendResults, options: CompareOptions) -> Sequence[Outcome]:
         """Compare the responses of two builds."""
         return PickledItems(drop_excess_bodies(self._evaluated(old, new, options)))
 
-    def _evaluated(
-        self, old: Mapping[int, SendResult], new: Mapping[int, SendResult], options: CompareOptions
-    ) -> Iterator[Outcome]:
+    def _evaluated(self, old: SendResults, new: SendResults, options: CompareOptions) -> Iterator[Outcome]:
         for number in self.order:
             request, before, after = self.entries[number].request, old[number], new[number]
             if before.response is None and not before.skipped:
@@ -114,9 +110,7 @@ class CheckRun:
             after = replace(after, secrets=pairs)
             yield evaluate(number, request, before.response or Response(0), before.seconds, after, options)
 
-    def learn_noise(
-        self, first: Mapping[int, SendResult], second: Mapping[int, SendResult], exact: bool = False
-    ) -> list[Learned]:
+    def learn_noise(self, first: SendResults, second: SendResults, exact: bool = False) -> list[Learned]:
         """Return rules for the differences between two runs of one build."""
 
         def exchanges() -> Iterator[tuple[Request, Response, Response]]:

@@ -1,11 +1,11 @@
 """Outcomes of responses that violate an OpenAPI document: each violation is a change from expected to found."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from proxy_policies.capture.check.diff import Change
 from proxy_policies.capture.check.outcome import Outcome
-from proxy_policies.capture.check.sender import SendResult
+from proxy_policies.capture.check.results import SendResults
 from proxy_policies.capture.model import Entry, Request, Response
 from proxy_policies.capture.openapi.response_checker import ResponseChecker
 from proxy_policies.capture.websocket.transcript import is_conversation
@@ -39,12 +39,10 @@ def _skip_reason(response: Response) -> str:
     return "no response was recorded" if response.status < 200 else ""
 
 
-def with_conformance(
-    outcomes: Iterable[Outcome], replies: Mapping[int, SendResult], checker: ResponseChecker
-) -> Iterator[Outcome]:
+def with_conformance(outcomes: Iterable[Outcome], results: SendResults, checker: ResponseChecker) -> Iterator[Outcome]:
     """Yield the outcomes of a run, with the violations of the live responses added."""
     for outcome in outcomes:
-        new = replies[outcome.number].response
+        new = results[outcome.number].response
         if new is None or _skip_reason(new):
             yield outcome
             continue

@@ -9,8 +9,8 @@ from proxy_policies.capture.check.diff import Change, compare, slower
 from proxy_policies.capture.check.learning import reordered_lists
 from proxy_policies.capture.check.matchers import covers
 from proxy_policies.capture.check.noise import NoiseRule, NoiseRules, make_rule
+from proxy_policies.capture.check.results import SendResult
 from proxy_policies.capture.check.secret_pairs import SecretPairs
-from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.check.unordered import parse_unordered
 from proxy_policies.capture.model import Request, Response
 

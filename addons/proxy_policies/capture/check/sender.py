@@ -9,10 +9,11 @@ from proxy_policies.background.tasks import spawn
 from proxy_policies.capture.check import http2_client, websocket_client
 from proxy_policies.capture.check.correlate import Correlator
 from proxy_policies.capture.check.http_client import Connection, Reply, SendError
-from proxy_policies.capture.check.secret_pairs import PlaceholderPair, pairs_in_requests
+from proxy_policies.capture.check.results import SendResult
+from proxy_policies.capture.check.secret_pairs import pairs_in_requests
 from proxy_policies.capture.check.targets import Target
 from proxy_policies.capture.har.entry_index import EntryIndex
-from proxy_policies.capture.model import Entry, Request, Response, WebSocketMessage
+from proxy_policies.capture.model import Entry, Request, WebSocketMessage
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.secrets.secret_values import SecretValues
 from proxy_policies.capture.streams.interleaving import client_waits, is_interleaved
@@ -30,18 +31,6 @@ class SendOptions:
     rate: float = 0.0
     timeout: float = 30.0
     keep_host: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SendResult:
-    """The result of sending an entry: a redacted response, or the reason why there is none."""
-
-    response: Response | None = None
-    seconds: float = 0.0
-    error: str = ""
-    skipped: str = ""
-    secrets: tuple[PlaceholderPair, ...] = ()
-    """Placeholders of the request's secrets, as recorded and as sent."""
 
 
 def skip_reason(entry: Entry) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from proxy_policies.capture.check.accept import Acceptance, accept, refusal_reason
 from proxy_policies.capture.check.check_run import CheckRun
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome
-from proxy_policies.capture.check.sender import SendResult
+from proxy_policies.capture.check.results import SendResults
 from proxy_policies.capture.cli.messages import say
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.formats.any_format import is_har, open_any
@@ -36,12 +36,12 @@ def require_acceptable(arguments: argparse.Namespace, run: CheckRun) -> None:
 def accept_changes(
     arguments: argparse.Namespace,
     run: CheckRun,
-    replies: Mapping[int, SendResult],
+    results: SendResults,
     outcomes: Sequence[Outcome],
     options: CompareOptions,
 ) -> Sequence[int]:
     """Show the accepted changes, write them if confirmed, and return the numbers (from 0) of the entries written."""
-    entries = dict(_accepted(arguments.accept, run, replies, outcomes, options))
+    entries = dict(_accepted(arguments.accept, run, results, outcomes, options))
     if not entries:
         say("nothing to accept")
         return ()
@@ -64,14 +64,14 @@ def _confirm(question: str) -> bool:
 def _accepted(
     chosen: Sequence[int],
     run: CheckRun,
-    replies: Mapping[int, SendResult],
+    results: SendResults,
     outcomes: Sequence[Outcome],
     options: CompareOptions,
 ) -> Iterator[tuple[int, Entry]]:
     """Yield the new entries with their numbers: the chosen ones, counted from 1, or all that changed if none are."""
     indices = {outcome.number: index for index, outcome in enumerate(outcomes)}
     for number in [number - 1 for number in chosen] or sorted(indices):
-        outcome, entry, reply = outcomes[indices[number]], run.entries[number], replies[number]
+        outcome, entry, reply = outcomes[indices[number]], run.entries[number], results[number]
         reason = refusal_reason(entry) or ("" if reply.response else outcome.error or outcome.skipped)
         if outcome.changes and not reason and reply.response:
             linked = {link.source for link in run.links.from_entry(number)}

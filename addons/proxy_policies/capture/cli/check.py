@@ -17,8 +17,9 @@ from proxy_policies.capture.check.correlate import parse_carry_rules
 from proxy_policies.capture.check.learning import rules_text
 from proxy_policies.capture.check.noise import NoiseRules, match_rule, parse_rules
 from proxy_policies.capture.check.outcome import DIFFERENT, CompareOptions, Outcome, Report, drop_excess_bodies
+from proxy_policies.capture.check.results import SendResults
 from proxy_policies.capture.check.secret_pairs import SecretPairs
-from proxy_policies.capture.check.sender import SendOptions, SendResult
+from proxy_policies.capture.check.sender import SendOptions
 from proxy_policies.capture.check.targets import Target
 from proxy_policies.capture.cli import accept
 from proxy_policies.capture.cli.messages import say, say_problems
@@ -41,8 +42,6 @@ from proxy_policies.capture.secrets.secret_values import SecretValues, parse_sec
 from proxy_policies.log_lines import printable, quantity
 from proxy_policies.options.files import expand_home
 
-Replies = Mapping[int, SendResult]
-
 
 def check(arguments: argparse.Namespace) -> int:
     """Send a recording to a new build, and compare the responses. Return 0 if equal, 1 if not, 2 if it was not sent."""
@@ -59,17 +58,17 @@ def check(arguments: argparse.Namespace) -> int:
         return FAILED
     rounds = [targets, targets] if arguments.learn else [targets]
     start = time.time()
-    replies = _send_all(arguments, run, rounds)
-    noise = _noise(arguments, run, replies)
+    results = _send_all(arguments, run, rounds)
+    noise = _noise(arguments, run, results)
     report = _report(arguments, run, noise, start)
     report.new = ", ".join(target.live for target in targets.values())
     options = _compare_options(arguments, run, noise)
-    outcomes = run.compare_with_recording(replies[0], options)
-    reported = PickledItems(with_conformance(outcomes, replies[0], checker)) if checker else outcomes
+    outcomes = run.compare_with_recording(results[0], options)
+    reported = PickledItems(with_conformance(outcomes, results[0], checker)) if checker else outcomes
     code = _finish(arguments, report, reported, start)
     if arguments.accept is None:
         return code
-    accepted = accept.accept_changes(arguments, run, replies[0], outcomes, options)
+    accepted = accept.accept_changes(arguments, run, results[0], outcomes, options)
     pairs = zip(outcomes, reported, strict=True)
     remaining = (full for plain, full in pairs if plain.number not in accepted or full.changes != plain.changes)
     return int(any(outcome.verdict in DIFFERENT for outcome in remaining))
@@ -94,11 +93,11 @@ def compare(arguments: argparse.Namespace) -> int:
         return FAILED
     rounds = [old, new, old] if arguments.learn else [old, new]
     start = time.time()
-    replies = _send_all(arguments, run, rounds)
-    noise = _noise(arguments, run, [replies[0], replies[-1]])
+    results = _send_all(arguments, run, rounds)
+    noise = _noise(arguments, run, [results[0], results[-1]])
     report = _report(arguments, run, noise, start)
     report.old, report.new = arguments.old, arguments.new
-    outcomes = run.compare_builds(replies[0], replies[1], _compare_options(arguments, run, noise))
+    outcomes = run.compare_builds(results[0], results[1], _compare_options(arguments, run, noise))
     return _finish(arguments, report, outcomes, start)
 
 
@@ -140,15 +139,17 @@ def _report_missing_secrets(run: CheckRun, targets: Mapping[str, Target]) -> boo
     return bool(unresolved)
 
 
-def _send_all(arguments: argparse.Namespace, run: CheckRun, rounds: Sequence[Mapping[str, Target]]) -> list[Replies]:
+def _send_all(
+    arguments: argparse.Namespace, run: CheckRun, rounds: Sequence[Mapping[str, Target]]
+) -> list[SendResults]:
     options = SendOptions(arguments.jobs, arguments.rate, arguments.timeout, arguments.keep_host)
     settings = proxy_settings(arguments)
-    replies: list[Replies] = []
+    results: list[SendResults] = []
     with _progress(len(run.order) * len(rounds)) as advance:
         for targets in rounds:  # each with its own proxy, so that nothing cached is shared between builds
             with ProxyProcess(expand_home(arguments.confdir), settings) as proxy:
-                replies.append(run.send(proxy.port, targets, options, advance))
-    return replies
+                results.append(run.send(proxy.port, targets, options, advance))
+    return results
 
 
 @contextmanager
@@ -159,14 +160,14 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def _noise(arguments: argparse.Namespace, run: CheckRun, replies: Sequence[Replies]) -> NoiseRules:
+def _noise(arguments: argparse.Namespace, run: CheckRun, results: Sequence[SendResults]) -> NoiseRules:
     """Return the rules of noise in the file beside the capture; with `--learn`, also new ones, added to it."""
     path = Path(arguments.noise) if arguments.noise else noise_file(run.path)
     known = parse_rules(path.read_text(encoding="utf-8"), path.name) if path.exists() else []
     matchers = [match_rule(spec) for spec in arguments.match]
     if not arguments.learn:
         return NoiseRules([*known, *matchers])
-    found = run.learn_noise(replies[0], replies[-1], arguments.exact)
+    found = run.learn_noise(results[0], results[-1], arguments.exact)
     learned = [learned for learned in found if learned.rule not in known]
     if learned:
         old = path.read_text(encoding="utf-8") if path.exists() else NoiseRules().text()

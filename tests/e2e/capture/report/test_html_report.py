@@ -15,7 +15,7 @@ from proxy_policies.capture.check.outcome import (
     drop_excess_bodies,
     evaluate,
 )
-from proxy_policies.capture.check.sender import SendResult
+from proxy_policies.capture.check.results import SendResult
 from proxy_policies.capture.model import Body, Request, Response
 from proxy_policies.capture.report.html_report import page_html
 

@@ -1,14 +1,32 @@
-"""The results of a run in a file, so that memory does not grow with the recording."""
+"""The results of sending a recording; in a file, so that memory does not grow with the recording."""
 
 from array import array
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from proxy_policies.capture.check.sender import SendResult
+from proxy_policies.capture.check.secret_pairs import PlaceholderPair
 from proxy_policies.capture.files.pickled_items import PickledItems
+from proxy_policies.capture.model import Response
 
 
-class ReplyFile(Mapping[int, SendResult]):
-    """Results by the number of their entry; they contain no secrets."""
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """The result of sending an entry: a redacted response, or the reason why there is none."""
+
+    response: Response | None = None
+    seconds: float = 0.0
+    error: str = ""
+    skipped: str = ""
+    secrets: tuple[PlaceholderPair, ...] = ()
+    """Placeholders of the request's secrets, as recorded and as sent."""
+
+
+type SendResults = Mapping[int, SendResult]
+"""Results by the number of their entry; they contain no secrets."""
+
+
+class ResultFile(Mapping[int, SendResult]):
+    """SendResults in a file."""
 
     def __init__(self) -> None:
         self._items = PickledItems[SendResult]()
