@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.tunnel_in_process import BEAT, Tunnel, close_clients
+from tests.support.home_and_works_in_process import BEAT, Tunnel, close_clients
 
 from proxy_policies.reverse_tunnel import certificates, identity
 from proxy_policies.reverse_tunnel.identity import Credentials

@@ -7,8 +7,8 @@ import socket
 import struct
 
 import pytest
+from tests.support.home_and_works_in_process import Tunnel, connect, eventually
 from tests.support.refused_clients import refusal_of
-from tests.support.tunnel_in_process import Tunnel, connect, eventually
 
 from proxy_policies.reverse_tunnel.identity import Credentials
 from proxy_policies.reverse_tunnel.limits import SessionLimits

@@ -7,7 +7,7 @@ import hashlib
 import random
 
 import pytest
-from tests.support.tunnel_in_process import Tunnel, ask, connect, echo, eventually
+from tests.support.home_and_works_in_process import Tunnel, ask, connect, echo, eventually
 
 from proxy_policies.reverse_tunnel.identity import Credentials
 

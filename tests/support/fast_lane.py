@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.connect_tunnels import Streams, connect, digest, receive_all, send_in_chunks, serving
 from tests.support.mitmdump import Mitmdump
-from tests.support.tunnels import Streams, connect, digest, drink, pour, serving
 
 Start = Callable[..., Mitmdump]
 
@@ -100,7 +100,7 @@ async def exchange(proxy: int, port: int, head: str = "") -> None:
         writer.write(b"ping\n")
         assert await reader.readexactly(5) == b"ping\n"
         writer.write_eof()
-        assert await drink(reader) == b""
+        assert await receive_all(reader) == b""
         writer.close()
 
 
@@ -111,14 +111,14 @@ async def both_ways(proxy: int, seed: int, size: int, open_tunnel: Callable[...,
     arrived: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        got, _ = await asyncio.gather(drink(reader), pour(writer, down, random.Random(seed + 1)))
+        got, _ = await asyncio.gather(receive_all(reader), send_in_chunks(writer, down, random.Random(seed + 1)))
         arrived.set_result(got)
         await writer.drain()
 
     async with serving(serve) as port:
         streams: Streams = await open_tunnel(proxy, port)  # type: ignore[misc]
         reader, writer = streams
-        got, _ = await asyncio.gather(drink(reader), pour(writer, up, rng))
+        got, _ = await asyncio.gather(receive_all(reader), send_in_chunks(writer, up, rng))
         assert (digest(await arrived), digest(got)) == (digest(up), digest(down))
         writer.close()
 

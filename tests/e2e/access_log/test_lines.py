@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from tests.support.access_lines import PAGE, Logged
+from tests.support.connect_tunnels import connect, serving
 from tests.support.curl import curl
 from tests.support.fast_lane import echo
 from tests.support.origin import exchange_raw
-from tests.support.tunnels import connect, serving
 from tests.support.waiting import free_port
 from tests.support.websocket_server import Chat
 from tests.support.websocket_server import serving as websocket_serving

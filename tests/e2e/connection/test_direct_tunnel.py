@@ -12,10 +12,10 @@ import ssl
 from pathlib import Path
 
 import pytest
+from tests.support.connect_tunnels import connect, receive_all, serving
 from tests.support.fast_lane import PATIENT, Start, echo, exchange, many, script, tunnels
 from tests.support.files import rewrite
 from tests.support.mitmdump import ADDONS
-from tests.support.tunnels import connect, drink, serving
 from tests.support.waiting import free_port, wait_until
 
 pytestmark = pytest.mark.timeout(100)
@@ -186,7 +186,7 @@ async def test_sigterm(mitmdump: Start, tmp_path: Path) -> None:
         assert await reader.readexactly(4) == b"ping"
         assert await asyncio.to_thread(proxy.stop) == 0
         with pytest.raises(ConnectionResetError):  # what is cut off is no end of file
-            await drink(reader)
+            await receive_all(reader)
         writer.close()
     assert "rror" not in proxy.log()
 
@@ -195,7 +195,7 @@ async def test_an_idle_tunnel_ends(mitmdump: Start, tmp_path: Path) -> None:
     proxy = mitmdump("--set", "tcp_timeout=1", *script(tmp_path, PATIENT))
     async with serving(echo) as port, asyncio.timeout(100):
         reader, writer = await connect(proxy.port, port, early=b"ping")  # or it might idle before
-        assert await drink(reader) == b"ping"
+        assert await receive_all(reader) == b"ping"
         writer.close()
     await asyncio.to_thread(wait_until, lambda: tunnels(proxy))
 

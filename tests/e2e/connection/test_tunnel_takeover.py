@@ -9,8 +9,8 @@ import signal
 from pathlib import Path
 
 import pytest
+from tests.support.connect_tunnels import connect, connect_socks, receive_all, serving
 from tests.support.fast_lane import Start, many, script
-from tests.support.tunnels import connect, connect_socks, drink, serving
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(100)
@@ -80,10 +80,10 @@ async def test_half_close(mitmdump: Start, closes_first: str, pause: float) -> N
         writer.write(b"question")
         await asyncio.sleep(pause)
         writer.write_eof()
-        return await drink(reader)
+        return await receive_all(reader)
 
     async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        got = await drink(reader)
+        got = await receive_all(reader)
         await asyncio.sleep(pause)
         writer.write(answer)
         await writer.drain()
@@ -117,7 +117,7 @@ async def test_a_server_that_speaks_first(mitmdump: Start) -> None:
         for n in range(50):
             assert await reader.readuntil(b"?") == b"%d?" % n
             writer.write(b"%02d!" % n)
-        assert await drink(reader) == b""
+        assert await receive_all(reader) == b""
         writer.close()
 
 
@@ -132,7 +132,7 @@ async def test_bytes_that_come_with_the_connect(mitmdump: Start) -> None:
         reader, writer = await connect(proxy.port, port, early=b"early bird")
         assert await reader.readexactly(10) == b"early bird"
         writer.write(b"later")
-        assert await drink(reader) == b"later"
+        assert await receive_all(reader) == b"later"
         writer.close()
 
 
@@ -172,7 +172,7 @@ async def test_sigterm_ends_tunnels_cleanly(mitmdump: Start, flowing: bool) -> N
         await reader.readexactly(5)
         assert await asyncio.to_thread(proxy.stop, signal.SIGTERM) == 0
         with contextlib.suppress(OSError):
-            await drink(reader)
+            await receive_all(reader)
         writer.close()
     assert "rror" not in proxy.log()
 
@@ -186,7 +186,7 @@ async def test_a_silent_tunnel_ends_after_tcp_timeout(mitmdump: Start) -> None:
 
     async with serving(serve) as port, asyncio.timeout(100):
         reader, writer = await connect(proxy.port, port, early=b"ping")  # or it might be silent before
-        assert await drink(reader) == b"ping"
+        assert await receive_all(reader) == b"ping"
         writer.close()
     await asyncio.to_thread(proxy.wait_log, "inactivity")
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.home_and_works import HomeAndWorks
 from tests.support.mitmdump import Both, Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.raw_origin import RawOrigin
 from tests.support.socket_server import SocketServer
-from tests.support.tunnel import Pair
 
 HEAD = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Type: text/plain\r\n"
 CUT = {
@@ -101,7 +101,7 @@ def test_what_came_before_a_break_is_sent(both: Both, raw_origin: RawOrigin) -> 
 
 
 def test_through_home_and_work(tmp_path: Path, raw_origin: RawOrigin) -> None:
-    pair = Pair(tmp_path, script="policy.py")
+    pair = HomeAndWorks(tmp_path, script="policy.py")
     try:
         pair.start_work({"wiki": raw_origin.port})
         for version in ("1.1", "1.0"):

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.home_and_works import HomeAndWorks
 from tests.support.mitmdump import Mitmdump
 from tests.support.relay_peers import reset
 from tests.support.sockets import talk, wait_until_read
-from tests.support.tunnel import Pair
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(150)
@@ -188,8 +188,8 @@ def test_ends_before_the_first_byte(mitmdump: Callable[..., Mitmdump], listener:
 
 
 @pytest.fixture
-def pair(tmp_path: Path, listener: socket.socket) -> Iterator[Pair]:
-    started = Pair(tmp_path, clients=["it"], script="policy.py")
+def pair(tmp_path: Path, listener: socket.socket) -> Iterator[HomeAndWorks]:
+    started = HomeAndWorks(tmp_path, clients=["it"], script="policy.py")
     started.start_work({"it": listener.getsockname()[1]})
     yield started
     started.close()
@@ -198,7 +198,7 @@ def pair(tmp_path: Path, listener: socket.socket) -> Iterator[Pair]:
 ENDS = (("work", "SIGSTOP"), ("work", "SIGKILL"), ("work", "SIGTERM"), ("home", "SIGTERM"), ("home", "SIGKILL"))
 
 
-def test_through_home_and_work(pair: Pair, listener: socket.socket) -> None:
+def test_through_home_and_work(pair: HomeAndWorks, listener: socket.socket) -> None:
     """From a client port, and by CONNECT to the name."""
     for by_name in (False, True):
         for breaks in ("client", "service"):
@@ -208,7 +208,7 @@ def test_through_home_and_work(pair: Pair, listener: socket.socket) -> None:
             assert (by_name, breaks, end_of(other)) == (by_name, breaks, "reset")
 
 
-def test_home_or_work_dies_ends_or_freezes(pair: Pair, listener: socket.socket) -> None:
+def test_home_or_work_dies_ends_or_freezes(pair: HomeAndWorks, listener: socket.socket) -> None:
     for which, how in ENDS:
         sessions = [opened(pair, listener, by_name) for by_name in (False, True)]
         process = pair.home if which == "home" else pair.works["office"]
@@ -225,7 +225,7 @@ def test_home_or_work_dies_ends_or_freezes(pair: Pair, listener: socket.socket) 
         wait_until(lambda: is_in_service(pair, listener), WAIT, "the tunnel to be back")
 
 
-def opened(pair: Pair, listener: socket.socket, by_name: bool) -> Opened:
+def opened(pair: HomeAndWorks, listener: socket.socket, by_name: bool) -> Opened:
     client = by_connect(pair.home.port, "it.office.internal:22") if by_name else dial(pair.client_listeners["it"])
     server = accept(listener)
     client.sendall(b"\x00first")
@@ -234,7 +234,7 @@ def opened(pair: Pair, listener: socket.socket, by_name: bool) -> Opened:
     return client, server
 
 
-def is_in_service(pair: Pair, listener: socket.socket) -> bool:
+def is_in_service(pair: HomeAndWorks, listener: socket.socket) -> bool:
     listener.settimeout(0.3)
     try:
         with dial(pair.client_listeners["it"]) as client:

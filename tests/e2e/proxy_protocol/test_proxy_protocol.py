@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.connect_tunnels import serving
 from tests.support.fast_lane import ALL, PATIENT, Connection, echo, exchange, handed_over, hits, script, tunnels
 from tests.support.mitmdump import Mitmdump
 from tests.support.openings import read_all
 from tests.support.origin import Answer, Origin
-from tests.support.tunnels import serving
 from tests.support.waiting import free_port, wait_until
 
 from proxy_policies.proxy_protocol.header import write

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.home_and_works import HomeAndWorks
 from tests.support.sockets import talk
-from tests.support.tunnel import Pair
 from tests.support.waiting import wait_until
 
 from proxy_policies.byte_streams.socket_options import reset_on_close
@@ -27,8 +27,8 @@ def service() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def pair(tmp_path: Path, service: socket.socket) -> Iterator[Pair]:
-    started = Pair(tmp_path, clients=["it"], grace="90s")
+def pair(tmp_path: Path, service: socket.socket) -> Iterator[HomeAndWorks]:
+    started = HomeAndWorks(tmp_path, clients=["it"], grace="90s")
     started.start_work({"it": service.getsockname()[1]})
     yield started
     started.grace = "0s"
@@ -50,7 +50,7 @@ def is_refused(port: int) -> bool:
 
 
 @pytest.mark.parametrize("ends", ["office", "home"])
-def test_sessions_are_finished_and_none_begins(pair: Pair, service: socket.socket, ends: str) -> None:
+def test_sessions_are_finished_and_none_begins(pair: HomeAndWorks, service: socket.socket, ends: str) -> None:
     process, port = pair.home if ends == "home" else pair.works[ends], pair.client_listeners["it"]
     with socket.create_connection(("127.0.0.1", port), WAIT) as client:
         served, _ = service.accept()
@@ -70,7 +70,7 @@ def test_sessions_are_finished_and_none_begins(pair: Pair, service: socket.socke
     assert "Traceback" not in process.log()
 
 
-def test_told_again_it_ends_at_once(pair: Pair, service: socket.socket) -> None:
+def test_told_again_it_ends_at_once(pair: HomeAndWorks, service: socket.socket) -> None:
     work = pair.works["office"]
     with socket.create_connection(("127.0.0.1", pair.client_listeners["it"]), WAIT) as client:
         served, _ = service.accept()

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.home_and_works import BEAT, HomeAndWorks
 from tests.support.mitmdump import environment
 from tests.support.refused_clients import how_refused
 from tests.support.sshd import Sshd
-from tests.support.tunnel import BEAT, Pair
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(120)
@@ -28,8 +28,8 @@ BACK = 10  # seconds within which a restarted tunnel is in service: the longest 
 
 
 @pytest.fixture
-def pair(tmp_path: Path, sshd: Sshd, request: pytest.FixtureRequest) -> Iterator[Pair]:
-    started = Pair(tmp_path, clients=["ssh"], beat=getattr(request, "param", BEAT))
+def pair(tmp_path: Path, sshd: Sshd, request: pytest.FixtureRequest) -> Iterator[HomeAndWorks]:
+    started = HomeAndWorks(tmp_path, clients=["ssh"], beat=getattr(request, "param", BEAT))
     started.start_work({"ssh": sshd.port})
     yield started
     started.close()
@@ -38,7 +38,7 @@ def pair(tmp_path: Path, sshd: Sshd, request: pytest.FixtureRequest) -> Iterator
 class Session:
     """An SSH session that stays open, and answers as long as it is alive."""
 
-    def __init__(self, pair: Pair, sshd: Sshd) -> None:
+    def __init__(self, pair: HomeAndWorks, sshd: Sshd) -> None:
         command = sshd.command(pair.client_listeners["ssh"], "cat")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment())
         assert self.says("hello")
@@ -56,22 +56,22 @@ class Session:
 
 
 @pytest.fixture
-def session(pair: Pair, sshd: Sshd) -> Iterator[Session]:
+def session(pair: HomeAndWorks, sshd: Sshd) -> Iterator[Session]:
     opened = Session(pair, sshd)
     yield opened
     opened.close()
 
 
-def works(pair: Pair, sshd: Sshd) -> bool:
+def works(pair: HomeAndWorks, sshd: Sshd) -> bool:
     return sshd.run(pair.client_listeners["ssh"], "echo back").stdout == b"back\n"
 
 
-def in_service_again(pair: Pair, sshd: Sshd) -> None:
+def in_service_again(pair: HomeAndWorks, sshd: Sshd) -> None:
     wait_until(lambda: works(pair, sshd), BACK, "the tunnel to be back in service")
 
 
 @pytest.mark.parametrize("pair", [QUICK_BEAT], indirect=True)
-def test_a_frozen_work_is_noticed_and_comes_back(pair: Pair, sshd: Sshd, session: Session) -> None:
+def test_a_frozen_work_is_noticed_and_comes_back(pair: HomeAndWorks, sshd: Sshd, session: Session) -> None:
     """Its kernel goes on acknowledging: only the heartbeat can tell."""
     work = pair.works["office"]
     work.process.send_signal(signal.SIGSTOP)
@@ -84,14 +84,14 @@ def test_a_frozen_work_is_noticed_and_comes_back(pair: Pair, sshd: Sshd, session
 
 
 @pytest.mark.parametrize("pair", [QUICK_BEAT], indirect=True)
-def test_a_frozen_home_is_noticed_and_comes_back(pair: Pair, sshd: Sshd) -> None:
+def test_a_frozen_home_is_noticed_and_comes_back(pair: HomeAndWorks, sshd: Sshd) -> None:
     pair.home.process.send_signal(signal.SIGSTOP)
     pair.works["office"].wait_log(rf"no connection to home .*silent for {SILENCE:g} s", timeout=SILENCE + 5)
     pair.home.process.send_signal(signal.SIGCONT)
     in_service_again(pair, sshd)
 
 
-def test_work_killed_and_started_again(pair: Pair, sshd: Sshd, session: Session) -> None:
+def test_work_killed_and_started_again(pair: HomeAndWorks, sshd: Sshd, session: Session) -> None:
     for _ in range(3):
         pair.works["office"].stop(signal.SIGKILL)
         pair.start_work({"ssh": sshd.port})
@@ -100,7 +100,7 @@ def test_work_killed_and_started_again(pair: Pair, sshd: Sshd, session: Session)
     assert "already in use" not in pair.home.log()
 
 
-def test_home_killed_and_started_again_on_the_same_ports(pair: Pair, sshd: Sshd, session: Session) -> None:
+def test_home_killed_and_started_again_on_the_same_ports(pair: HomeAndWorks, sshd: Sshd, session: Session) -> None:
     """With sessions that were open: their half-closed remains hold no port."""
     for _ in range(3):
         pair.home.stop(signal.SIGKILL)
@@ -111,7 +111,7 @@ def test_home_killed_and_started_again_on_the_same_ports(pair: Pair, sshd: Sshd,
 
 
 def test_a_second_work_of_the_same_name_takes_over_and_sessions_live_on(
-    pair: Pair, sshd: Sshd, session: Session
+    pair: HomeAndWorks, sshd: Sshd, session: Session
 ) -> None:
     first = pair.works["office"]
     try:
@@ -124,7 +124,7 @@ def test_a_second_work_of_the_same_name_takes_over_and_sessions_live_on(
         first.stop()
 
 
-def test_work_waits_for_a_home_that_is_not_there_yet(pair: Pair, sshd: Sshd) -> None:
+def test_work_waits_for_a_home_that_is_not_there_yet(pair: HomeAndWorks, sshd: Sshd) -> None:
     """One line, a warning, however often it tries; an error would end mitmdump at its start."""
     pair.home.stop()
     early = pair.start_work({"ssh": sshd.port}, name="early", wait=False)
@@ -135,14 +135,14 @@ def test_work_waits_for_a_home_that_is_not_there_yet(pair: Pair, sshd: Sshd) -> 
     assert early.log().count("no connection to home") == 1
 
 
-def test_both_end_soon_when_asked_to(pair: Pair, session: Session) -> None:
+def test_both_end_soon_when_asked_to(pair: HomeAndWorks, session: Session) -> None:
     assert pair.works["office"].stop() == 0
     assert pair.home.stop() == 0
     assert "Traceback" not in pair.home.log() + pair.works["office"].log()
 
 
 @pytest.mark.parametrize("dies", ["home", "office"])
-def test_a_process_that_is_killed_is_no_end_of_file(pair: Pair, dies: str) -> None:
+def test_a_process_that_is_killed_is_no_end_of_file(pair: HomeAndWorks, dies: str) -> None:
     """Half a file is no whole one, neither to a client nor to the service; and the next session is served again."""
     port = pair.client_listeners["ssh"]
     with socket.create_server(("127.0.0.1", 0)) as service:
@@ -197,7 +197,7 @@ class UnauthenticatedPeers:
 
 @pytest.mark.parametrize("says", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "the beginning of a ClientHello"])
 def test_unauthenticated_peers_at_works_address_do_not_lock_it_out(tmp_path: Path, sshd: Sshd, says: bytes) -> None:
-    pair = Pair(tmp_path, clients=["ssh"])
+    pair = HomeAndWorks(tmp_path, clients=["ssh"])
     floods = [UnauthenticatedPeers(pair.home_port, says) for _ in range(2)]
     try:
         wait_until(lambda: all(each.count > 300 for each in floods), what="floods")

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 import websockets.sync.client
 import websockets.sync.server
+from tests.support.home_and_works import HomeAndWorks
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.refused_clients import how_refused
-from tests.support.tunnel import Pair
 from tests.support.waiting import free_port, wait_until
 
 from proxy_policies.reverse_tunnel import certificates
@@ -38,8 +38,8 @@ def origin_server() -> Iterator[Origin]:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory, origin_server: Origin) -> Iterator[Pair]:
-    started = Pair(tmp_path_factory.mktemp("tunnel"), clients=["wiki"], script="policy.py")
+def pair(tmp_path_factory: pytest.TempPathFactory, origin_server: Origin) -> Iterator[HomeAndWorks]:
+    started = HomeAndWorks(tmp_path_factory.mktemp("tunnel"), clients=["wiki"], script="policy.py")
     with socket.socket() as closed:  # bound, so that no other process listens there
         closed.bind(("127.0.0.1", 0))
         started.start_work({"wiki": origin_server.port, "closed": closed.getsockname()[1]})
@@ -47,11 +47,11 @@ def pair(tmp_path_factory: pytest.TempPathFactory, origin_server: Origin) -> Ite
     started.close()
 
 
-def through(pair: Pair, *arguments: str) -> list[str]:
+def through(pair: HomeAndWorks, *arguments: str) -> list[str]:
     return ["-x", pair.home.url, *arguments]
 
 
-def test_a_client_connection(pair: Pair, origin_server: Origin, curl: Any) -> None:
+def test_a_client_connection(pair: HomeAndWorks, origin_server: Origin, curl: Any) -> None:
     result = curl(f"http://127.0.0.1:{pair.client_listeners['wiki']}/")
     assert (result.status, result.body) == (200, b"hello from the origin\n")
 
@@ -60,13 +60,13 @@ def test_a_client_connection(pair: Pair, origin_server: Origin, curl: Any) -> No
     "url",
     ["http://wiki.office.internal/", "http://WIKI.office.internal:8000/", "http://wiki.office.internal:443/"],
 )
-def test_http_to_a_name_whatever_the_port(pair: Pair, origin_server: Origin, curl: Any, url: str) -> None:
+def test_http_to_a_name_whatever_the_port(pair: HomeAndWorks, origin_server: Origin, curl: Any, url: str) -> None:
     result = curl(*through(pair, url))
     assert (result.status, result.body) == (200, b"hello from the origin\n")
     assert origin_server.requests[-1].get("host") == url.split("/")[2]
 
 
-def test_connect_to_a_name(pair: Pair, origin_server: Origin, curl: Any) -> None:
+def test_connect_to_a_name(pair: HomeAndWorks, origin_server: Origin, curl: Any) -> None:
     result = curl("-p", *through(pair, "http://wiki.office.internal/"))
     assert (result.heads[0].split(" ")[1], result.status) == ("200", 200)
 
@@ -76,7 +76,7 @@ def test_the_rate_is_kept_for_names(
     tmp_path: Path, origin_server: Origin, curl: Any, tunnelled: tuple[str, ...]
 ) -> None:
     origin_server.route("/long", Answer(body=bytes(1_600_000)))
-    started = Pair(tmp_path)
+    started = HomeAndWorks(tmp_path)
     started.home.stop()
     started.start_home("--set", "home_limits=rate=400k")
     try:
@@ -96,13 +96,15 @@ def test_the_rate_is_kept_for_names(
         ("lyon", "no connection to home .*: not allowed: the certificate says paris, work_home says lyon"),
     ],
 )
-def test_a_work_that_wants_one_home(pair: Pair, mitmdump: Callable[..., Mitmdump], name: str, says: str) -> None:
+def test_a_work_that_wants_one_home(
+    pair: HomeAndWorks, mitmdump: Callable[..., Mitmdump], name: str, says: str
+) -> None:
     settings = [f"work_home={name}@127.0.0.1:{pair.home_port}", f"work_tls={pair.certificate('work', 'lab')}"]
     work = mitmdump("-n", *(part for s in settings for part in ("--set", s)), script="work.py", wait=False)
     work.wait_log(f"work: {says}")
 
 
-def test_policies_apply(pair: Pair, origin_server: Origin, curl: Any) -> None:
+def test_policies_apply(pair: HomeAndWorks, origin_server: Origin, curl: Any) -> None:
     """Cache and encoding work as for any other origin."""
     body = b"all work and no play " * 1000
     fields = [("Content-Type", "text/plain"), ("Cache-Control", "max-age=60")]
@@ -126,13 +128,13 @@ def test_policies_apply(pair: Pair, origin_server: Origin, curl: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("tunnel", [[], ["-p"]], ids=["absolute", "connect"])
-def test_502_says_what_is_missing(pair: Pair, curl: Any, host: str, says: str, tunnel: list[str]) -> None:
+def test_502_says_what_is_missing(pair: HomeAndWorks, curl: Any, host: str, says: str, tunnel: list[str]) -> None:
     result = curl(*through(pair, *tunnel, f"http://{host}/"))
     assert result.heads[0].split(" ")[1] == "502"
     assert says in (result.body.decode() or pair.home.log())
 
 
-def test_a_keep_alive_client_tries_again(pair: Pair, origin_server: Origin) -> None:
+def test_a_keep_alive_client_tries_again(pair: HomeAndWorks, origin_server: Origin) -> None:
     """mitmproxy never dials again after a failure; a work that has reconnected must be found."""
     with socket.create_connection(("127.0.0.1", pair.home.port)) as sock, sock.makefile("rb") as file:
         for name, status in (("none.late", 502), ("wiki.late", 502)):
@@ -156,7 +158,7 @@ def _get(sock: socket.socket, file: Any, name: str) -> int:
 
 @pytest.mark.parametrize("strategy", [[], ["--set", "connection_strategy=lazy"]], ids=["default", "lazy"])
 def test_a_reverse_proxy_to_a_name(
-    pair: Pair, origin_server: Origin, mitmdump: Callable[..., Mitmdump], curl: Any, strategy: list[str]
+    pair: HomeAndWorks, origin_server: Origin, mitmdump: Callable[..., Mitmdump], curl: Any, strategy: list[str]
 ) -> None:
     """A second home, whose proxy is a reverse proxy to the first's service, and comes before its work."""
     home_port = free_port()
@@ -217,7 +219,7 @@ def test_no_upstream_proxy_is_asked_for_a_name(
     assert "internal" not in upstream.log()
 
 
-def test_websocket_to_a_name(pair: Pair, mitmdump: Callable[..., Mitmdump]) -> None:
+def test_websocket_to_a_name(pair: HomeAndWorks, mitmdump: Callable[..., Mitmdump]) -> None:
     def answer(connection: websockets.sync.server.ServerConnection) -> None:
         for message in connection:
             connection.send(f"you said {message!s}")
@@ -233,13 +235,13 @@ def test_websocket_to_a_name(pair: Pair, mitmdump: Callable[..., Mitmdump]) -> N
         server.shutdown()
 
 
-def test_work_opens_no_port(pair: Pair) -> None:
+def test_work_opens_no_port(pair: HomeAndWorks) -> None:
     listening = subprocess.run(["ss", "-Hlntup"], capture_output=True, text=True, check=True).stdout
     assert f"pid={pair.home.pid}," in listening
     assert f"pid={pair.works['office'].pid}," not in listening
 
 
-def test_one_log_line_each(pair: Pair, curl: Any) -> None:
+def test_one_log_line_each(pair: HomeAndWorks, curl: Any) -> None:
     curl(f"http://127.0.0.1:{pair.client_listeners['wiki']}/")
     wait_until(lambda: "left wiki:" in pair.home.log())
     assert pair.home.log().count("home: work office connected from 127.0.0.1, offers wiki, closed") == 1
@@ -250,7 +252,7 @@ def test_one_log_line_each(pair: Pair, curl: Any) -> None:
 
 def test_one_log_line_for_a_session_that_is_cut(tmp_path: Path) -> None:
     """With the time, as every line; mitmdump would say it a second time, without."""
-    started = Pair(tmp_path, clients=["mail"])
+    started = HomeAndWorks(tmp_path, clients=["mail"])
     try:
         started.start_work({})
         assert how_refused(started.client_listeners["mail"]) == "reset"
@@ -264,7 +266,7 @@ def test_one_log_line_for_a_session_that_is_cut(tmp_path: Path) -> None:
 
 
 def test_renewed_certificates_are_taken_up_and_connections_live_on(tmp_path: Path, origin_server: Origin) -> None:
-    started = Pair(tmp_path, clients=["wiki"])
+    started = HomeAndWorks(tmp_path, clients=["wiki"])
     try:
         work = started.start_work({"wiki": origin_server.port})
         shown = ssl.get_server_certificate(("127.0.0.1", started.home_port))

@@ -14,17 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.support.home_and_works import HomeAndWorks
 from tests.support.mitmdump import environment
 from tests.support.sshd import Sshd
-from tests.support.tunnel import Pair
 from tests.support.waiting import free_port, wait_until
 
 MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[Pair]:
-    started = Pair(tmp_path_factory.mktemp("tunnel"), clients=["ssh"])
+def pair(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[HomeAndWorks]:
+    started = HomeAndWorks(tmp_path_factory.mktemp("tunnel"), clients=["ssh"])
     started.start_work({"ssh": sshd.port})
     yield started
     started.close()
@@ -71,7 +71,7 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
-def test_an_interactive_session(pair: Pair, sshd: Sshd) -> None:
+def test_an_interactive_session(pair: HomeAndWorks, sshd: Sshd) -> None:
     terminal = Terminal(sshd.command(pair.client_listeners["ssh"], "/bin/sh", flags=["-tt"]))
     terminal.type("stty -echo; PS1='>''> '; tty; echo $((6*7))\n")
     terminal.expect(b"/dev/pts/")
@@ -94,7 +94,7 @@ def test_an_interactive_session(pair: Pair, sshd: Sshd) -> None:
 )
 @pytest.mark.parametrize("program", ["scp", "sftp"])
 @pytest.mark.timeout(240)
-def test_copying_there_and_back(pair: Pair, sshd: Sshd, tmp_path: Path, program: str, size: int) -> None:
+def test_copying_there_and_back(pair: HomeAndWorks, sshd: Sshd, tmp_path: Path, program: str, size: int) -> None:
     source, there, back = random_file(tmp_path / "source", size), tmp_path / "there", tmp_path / "back"
     if program == "scp":
         sshd.copy(pair.client_listeners["ssh"], str(source), f":{there}")
@@ -110,7 +110,7 @@ def test_copying_there_and_back(pair: Pair, sshd: Sshd, tmp_path: Path, program:
         path.unlink()
 
 
-def test_port_forwarding_both_ways(pair: Pair, sshd: Sshd) -> None:
+def test_port_forwarding_both_ways(pair: HomeAndWorks, sshd: Sshd) -> None:
     """-L leads to sshd again, so that a whole SSH session runs inside the forwarded port."""
     local = free_port()
     flags = ["-N", "-L", f"127.0.0.1:{local}:127.0.0.1:{sshd.port}", "-o", "ExitOnForwardFailure=yes"]
@@ -137,7 +137,7 @@ def _echo(sshd: Sshd, port: int) -> bytes:
         pytest.param(150, id="minutes", marks=[pytest.mark.deep, pytest.mark.timeout(400)]),
     ],
 )
-def test_fifty_sessions_at_once_and_one_that_stays(pair: Pair, sshd: Sshd, seconds: float) -> None:
+def test_fifty_sessions_at_once_and_one_that_stays(pair: HomeAndWorks, sshd: Sshd, seconds: float) -> None:
     """The one that stays is silent while the others come and go."""
     stays = Terminal(sshd.command(pair.client_listeners["ssh"], "/bin/sh", flags=["-tt"]))
     stays.type("stty -echo; echo rea''dy\n")
@@ -161,6 +161,6 @@ def test_fifty_sessions_at_once_and_one_that_stays(pair: Pair, sshd: Sshd, secon
     stays.close()
 
 
-def test_exit_codes_and_errors_come_through(pair: Pair, sshd: Sshd) -> None:
+def test_exit_codes_and_errors_come_through(pair: HomeAndWorks, sshd: Sshd) -> None:
     done = sshd.run(pair.client_listeners["ssh"], "echo out; echo err >&2; exit 7")
     assert (done.returncode, done.stdout, done.stderr) == (7, b"out\n", b"err\n")

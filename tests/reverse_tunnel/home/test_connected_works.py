@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.support.tunnel_in_process import Tunnel, echo, eventually
+from tests.support.home_and_works_in_process import Tunnel, echo, eventually
 
 from proxy_policies.reverse_tunnel.home.connected_works import WorkRegistry, describe
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest

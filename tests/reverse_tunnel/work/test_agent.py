@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.support.tunnel_in_process import Handler, Tunnel, ask, connect, echo, eventually
+from tests.support.home_and_works_in_process import Handler, Tunnel, ask, connect, echo, eventually
 from tests.support.waiting import free_port
 
 from proxy_policies.proxy_protocol.header import SIGNATURE

@@ -50,7 +50,7 @@ async def connect_socks(proxy: int, port: int) -> Streams:
     return reader, writer
 
 
-async def pour(writer: asyncio.StreamWriter, data: bytes, rng: random.Random) -> None:
+async def send_in_chunks(writer: asyncio.StreamWriter, data: bytes, rng: random.Random) -> None:
     """Send data in chunks of random sizes and at random moments, then half-close."""
     view = memoryview(data)
     while view:
@@ -63,7 +63,7 @@ async def pour(writer: asyncio.StreamWriter, data: bytes, rng: random.Random) ->
     writer.write_eof()
 
 
-async def drink(reader: asyncio.StreamReader) -> bytes:
+async def receive_all(reader: asyncio.StreamReader) -> bytes:
     """Return everything until end of file."""
     return await reader.read(-1)
 

@@ -12,7 +12,7 @@ from tests.support.waiting import free_port
 BEAT = "2s"
 
 
-class Pair:
+class HomeAndWorks:
     """One home, and works by name."""
 
     def __init__(
