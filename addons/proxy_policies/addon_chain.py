@@ -2,8 +2,7 @@
 
 from mitmproxy import ctx
 
-from proxy_policies.certificates.confdir_check import ConfdirCheck
-from proxy_policies.certificates.trusted_check import TrustedCaCheck
+from proxy_policies.certificates.ca_checks import ConfdirCheck, TrustedCaCheck
 from proxy_policies.dispatch.around_scripts import AroundScripts
 from proxy_policies.finished.tunnels import FinishedFlows
 from proxy_policies.flows.flow_state import FlowStateAddon

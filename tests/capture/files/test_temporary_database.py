@@ -1,10 +1,13 @@
-"""A database in a private file that takes no memory."""
+"""A database in a private file that takes no memory, and a mapping that is the same however much of it is there."""
 
 import sqlite3
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from proxy_policies.capture.files.temporary_database import TemporaryDatabase, from_blob, to_blob
+from proxy_policies.capture.files import temporary_database
+from proxy_policies.capture.files.temporary_database import SpilledMapping, TemporaryDatabase, from_blob, to_blob
 
 TABLE = "CREATE TABLE texts (value BLOB)"
 
@@ -30,3 +33,20 @@ def test_its_file_has_no_name_and_is_closed() -> None:
     table.close()
     with pytest.raises(sqlite3.ProgrammingError):
         table.execute("SELECT value FROM texts")
+
+
+NAMES = st.sampled_from(["a", "b", "c", "d", "\ud800", ""])
+
+
+@given(st.lists(st.tuples(NAMES, st.none() | st.text(max_size=2))), st.integers(0, 3))
+def test_it_is_a_mapping(steps: list[tuple[str, str | None]], kept: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(temporary_database, "MAX_IN_MEMORY", kept)
+        mapping, expected = SpilledMapping(), dict[str, str]()
+        for name, value in steps:
+            if value is None:
+                assert mapping.get(name) == expected.get(name)
+            else:
+                mapping.put(name, value)
+                expected[name] = value
+        assert {name: mapping.get(name) for name in expected} == expected

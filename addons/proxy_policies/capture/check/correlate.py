@@ -13,7 +13,7 @@ from typing import Protocol
 from proxy_policies.capture import dynamic_values, locations
 from proxy_policies.capture.check.link_table import Link, LinkTable
 from proxy_policies.capture.check.request_value_index import RequestValueIndex
-from proxy_policies.capture.files.spilled_mapping import SpilledMapping
+from proxy_policies.capture.files.temporary_database import SpilledMapping
 from proxy_policies.capture.locations import Location
 from proxy_policies.capture.model import Entry, Request, Response
 from proxy_policies.capture.secrets.names import is_secret_name, words

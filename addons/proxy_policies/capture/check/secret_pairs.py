@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from proxy_policies.capture.files.spilled_mapping import SpilledMapping
+from proxy_policies.capture.files.temporary_database import SpilledMapping
 from proxy_policies.capture.model import Request
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, identity, kind
 from proxy_policies.capture.secrets.values import LENGTHS, PLAIN_WORDS, is_partly_masked, is_plain, length_class

@@ -1,4 +1,4 @@
-"""A confdir with a CA that mitmproxy cannot sign with, or where it can make none."""
+"""CAs that mitmproxy cannot sign with, and CAs to trust that it cannot load."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from mitmproxy.certs import CertStore
 from mitmproxy.test import taddons
 
 from proxy_policies.certificates.authority import DH_FILE, KEY_FILE, make_authority, write_authority
-from proxy_policies.certificates.confdir_check import ConfdirCheck
+from proxy_policies.certificates.ca_checks import FILE, FOLDER, ConfdirCheck, TrustedCaCheck
 
 AUTHORITY = make_authority("ours", datetime(2026, 1, 1, tzinfo=UTC))
 CERTIFICATE = AUTHORITY.certificate.public_bytes(serialization.Encoding.PEM)
@@ -110,3 +110,35 @@ def test_other_options_do_not_read_it(tmp_path: Path) -> None:
     with taddons.context() as context:
         context.options.update(confdir=with_text(tmp_path))
         check.configure({"key_size"})
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "refusal"),
+    [
+        (FILE, "absent", "No such file or directory"),
+        (FILE, "text", "no certificates in PEM format"),
+        (FILE, "empty", "no certificates in PEM format"),
+        (FOLDER, "absent", "No such file or directory"),
+        (FOLDER, "text", "Not a directory"),
+        (FOLDER, "", ""),
+    ],
+)
+async def test_what_cannot_be_loaded_is_refused(option: str, name: str, refusal: str, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("text")
+    (tmp_path / "empty").touch()
+    path = str(tmp_path / name)
+    check = TrustedCaCheck()
+    with taddons.context(check) as context:
+        if not refusal:
+            context.configure(check, **{option: path})
+            return
+        with pytest.raises(exceptions.OptionsError, match=f"^option {option}='{path}': {refusal}$"):
+            context.options.update(**{option: path})
+        assert getattr(context.options, option) is None
+
+
+async def test_certificates_and_no_file_are_accepted(ca_file: Path) -> None:
+    check = TrustedCaCheck()
+    with taddons.context(check) as context:
+        for path in (str(ca_file), None):
+            context.configure(check, **{FILE: path})
