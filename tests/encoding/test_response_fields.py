@@ -144,19 +144,46 @@ def test_no_date_takes_the_place_of_a_tag_that_does_not_count() -> None:
     assert with_origins_tags(fields, "GET", lambda _: False) == Fields()
 
 
+DATED = "Fri, 01 Jan 2100 00:00:00 GMT"
+
+
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("name", "given", "expected"),
     [
-        ('"a"', ('"a"', "bytes=0-")),
-        ('W/"a~gzip"', (None, None)),
-        ('"a~gzip"', ('"a~gzip"', "bytes=0-")),
-        ('"a~gzip~identity"', ('"a~gzip"', "bytes=0-")),
-        ("Fri, 01 Jan 2100 00:00:00 GMT", ("Fri, 01 Jan 2100 00:00:00 GMT", "bytes=0-")),
+        ("If-Range", '"a"', '"a"'),
+        ("If-Range", 'W/"a"', 'W/"a"'),
+        ("If-Range", '"a~gzip"', '"a~gzip"'),
+        ("If-Range", 'W/"a~identity"', 'W/"a~identity"'),
+        ("If-Range", '"a~gzip~identity"', '"a~gzip"'),
+        ("If-Match", '"a", "b"', '"a", "b"'),
+        ("If-Match", '"a~gzip~identity"', '"a~gzip"'),
+        ("If-Match", "*", "*"),
     ],
 )
-def test_if_range(given: str, expected: tuple[str | None, str | None]) -> None:
-    fields = with_origins_tags(Fields.of(("If-Range", given), ("Range", "bytes=0-")), "GET", every)
-    assert (fields.get("If-Range"), fields.get("Range")) == expected
+def test_a_part_of_the_plain_form(name: str, given: str, expected: str) -> None:
+    fields = with_origins_tags(Fields.of((name, given), ("Range", "bytes=0-")), "GET", every)
+    assert fields == Fields.of((name, expected), ("Range", "bytes=0-"))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("If-Range", 'W/"a~gzip"', None),
+        ("If-Match", 'W/"a~gzip"', '"a"'),
+        ("If-Match", '"b", W/"a~w-br"', '"b", W/"a"'),
+        ("If-Range", DATED, None),
+        ("If-Unmodified-Since", DATED, DATED),
+    ],
+)
+def test_the_whole_where_a_part_may_continue_a_compressed_form(name: str, given: str, expected: str | None) -> None:
+    fields = with_origins_tags(Fields.of((name, given), ("Range", "bytes=0-")), "GET", every)
+    assert (fields.get(name), fields.get("Range")) == (expected, None)
+
+
+@pytest.mark.parametrize("name", ["If-Range", "If-Unmodified-Since"])
+def test_a_date_is_of_the_plain_form_if_the_client_reads_no_other(name: str) -> None:
+    fields = Fields.of((name, DATED), ("Range", "bytes=0-"))
+    assert with_origins_tags(fields, "GET", lambda _: False) is fields
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ with lazy_imports():
     from proxy_policies.encoding import codecs
 
 
-CONDITIONS = frozenset({"if-none-match", "if-match", "if-range"})
+CONDITIONS = frozenset({"if-none-match", "if-match", "if-range", "if-unmodified-since"})
 
 
 class EntityTags:

@@ -41,7 +41,8 @@ def with_encoding(fields: Fields, coding: str) -> Fields:
     return fields.without(VOID).replacing("Content-Encoding", coding)
 
 
-_MARKED = re.compile(r"(?P<own>.*)~(?P<weak>w-)?(?P<coding>zstd|br|gzip|deflate|identity)", re.DOTALL)
+CODINGS = ("zstd", "br", "gzip", "deflate")
+_MARKED = re.compile(rf"(?P<own>.*)~(?P<weak>w-)?(?P<coding>{'|'.join(CODINGS)}|identity)", re.DOTALL)
 """A marked tag; a backslash has no special meaning in a tag."""
 
 type Accepts = Callable[[str], bool]
@@ -67,11 +68,24 @@ def unmarked(tag: EntityTag) -> tuple[EntityTag, str]:
 def with_origins_tags(fields: Fields, method: str, accepts: Accepts) -> Fields:
     """Return a request's fields with the origin's own tags in its conditions (RFC 9110, section 13.1).
 
-    Tags of a coding that the client does not accept are removed: they must not be confirmed.
+    Tags of a coding that the client does not accept are removed: they must not be confirmed. If a part may continue a
+    compressed form, the whole is requested: parts are of the plain form (sections 13.1.5 and 14.2).
     """
+    if "Range" in fields and _may_continue_encoded(fields, accepts):
+        fields = fields.without(["If-Range", "Range"])
     fields = _in_list(fields, "If-Match", lambda _: True)
-    fields = _in_list(fields, "If-None-Match", accepts if method in ("GET", "HEAD") else lambda _: True)
-    return _if_range(fields)
+    fields = _in_list(fields, "If-Range", lambda _: True)
+    return _in_list(fields, "If-None-Match", accepts if method in ("GET", "HEAD") else lambda _: True)
+
+
+def _may_continue_encoded(fields: Fields, accepts: Accepts) -> bool:
+    """Return whether the client may hold a compressed form: it has its tag, or a date, which all forms share."""
+    if_range = fields.get("If-Range")
+    tags = [parse_entity_tag(tag) for tag in (if_range, *split_tags(fields.get("If-Match") or ""))]
+    if any(tag and unmarked(tag)[1] != IDENTITY for tag in tags):
+        return True
+    is_dated = "If-Unmodified-Since" in fields or (if_range is not None and tags[0] is None)
+    return is_dated and any(map(accepts, CODINGS))
 
 
 def _in_list(fields: Fields, name: str, counts: Accepts) -> Fields:
@@ -93,17 +107,6 @@ def _own(member: str, counts: Accepts) -> str:
         return member
     own, coding = unmarked(tag)
     return str(own) if coding == IDENTITY or counts(coding) else ""
-
-
-def _if_range(fields: Fields) -> Fields:
-    """Ask for the whole if a part would continue a compressed form: parts are of the plain form (13.1.5)."""
-    tag = parse_entity_tag(fields.get("If-Range"))
-    if tag is None:
-        return fields
-    own, coding = unmarked(tag)
-    if coding != IDENTITY:
-        return fields.without(["If-Range", "Range"])
-    return fields if own == tag else fields.replacing("If-Range", str(own))
 
 
 def with_tag(fields: Fields, coding: str) -> Fields:

@@ -94,20 +94,28 @@ def test_a_form_that_the_client_cannot_read_is_not_confirmed(
 def test_a_part_does_not_continue_a_compressed_form(
     two: tuple[Mitmdump, Mitmdump], origin: Callable[..., Origin], curl: Any
 ) -> None:
-    server = origin()
+    """Parts are of the plain form. A date is both forms' validator: it counts if the client reads no other form."""
+    server, dated = origin(), "Thu, 01 Jan 2026 00:00:00 GMT"
 
     def ranged(request: Received) -> Answer:
-        if request.get("Range") and request.get("If-Range") in (None, '"v1"'):
+        if request.get("Range") and request.get("If-Range") in (None, '"v1"', dated):
             return Answer(206, [HTML, ("ETag", '"v1"'), ("Content-Range", "bytes 0-9/4700")], PAGE[:10])
         return strictly(request)
 
     server.route("/", ranged)
     tag = curl(*accepting(two[0], "gzip"), f"{server.url}/0").get("ETag") or ""
-    for given in (tag, tag.removeprefix("W/")):
-        got = curl(*accepting(two[1], "gzip"), "-r", "0-9", "-H", f"If-Range: {given}", f"{server.url}/0")
-        assert (got.status, gzip.decompress(got.body)) == (200, PAGE)
-    own = curl(*accepting(two[1], "gzip"), "-r", "0-9", "-H", 'If-Range: "v1"', f"{server.url}/0")
-    assert (own.status, own.body) == (206, PAGE[:10])
+
+    def resumed(condition: str, coding: str = "gzip") -> tuple[int, bytes]:
+        got = curl(*accepting(two[1], coding), "-r", "0-9", "-H", condition, f"{server.url}/0")
+        return got.status, gzip.decompress(got.body) if got.get("Content-Encoding") else got.body
+
+    for compressed in (f"If-Range: {tag}", f"If-Range: {tag.removeprefix('W/')}", f"If-Match: {tag}"):
+        assert resumed(compressed) == (200, PAGE), compressed
+    for either in (f"If-Range: {dated}", f"If-Unmodified-Since: {dated}"):
+        assert resumed(either) == (200, PAGE), either
+        assert resumed(either, "identity") == (206, PAGE[:10]), either
+    for plain in ('If-Range: "v1"', 'If-Match: "v1"', 'If-Match: "v1~gzip"', "X-Unconditional: yes"):
+        assert resumed(plain) == (206, PAGE[:10]), plain
 
 
 @pytest.mark.parametrize("lane", ["off", "on"])
