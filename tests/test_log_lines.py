@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.log_lines import Throttle, Throttles, admit_client_line, printable, printable_json, quantity
+from proxy_policies.log_lines import (
+    MAX_CLIENT_LINE,
+    Throttle,
+    Throttles,
+    admit_client_line,
+    printable,
+    printable_json,
+    quantity,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +87,11 @@ def test_a_client_causes_one_line_of_a_kind_a_second() -> None:
     assert [admit_client_line(line, 1e9) for line in (slow, slow, slow, failed)] == [slow, None, None, failed]
     assert admit_client_line(slow, 1e9 + 1) == f"{slow} (and 2 more like this)"
     assert [admit_client_line("client connect", 1e9) for _ in range(3)] == ["client connect"] * 3
+
+
+def test_a_line_quotes_only_the_beginning_of_what_a_client_sent() -> None:
+    line = "Client closed connection before completing request headers: "
+    assert admit_client_line(line + 10**6 * "x", 1e9) == (line + 10**6 * "x")[:MAX_CLIENT_LINE] + "…"
 
 
 def test_what_happens_often_is_said_seldom_each_kind_by_itself() -> None:

@@ -90,14 +90,23 @@ class Throttles:
         return throttle.admit(line, now)
 
 
+MAX_CLIENT_LINE = 1000
+"""Characters of a line about a client; mitmproxy quotes all that a client has sent."""
 _CLIENT_LINES = {
     prefix: Throttle(interval=1.0)
-    for prefix in ("Client TLS handshake failed", "closing connection: ", "Received WebSocket p")
+    for prefix in (
+        "Client TLS handshake failed",
+        "Client QUIC handshake failed",
+        "closing connection: ",
+        "Received WebSocket p",
+    )
 }
 """By the beginnings of lines that clients can cause at will: one a second is logged, with the number of the others."""
 
 
 def admit_client_line(line: str, now: float) -> str | None:
     """Return the text to log for a line about a client; None if there were too many like it. `now` is in seconds."""
+    if len(line) > MAX_CLIENT_LINE:
+        line = f"{line[:MAX_CLIENT_LINE]}…"
     throttle = next((throttle for prefix, throttle in _CLIENT_LINES.items() if line.startswith(prefix)), None)
     return line if throttle is None else throttle.admit(line, now)

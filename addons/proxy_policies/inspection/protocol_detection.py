@@ -2,7 +2,6 @@
 
 from mitmproxy import ctx
 from mitmproxy.addons.next_layer import NeedsMoreData, NextLayer
-from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layer
 from mitmproxy.proxy.layers.tls import ClientTLSLayer
 
@@ -70,8 +69,8 @@ def _detect(nextlayer: layer.NextLayer) -> tuple[Protocol, str | None]:
         return Protocol.NOTHING, None
     if hello := NextLayer._get_client_hello(nextlayer.context, data):
         return Protocol.TLS, hello.sni
-    if starts_like_tls_record(data):
-        return Protocol.OTHER, None  # a record without a ClientHello
     if data[:1] == b"\x16" and len(data) < 3:
         return Protocol.NOTHING, None
+    if data[:2] == b"\x16\x03":
+        return Protocol.TLS, None  # servers accept what mitmproxy cannot read, such as an empty record before it
     return detect_http(data), None

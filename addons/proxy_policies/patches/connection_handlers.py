@@ -19,7 +19,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.log_lines import admit_client_line
 from proxy_policies.patch import Companion, Patch
-from proxy_policies.patches import back_pressure, datagrams, resets, tcp_resets, turns
+from proxy_policies.patches import back_pressure, client_hellos, datagrams, resets, tcp_resets, turns
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.wakeups import Awaited
 from proxy_policies.start_up.starting import started
@@ -141,6 +141,7 @@ PATCH = Patch(
     source_sha256={"12.2.1 to 12.3.1": "328c425f675582263c36c95b80301c495cffe4acde29ab4030fab50547128ed5"},
     companions=(
         tcp_resets.COMPANION,
+        *client_hellos.COMPANIONS,
         Companion(
             owner=clientplayback,
             attribute="ReplayHandler",

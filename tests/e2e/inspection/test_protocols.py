@@ -1,5 +1,6 @@
 """What an opened host speaks: HTTP/2, WebSocket, and a ClientHello in whatever pieces; what is neither TLS nor HTTP."""
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -147,6 +148,46 @@ def test_a_client_hello_in_whatever_pieces(
         while not shake_hands(tls):
             incoming.write(sock.recv(65536))
         assert whose(tls.getpeercert(binary_form=True)) == expected
+
+
+@pytest.mark.parametrize(("first", "is_opened"), [("1603030000", False), ("1603050001 01", True)])
+def test_no_client_hello_that_servers_understand_goes_round_inspection(
+    proxy: Mitmdump, origin: StartOrigin, server_tls: ssl.SSLContext, first: str, is_opened: bool
+) -> None:
+    """OpenSSL skips an empty record, and does not look at the version of the first."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = trusting_anyone().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    assert not shake_hands(tls)
+    hello, is_done = outgoing.read(), False
+    hello = hello[5 + len(bytes.fromhex(first)[5:]) :]
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
+        connect(sock, f"localhost:{origin(server_tls).port}")
+        sock.sendall(bytes.fromhex(first) + b"\x16\x03\x01" + len(hello).to_bytes(2) + hello)
+        with contextlib.suppress(ConnectionError):
+            while not is_done and (data := sock.recv(65536)):
+                incoming.write(data)
+                is_done = shake_hands(tls)
+    assert is_done == is_opened
+    assert not is_done or whose(tls.getpeercert(binary_form=True)) == "mitmproxy"
+
+
+@pytest.mark.parametrize("is_in_tunnel", [False, True])
+def test_a_long_client_hello_ends_its_connection(proxy: Mitmdump, is_in_tunnel: bool) -> None:
+    """mitmproxy would wait for 16 MiB, and read them anew for each piece."""
+    way = ("127.0.0.1", proxy.port)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        contextlib.suppress(ConnectionError),
+        socket.create_connection(way, timeout=30) as sock,
+    ):
+        if is_in_tunnel:
+            connect(sock, f"localhost:{server.getsockname()[1]}")
+        piece = bytes(10000)
+        sock.sendall(b"\x16\x03\x01\x00\x04\x01\xff\xff\xff")
+        for _ in range(12):
+            sock.sendall(b"\x16\x03\x01" + len(piece).to_bytes(2) + piece)
+        assert not sock.recv(100)
+    assert max(map(len, proxy.log().splitlines())) < 2000
 
 
 @pytest.mark.parametrize(("host", "has_via"), [("localhost", True), ("127.0.0.1", False)])
