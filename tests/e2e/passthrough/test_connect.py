@@ -1,21 +1,24 @@
 """CONNECT: untouched by default, whatever follows; 200 only when the target is connected."""
 
 import asyncio
+import contextlib
 import hashlib
 import itertools
 import os
+import re
 import socket
 import ssl
 import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from tests.support.mitmdump import Mitmdump
 from tests.support.openings import read_all
 from tests.support.origin import Answer, Origin
+from tests.support.socket_server import SocketServer
 from tests.support.sshd import Sshd
 from tests.support.waiting import wait_until
 
@@ -318,3 +321,38 @@ def test_an_upstream_proxy_is_asked_before_the_answer(
     with sock:
         assert head.startswith(b"HTTP/1.1 502 ")
         assert f"cannot connect to {refused}: connection refused".encode() in read_all(sock)
+
+
+class NextProxy(SocketServer):
+    """Answers CONNECT as the host in its target says, then repeats what it receives."""
+
+    interim = b"\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 103 Early Hints\r\nLink: a\r\n\r\n"
+    heads: ClassVar = {
+        b"opened": interim + b"HTTP/1.1 200 OK\r\n\r\n",
+        b"refused": interim + b"HTTP/1.1 403 Forbidden\r\n\r\n",
+        b"endless": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * (1 << 20),
+    }
+
+    def serve(self, sock: socket.socket) -> None:
+        """Answer one request."""
+        with contextlib.suppress(ConnectionError):
+            sock.sendall(self.heads[re.split(rb"[ .]", sock.recv(65536))[1]])
+            sock.sendall(read_all(sock))
+
+
+def test_what_an_upstream_proxy_may_send_before_its_answer(mitmdump: Callable[..., Mitmdump]) -> None:
+    with contextlib.closing(NextProxy()) as upstream:
+        proxy = mitmdump(mode=f"upstream:http://127.0.0.1:{upstream.port}")
+        answers = {name: connect(proxy.port, f"{name}.test:443") for name in ("opened", "refused", "endless")}
+        assert {name: head.split()[1] for name, (_, head) in answers.items()} == {
+            "opened": b"200",
+            "refused": b"403",
+            "endless": b"502",
+        }
+        opened = answers["opened"][0]
+        opened.sendall(b"hello")
+        opened.shutdown(socket.SHUT_WR)
+        assert read_all(opened) == b"hello"
+        assert b"the response head has over" in read_all(answers["endless"][0])
+        for sock, _ in answers.values():
+            sock.close()
