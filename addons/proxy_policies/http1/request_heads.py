@@ -90,13 +90,20 @@ def _persists(names: list[bytes], fields: RawFields) -> bool | None:
 def read_request(lines: list[bytes], strict: bool) -> tuple[http.Request, int | None]:
     """Parse a request head, given as lines without line ends; return it and its body's size, as for h11's readers.
 
-    If not `strict`, only mitmproxy's own parser is used. Raises Invalid.
+    CONNECT has no content, whatever it announces (RFC 9110, section 9.3.6): what follows belongs to the tunnel. If not
+    `strict`, only mitmproxy's own parser is used. Raises Invalid.
     """
     if sum(map(len, lines)) > HEAD_LIMIT:
         raise Invalid(f"The request head has over {HEAD_LIMIT} bytes.", 431)
     request = _read(lines) if strict else _read_as_mitmproxy(lines)
+    size = announced_size(request)
+    return request, 0 if request.data.method == b"CONNECT" else size
+
+
+def announced_size(request: http.Request) -> int | None:
+    """Return the size of the body that a request announces, as for h11's readers. Raise Invalid."""
     try:
-        return request, http1.expected_http_body_size(request)
+        return http1.expected_http_body_size(request)
     except ValueError as error:
         raise Invalid(str(error)) from error
 

@@ -23,10 +23,10 @@ from tests.support.sshd import Sshd
 from tests.support.waiting import wait_until
 
 
-def connect(proxy_port: int, target: str) -> tuple[socket.socket, bytes]:
+def connect(proxy_port: int, target: str, fields: str = "") -> tuple[socket.socket, bytes]:
     """Open a tunnel and give its socket and the head of the answer."""
     sock = socket.create_connection(("127.0.0.1", proxy_port), timeout=100)
-    sock.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+    sock.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{fields}\r\n".encode())
     head = b""
     while not head.endswith(b"\r\n\r\n") and (byte := sock.recv(1)):
         head += byte
@@ -81,19 +81,32 @@ def test_a_client_that_leaves_in_the_content_of_its_connect(mitmdump: Callable[.
     assert "Traceback" not in proxy.log()
 
 
-def test_a_server_may_speak_first_and_a_client_may_keep_silent(proxy: Mitmdump) -> None:
+@pytest.mark.parametrize("fields", ["", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"])
+def test_a_server_may_speak_first_and_a_client_may_keep_silent(proxy: Mitmdump, fields: str) -> None:
+    """CONNECT has no content, whatever it announces (RFC 9110, section 9.3.6)."""
+
     def greet(sock: socket.socket) -> None:
         sock.sendall(b"220 ready\r\n")
         sock.recv(10)
         sock.sendall(b"221 bye\r\n")
 
     with Peer(greet) as peer:
-        sock, head = connect(proxy.port, f"127.0.0.1:{peer.port}")
+        sock, head = connect(proxy.port, f"127.0.0.1:{peer.port}", fields)
         with sock:
             assert head.startswith(b"HTTP/1.1 200 ")
             assert sock.recv(100) == b"220 ready\r\n"
             sock.sendall(b"QUIT\r\n")
             assert read_all(sock) == b"221 bye\r\n"
+
+
+def test_what_a_refused_connect_has_announced_is_no_request(mitmdump: Callable[..., Mitmdump]) -> None:
+    proxy = mitmdump("--proxyauth", "ann:secret")
+    request = "GET http://proxy.invalid/ HTTP/1.1\r\nHost: proxy.invalid\r\n\r\n"
+    sock, head = connect(proxy.port, "127.0.0.1:9", f"Content-Length: {len(request)}\r\n")
+    with sock:
+        assert head.startswith(b"HTTP/1.1 407 ")
+        sock.sendall(request.encode())
+        assert b"HTTP/1.1" not in read_all(sock)
 
 
 @pytest.mark.parametrize("lane", ["on", "off"])

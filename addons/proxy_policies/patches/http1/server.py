@@ -42,7 +42,7 @@ from proxy_policies.http1.framing import (
     persists,
     with_persistence,
 )
-from proxy_policies.http1.request_heads import HEAD_LIMIT, host_of_target, read_request
+from proxy_policies.http1.request_heads import HEAD_LIMIT, announced_size, host_of_target, read_request
 from proxy_policies.http1.sent_heads import SPLITS, error_response, head_of, kept_request, kept_response
 from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import client_sides, resets
@@ -294,8 +294,14 @@ class Server(Lingering, Bodies, Http1Server):
             or framing is Framing.CLOSE
             or (self._is_last and not self.buf)
             or "close" in tokens(fields.get("connection"))
+            or self._may_bring_content
             or not (self.request_done or self._upload_ends_soon(received))
         )
+
+    @property
+    def _may_bring_content(self) -> bool:
+        """Return whether this is a CONNECT after which content may come; if refused, that is no request."""
+        return self.request.method == "CONNECT" and announced_size(self.request) != 0
 
     def _upload_ends_soon(self, received: Fields) -> bool:
         if "expect" in received and not self._sent_continue:
@@ -329,7 +335,7 @@ class Server(Lingering, Bodies, Http1Server):
             # the body was shorter than its Content-Length: only a close can show that
             self.response.headers["connection"] = "close"
         closes = self.response is not None and not persists(VERSION, fields_of(self.response.headers))
-        if closes and (not self.request_done or self.buf):
+        if closes and (not self.request_done or self.buf or self._may_bring_content):
             yield from self.linger()
         else:
             yield from self.mark_done(response=True)
