@@ -211,11 +211,11 @@ class Replay:
             self._inexact.append({"url": requested, "entry": call.number + 1, "why": "; ".join(call.differences)})
 
     @only_if("_session")
-    def request(self, flow: http.HTTPFlow) -> None:
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Answer the request: from a recording, or offline with status 599."""
         head = self._heads.pop(flow, None)
         if self._session is None or head is None or flow.response or flow.error:
-            return
+            return None
         request = self._session.redactor.request_swept(replay_session.with_body(head, flow))
         key = matching.request_key(request, self.replay_ignore)
         found = self._session.cassette.match(key)
@@ -225,7 +225,15 @@ class Replay:
                 self._inexact.append({"url": request.url, "entry": found.number + 1, "why": why})
             self._answer(flow, self._session.entries[found.number], found.number + 1)
         elif self._is_offline:
-            self._refuse(flow, f"{key.method} {key.origin}{key.path}", found.explain())
+            return self._refuse_unmatched(flow, self._session.cassette, key, found)
+        return None
+
+    async def _refuse_unmatched(
+        self, flow: http.HTTPFlow, recordings: cassette.Cassette, key: matching.RequestKey, unmatched: cassette.NoMatch
+    ) -> None:
+        explained = await recordings.explain(key, unmatched)
+        if not flow.error:
+            self._refuse(flow, f"{key.method} {key.origin}{key.path}", explained.explain())
 
     def _answer(
         self, flow: http.HTTPFlow, entry: model.Entry, number: int, source: flow_state.Source | None = None

@@ -1,10 +1,10 @@
 """The recordings being replayed: which one answers a request, which are used, and why none matches."""
 
+import asyncio
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import chain
 
 from proxy_policies.capture import dynamic_values
 from proxy_policies.capture.files.temporary_database import TemporaryDatabase, to_blob
@@ -74,6 +74,11 @@ _BY_TEXT, _BY_MASKED = (
     for column in ("text", "masked")
 )
 """For each way to find recordings, the statements for the first unused one, for their number, and to reuse them."""
+_SOME, _SOME_AT_PLACE = (
+    f"SELECT number, key FROM recordings WHERE {place}number > ? ORDER BY number LIMIT 50"  # noqa: S608
+    for place in ("", "place = ? AND ")
+)
+"""Statements for the next recordings to compare with, before others run: 50 take about a millisecond."""
 _ANY_VALUE = "…"
 _ANY_PLACE = b""  # of recordings with a secret in their path
 
@@ -111,7 +116,7 @@ class Cassette:
         return self._count
 
     def match(self, key: RequestKey) -> Match | NoMatch:
-        """Return the recording that matches, and mark it as used; NoMatch if there is none."""
+        """Return the recording that matches, and mark it as used; NoMatch if there is none, which `explain` explains."""
         text = self._text(key)
         exact, masked = _digest(text), _digest(dynamic_values.mask(text))
         number = self._first_free(_BY_TEXT, exact)
@@ -125,7 +130,7 @@ class Cassette:
         if (number := self._first_free(_BY_MASKED, masked)) is not None:
             self.use(number)
             return Match(number, tuple(differences(self._key(number), key)))
-        return self._miss(key, max(matching, self._number_of(_BY_MASKED, masked)))
+        return NoMatch(max(matching, self._number_of(_BY_MASKED, masked)))
 
     def _text(self, key: RequestKey) -> str:
         """Return the canonical text; without the identity of secrets if any secret matches."""
@@ -182,22 +187,31 @@ class Cassette:
     def _is_used(self, number: int) -> bool:
         return bool(self._table.execute("SELECT used FROM recordings WHERE number = ?", (number,))[0][0])
 
-    def _miss(self, key: RequestKey, matching: int) -> NoMatch:
-        if not self._count:
-            return NoMatch(matching)
-        number, nearest = max(self._candidates(key), key=lambda candidate: similarity(candidate[1], key))
-        hint = "" if matching else ignore_hint.hint(nearest, key)
-        return NoMatch(matching, number, tuple(differences(nearest, key)), hint)
+    async def explain(self, key: RequestKey, unmatched: NoMatch) -> NoMatch:
+        """Return NoMatch with the nearest recording. It lets others run, as there may be many to compare with.
 
-    def _candidates(self, key: RequestKey) -> Iterator[tuple[int, RequestKey]]:
+        It needs none if the request was recorded, but less often than it was sent.
+        """
+        if unmatched.matching:
+            return unmatched
+        most, number, nearest = -1, 0, key
+        async for candidate, recorded in self._candidates(key):
+            if (weight := similarity(recorded, key)) > most:
+                most, number, nearest = weight, candidate, recorded
+        if most < 0:
+            return unmatched
+        return NoMatch(0, number, tuple(differences(nearest, key)), ignore_hint.hint(nearest, key))
+
+    async def _candidates(self, key: RequestKey) -> AsyncIterator[tuple[int, RequestKey]]:
         """Yield the recordings of which one is nearest: those with the same method, origin and path, or else all."""
-        place = (_digest(_place(key)),)
-        rows = self._table.rows("SELECT number, key FROM recordings WHERE place = ? ORDER BY number", place)
-        first = next(rows, None)
-        if first is None:
-            rows = self._table.rows("SELECT number, key FROM recordings ORDER BY number")
-        for number, data in chain((first,) if first else (), rows):
-            yield number, RequestKey.from_json(data)
+        place = _digest(_place(key))
+        is_known = bool(self._table.execute("SELECT 1 FROM recordings WHERE place = ? LIMIT 1", (place,)))
+        select, values, last = (_SOME_AT_PLACE, (place,), -1) if is_known else (_SOME, (), -1)
+        while rows := self._table.execute(select, (*values, last)):
+            for number, data in rows:
+                yield number, RequestKey.from_json(data)
+            last = rows[-1][0]
+            await asyncio.sleep(0)
 
     @property
     def used_count(self) -> int:
