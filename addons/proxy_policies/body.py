@@ -132,8 +132,10 @@ class Pipeline:
         self._insert(stage, _TapAdapter(tap))
 
     def _insert(self, stage: Stage, part: "Part") -> None:
-        self._stages.append((stage, part))
-        self._stages.sort(key=lambda staged: staged[0])
+        at = len(self._stages)
+        while at and self._stages[at - 1][0] > stage:
+            at -= 1
+        self._stages.insert(at, (stage, part))
 
     def _parts(self) -> "list[Part]":
         return [part for _, part in self._stages]
@@ -173,8 +175,9 @@ class Pipeline:
 
     def pass_taps(self, body: bytes, before: Stage | None = None) -> bool:
         """Pass a whole body to the parts before a stage if they are all taps; else do nothing and return False."""
-        if not all(isinstance(part, _TapAdapter) for stage, part in self._stages if before is None or stage < before):
-            return False
+        for stage, part in self._stages:
+            if part.__class__ is not _TapAdapter and (before is None or stage < before):
+                return False
         for part in self._take(before):
             _whole(part, body)
         return True

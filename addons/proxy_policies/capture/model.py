@@ -114,13 +114,6 @@ class Response:
     version: str = "HTTP/1.1"
     trailers: Headers = ()
 
-    @property
-    def is_small(self) -> bool:
-        """Return whether what was made of it is remembered: that takes some megabytes of 256 such."""
-        body = self.body
-        is_plain = body.wire is None and not body.frame_times and not self.trailers
-        return is_plain and len(body.content) <= SMALL and size_of(self.headers) <= SMALL
-
 
 @dataclass(slots=True, unsafe_hash=True)
 class WebSocketMessage:

@@ -158,7 +158,7 @@ def test_what_may_be_a_secret_is_searched(text: str) -> None:
 
 
 def test_few_words_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy_policies.capture.secrets.harmless.MAX_WORDS", 10)
+    monkeypatch.setattr("proxy_policies.capture.secrets.harmless.MAX_TOKENS", 10)
     for number in range(100):
         word = "x" + "".join(chr(ord("q") + int(digit)) for digit in str(number))
         assert is_harmless(f"{word} harmless id".encode(), is_response=True, is_markup=False)

@@ -7,7 +7,7 @@ import pytest
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
 from proxy_policies.capture.secrets import sweep_entry
 from proxy_policies.capture.secrets.known_secrets import KnownSecrets
-from proxy_policies.capture.secrets.sweep_entry import SearchedResponses
+from proxy_policies.capture.secrets.sweep_entry import SearchedTexts
 
 SECRET = "aB3-xY7-zQ9w-kLm"
 TEXT = Response(200, "OK", (("Content-Type", "text/plain"),), Body(f"it is {SECRET}".encode()))
@@ -33,7 +33,7 @@ IN = {
 @pytest.mark.parametrize("limit", [0, 1, 512])
 def test_a_secret_that_is_known_later_is_found(entry: Entry, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep_entry, "MAX_CLEAN", limit)
-    searched, known = SearchedResponses(), KnownSecrets()
+    searched, known = SearchedTexts(), KnownSecrets()
     known.add("another-zQ9w-kLm", "<another>")
     assert searched.within(entry, known) == searched.within(entry, known) == []
     known.add(SECRET, "<secret>")

@@ -16,7 +16,6 @@ from proxy_policies import trace
 from proxy_policies.capture.bodies.content_coding import from_wire, to_wire
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har import entry_reader
-from proxy_policies.capture.har.line_framing import Laid
 from proxy_policies.capture.model import (
     HEADS,
     Body,
@@ -56,6 +55,7 @@ def from_headers(headers: Headers) -> http.Headers:
     return http.Headers([(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers])
 
 
+@lru_cache(256)  # three of them
 def version_of(text: str) -> str:
     """Return mitmproxy's version, which writes HTTP/2.0, as ours."""
     return entry_reader.VERSIONS.get(text.lower(), text)
@@ -70,7 +70,7 @@ def request_of(request: http.Request, headers: Headers, body: Body) -> Request:
         headers=headers,
         body=body,
         version=version_of(request.http_version),
-        trailers=to_headers(request.trailers.fields) if request.trailers else (),
+        trailers=to_headers(request.data.trailers.fields) if request.data.trailers else (),
         target="" if target == target_of(whole) else target,
     )
 
@@ -107,22 +107,23 @@ def _from_wire(text: str) -> bytes:
 
 def response_of(response: http.Response, body: Body) -> Response:
     """Return mitmproxy's response with the body that was sent."""
+    data = response.data
     return Response(
-        status=response.status_code,
+        status=data.status_code,
         reason=response.reason,
-        headers=to_headers(response.headers.fields),
+        headers=to_headers(data.headers.fields),
         body=body,
         version=version_of(response.http_version),
-        trailers=to_headers(response.trailers.fields) if response.trailers else (),
+        trailers=to_headers(data.trailers.fields) if data.trailers else (),
     )
 
 
 def times_of(flow: http.HTTPFlow) -> Times:
     """Return the times of the flow's steps."""
-    response = flow.response
+    request, response = flow.request.data, flow.response.data if flow.response else None
     return Times(
-        flow.request.timestamp_start,
-        flow.request.timestamp_end,
+        request.timestamp_start,
+        request.timestamp_end,
         response.timestamp_start if response else None,
         response.timestamp_end if response else None,
     )
@@ -139,9 +140,9 @@ def _side_of(conn: connection.Connection) -> Side:
 
 
 @lru_cache(256)  # the same for all exchanges of two connections
-def _connection_info(client: Side, server: Side) -> Laid:
+def _connection_info(client: Side, server: Side) -> dict[str, Any]:
     info = {"client": _side(*client), "server": _side(*server), "server_ip": server[4]}
-    return Laid({name: value for name, value in info.items() if value})
+    return {name: value for name, value in info.items() if value}
 
 
 def _side(

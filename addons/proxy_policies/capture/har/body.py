@@ -9,9 +9,11 @@ import binascii
 import hashlib
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from proxy_policies.capture.har.json_cursor import JsonCursor
+from proxy_policies.capture.har.line_framing import OneLine
 from proxy_policies.capture.model import Body
 
 Attach = Callable[[bytes], str]  # keeps content beside the capture and returns its file name
@@ -21,6 +23,7 @@ _URL_SAFE = str.maketrans("-_", "+/")  # RFC 4648 section 5
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]+)", re.IGNORECASE)
 
 
+@lru_cache(256)  # media types repeat with every exchange
 def charset(mime: str) -> str:
     """Return the charset of a media type; utf-8 if it has none, or Python does not know it."""
     found = _CHARSET.search(mime)
@@ -37,7 +40,7 @@ def decode_text(content: bytes, mime: str) -> str | None:
     name = charset(mime)
     try:
         text = content.decode(name)
-        return text if text.encode(name) == content else None
+        return text if name == "utf-8" or text.encode(name) == content else None
     except (UnicodeError, LookupError):
         return None
 
@@ -59,7 +62,7 @@ def write_body(body: Body, mime: str, binary: str, attach: Attach | None = None)
     if body.cut:
         fields["_cut"] = body.cut
     if body.frame_times:
-        fields["_frameTimes"] = list(body.frame_times)
+        fields["_frameTimes"] = OneLine(body.frame_times)
     return fields
 
 

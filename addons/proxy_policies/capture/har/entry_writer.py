@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from proxy_policies.capture.har import body as har_body
 from proxy_policies.capture.har.body import Attach
 from proxy_policies.capture.har.entry_reader import CLOSED_BY
-from proxy_policies.capture.har.line_framing import Laid, Pairs
+from proxy_policies.capture.har.line_framing import Pairs
 from proxy_policies.capture.model import (
+    HEADS,
     NO_BODY,
     SMALL,
     Body,
@@ -50,12 +51,12 @@ class ExternalBodies:
 
 def write_entry(entry: Entry, beside: ExternalBodies | None = None) -> dict[str, Any]:
     """Return the entry as a HAR entry object."""
-    origin, write = entry.origin, _response if beside or entry.extra else _known_response
+    origin = entry.origin
     fields: dict[str, Any] = {
         "startedDateTime": datetime.fromtimestamp(entry.times.request_start, UTC).isoformat(timespec="microseconds"),
         "time": round(entry.times.seconds * 1000, 3),
         "request": _request(entry.request, beside),
-        "response": write(entry.response, beside),
+        "response": _response(entry.response, beside),
         "cache": {},
         "timings": _timings(entry.times),
     }
@@ -64,14 +65,14 @@ def write_entry(entry: Entry, beside: ExternalBodies | None = None) -> dict[str,
         "comment": entry.comment,
         "_id": entry.id,
         "_times": _times(entry.times),
-        "_origin": write(origin, beside, origin.body == entry.response.body) if origin else None,
+        "_origin": _response(origin, beside, origin.body == entry.response.body) if origin else None,
         "_webSocketMessages": [_message(message) for message in entry.messages],
         "_closeCode": entry.close_code,
         "_closeReason": entry.close_reason,
         "_closedBy": _CLOSED_BY[entry.closed_by_client],
         "_error": entry.error,
         "_trace": [dict(note) for note in entry.trace],
-        "_facts": entry.connection_info if entry.connection_info.__class__ is Laid else dict(entry.connection_info),
+        "_facts": dict(entry.connection_info),
     }
     fields |= {name: value for name, value in optional.items() if value or value == 0}
     return _with_foreign(fields, entry.extra) if entry.extra else fields
@@ -92,29 +93,50 @@ def _with_foreign(fields: dict[str, Any], extra: Mapping[str, Any]) -> dict[str,
     return {**{name: value for name, value in extra.items() if name not in FOREIGN}, **fields}
 
 
-def _pairs(headers: Headers) -> Pairs:
-    return _remembered(headers) if size_of(headers) <= SMALL else Pairs(headers)
+class _Head(NamedTuple):
+    """What an entry says about the fields of a message."""
+
+    pairs: Pairs
+    media_type: str
+    location: str
+    cookies: Pairs
+    """Those of a request."""
+    set_cookies: list[dict[str, Any]]
 
 
-_remembered = lru_cache(256)(Pairs)
+def _read_head(headers: Headers) -> _Head:
+    return _Head(
+        Pairs(headers),
+        header(headers, "content-type") or "",
+        header(headers, "location") or "",
+        _cookies(header(headers, "cookie") or ""),
+        [_set_cookie(value) for name, value in headers if name.lower() == "set-cookie"],
+    )
+
+
+_known_head = lru_cache(HEADS)(_read_head)
+
+
+def _head(headers: Headers) -> _Head:
+    return _known_head(headers) if size_of(headers) <= SMALL else _read_head(headers)
 
 
 def _request(request: Request, beside: ExternalBodies | None) -> dict[str, Any]:
-    body, mime = request.body, header(request.headers, "content-type") or ""
+    body, head = request.body, _head(request.headers)
     fields: dict[str, Any] = {
         "method": request.method,
         "url": request.url,
         "httpVersion": request.version,
-        "cookies": _cookies(header(request.headers, "cookie") or ""),
-        "headers": _pairs(request.headers),
+        "cookies": head.cookies,
+        "headers": head.pairs,
         "queryString": _query(query_of(request.url)),
         "headersSize": -1,
         "bodySize": len(body.content if body.wire is None else body.wire),
     }
     if body is not NO_BODY and body != NO_BODY:
-        fields["postData"] = har_body.write_body(body, mime, "_data", beside.of(body) if beside else None)
+        fields["postData"] = har_body.write_body(body, head.media_type, "_data", beside.of(body) if beside else None)
     if request.trailers:
-        fields["_trailers"] = _pairs(request.trailers)
+        fields["_trailers"] = Pairs(request.trailers)
     if request.target:
         fields["_target"] = request.target
     return fields
@@ -132,15 +154,8 @@ _remembered_query = lru_cache(256)(_read_query)
 
 
 def _cookies(value: str) -> Pairs:
-    return _remembered_cookies(value) if len(value) <= SMALL else _read_cookies(value)
-
-
-def _read_cookies(value: str) -> Pairs:
     parts = [part.strip().partition("=") for part in value.split(";")]
     return Pairs([(name, text) for name, _, text in parts if name])
-
-
-_remembered_cookies = lru_cache(256)(_read_cookies)
 
 
 def _set_cookie(value: str) -> dict[str, Any]:
@@ -170,31 +185,22 @@ def _moment(date: str) -> str:
 def _response(response: Response, beside: ExternalBodies | None, is_same: bool = False) -> dict[str, Any]:
     """Return a response object; with `is_same`, the origin's, whose body the client received unchanged, without it."""
     body = NO_BODY if is_same else response.body
-    mime = header(response.headers, "content-type") or ""
-    content = har_body.write_body(body, mime, "encoding", beside.of(body) if beside else None)
+    head = _head(response.headers)
+    content = har_body.write_body(body, head.media_type, "encoding", beside.of(body) if beside else None)
     fields: dict[str, Any] = {
         "status": response.status,
         "statusText": response.reason,
         "httpVersion": response.version,
-        "cookies": [_set_cookie(value) for name, value in response.headers if name.lower() == "set-cookie"],
-        "headers": _pairs(response.headers),
+        "cookies": head.set_cookies,
+        "headers": head.pairs,
         "content": {"_same": True} if is_same else {"size": len(body.content), **content},
-        "redirectURL": header(response.headers, "location") or "",
+        "redirectURL": head.location,
         "headersSize": -1,
         "bodySize": len(body.content if body.wire is None else body.wire),
     }
     if response.trailers:
-        fields["_trailers"] = _pairs(response.trailers)
+        fields["_trailers"] = Pairs(response.trailers)
     return fields
-
-
-def _known_response(response: Response, beside: ExternalBodies | None, is_same: bool = False) -> dict[str, Any]:
-    return _remembered_response(response, is_same) if response.is_small else _response(response, beside, is_same)
-
-
-@lru_cache(256)
-def _remembered_response(response: Response, is_same: bool) -> Laid:
-    return Laid(_response(response, None, is_same))
 
 
 def _message(message: WebSocketMessage) -> dict[str, Any]:

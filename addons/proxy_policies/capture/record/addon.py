@@ -6,7 +6,6 @@ import functools
 import logging
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import cast
 from weakref import ref
 
 from mitmproxy import ctx, http
@@ -156,4 +155,5 @@ class Capture:
 
 def _begun(state: flow_state.FlowState) -> recording.Recording | None:
     """Return the recording of an exchange; None if there is none."""
-    return cast("recording.Recording | None", state.recording)
+    begun: recording.Recording | None = state.recording  # type: ignore[assignment]
+    return begun

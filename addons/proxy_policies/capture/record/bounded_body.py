@@ -30,7 +30,10 @@ class BoundedBody:
 
     def feed(self, data: bytes) -> None:
         """Add a chunk."""
-        self._keep(data)
+        if not self._kept and len(data) <= self._limit and not self.dropped:
+            self._kept = data  # most bodies come in one piece, which need not be copied
+        else:
+            self._keep(data)
         if self._clock is not None and len(self.arrivals) < MAX_ARRIVALS:
             self.arrivals.append((len(self._kept), self._clock()))
 
@@ -42,9 +45,6 @@ class BoundedBody:
             self._add(data)
 
     def _add(self, data: bytes) -> None:
-        if not self._kept:
-            self._kept = data  # most bodies come in one piece, which need not be copied
-            return
         if isinstance(self._kept, bytes):
             self._kept = bytearray(self._kept)
         self._kept += data

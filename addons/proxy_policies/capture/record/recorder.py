@@ -12,7 +12,7 @@ from pathlib import Path
 
 from proxy_policies.capture.bodies.content_coding import decode_bodies, is_encoded
 from proxy_policies.capture.har import writer
-from proxy_policies.capture.model import Entry
+from proxy_policies.capture.model import NO_BODY, Entry
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.streams.arrivals import Arrival, with_frame_times
 
@@ -139,9 +139,12 @@ class CaptureRecorder:
 
 def _takes_long(recorded: Recorded) -> bool:
     entry, arrivals = recorded
-    found = [message for message in (entry.request, entry.response, entry.origin) if message is not None]
-    return (
-        bool(arrivals)
-        or sum([len(message.body.content) for message in found]) > MAX_INLINE
-        or any(map(is_encoded, found))
-    )
+    if arrivals:
+        return True
+    size = 0
+    for message in (entry.request, entry.response, entry.origin):
+        if message is not None and message.body is not NO_BODY:
+            size += len(message.body.content)
+            if is_encoded(message):
+                return True
+    return size > MAX_INLINE

@@ -48,7 +48,7 @@ def begin(flow: http.HTTPFlow, limit: int) -> Recording:
     """Return a new recording with the request as the client sent it; at most `limit` bytes of each body are kept."""
     received = flow_state.state_of(flow).received
     fields = received.raw if received else flow.request.headers.fields
-    request = mitmproxy_flows.request_of(flow.request, mitmproxy_flows.to_headers(fields), Body())
+    request = mitmproxy_flows.request_of(flow.request, mitmproxy_flows.to_headers(fields), NO_BODY)
     begun = Recording(request, BoundedBody(limit), BoundedBody(limit), BoundedBody(limit))
     if _has_no_body(flow.request):
         begun.sent.finish()
@@ -70,8 +70,8 @@ def recorded(flow: http.HTTPFlow, recording: Recording) -> tuple[Entry, dict[str
 
 def entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
     """Return the exchange as an entry, with its bodies as sent."""
-    head = recording.request
-    by = ("client" if flow_state.state_of(flow).client_left else "server") if flow.error else ""
+    head, state = recording.request, flow_state.state_of(flow)
+    by = ("client" if state.client_left else "server") if flow.error else ""
     request = Request(
         head.method,
         head.url,
@@ -84,8 +84,9 @@ def entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
     response = Response(0)
     if flow.response is not None:
         response = mitmproxy_flows.response_of(flow.response, _body(recording.client, by))
-    entry = mitmproxy_flows.entry_of(flow, request, response, _changed_origin(flow, recording, response, by))
-    if flow_state.state_of(flow).origin is not None or flow.response is None:
+    origin = _changed_origin(flow, state.origin, recording, response, by)
+    entry = mitmproxy_flows.entry_of(flow, request, response, origin)
+    if state.origin is not None or flow.response is None:
         return entry
     return replace(entry, connection_info={**entry.connection_info, "answered_by": "policy"})
 
@@ -97,14 +98,17 @@ def origin_entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
     return mitmproxy_flows.entry_of(flow, request, _origin(head, _body(recording.origin, "")) if head else Response(0))
 
 
-def _changed_origin(flow: http.HTTPFlow, recording: Recording, response: Response, by: str) -> Response | None:
+def _changed_origin(
+    flow: http.HTTPFlow, head: flow_state.OriginHead | None, recording: Recording, response: Response, by: str
+) -> Response | None:
     """Return the origin's response; None if the client received it unchanged."""
-    head = flow_state.state_of(flow).origin
     if head is None:
         return None
     body = _body(recording.origin, by)
-    if body == response.body and flow.response is not None and _has_head(flow.response, head):
-        return None
+    if body == response.body:
+        if flow.response is not None and _has_head(flow.response, head):
+            return None
+        body = response.body
     origin = _origin(head, body, response.trailers)
     return None if origin == response else origin
 

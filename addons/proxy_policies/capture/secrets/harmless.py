@@ -1,27 +1,40 @@
 """Prove at little cost that most contents have no secrets, so that they need not be searched.
 
 Each search finds the name of a secret, a word of a notation in which values have no names, credentials in a URL, or a
-text in base64. The words of an API are few: each is judged once.
+text in base64. The tokens of an API are few, if all digits count as the same: each is judged once.
 """
 
 import re
 from enum import Enum, auto
 from functools import lru_cache
-from string import ascii_letters
+from string import ascii_letters, digits
 
 from proxy_policies.capture.secrets.names import ENDINGS, PASSWORDS, PERHAPS, TOKENS, words
-from proxy_policies.capture.secrets.redact_base64 import has_texts
+from proxy_policies.capture.secrets.redact_base64 import has_texts, may_be_text
 from proxy_policies.capture.secrets.redact_calls import LOGIN_WORDS
 from proxy_policies.capture.secrets.redact_commands import PASSWORD_FLAGS
 from proxy_policies.capture.secrets.redact_text import PATH_WORDS
 from proxy_policies.capture.secrets.shapes import STARTS, in_shapes
 
-MAX_WORDS = 1 << 14
-"""Maximum number of judged words."""
+MAX_TOKENS = 1 << 14
+"""Maximum number of judged tokens."""
 MAX_WORD_LENGTH = 60  # letters; of longer names, searches read only the end
 _IN_WORDS = frozenset((*ascii_letters.encode(), *range(9), 11, 12, *range(14, 32), *range(127, 256)))
 """The bytes of words: letters, also beyond ASCII, and control characters, which texts do not have."""
-_SEPARATED = bytes(byte if byte in _IN_WORDS else b" "[0] for byte in range(256))
+_JOINING = b"+/-_"
+"""The other characters of base64, which with words and digits make a token."""
+_PART_ENDS = b",;&<>\n"
+"""Characters between parts that are often the same but for digits, such as members of the objects in a list."""
+
+
+def _in_token(byte: int) -> int:
+    if byte in _IN_WORDS or byte in _JOINING:
+        return byte
+    return b"0"[0] if byte in digits.encode() else b"\n"[0] if byte in _PART_ENDS else b" "[0]
+
+
+_TOKENS = bytes(map(_in_token, range(256)))
+_WORDS = bytes(byte if byte in _IN_WORDS else b" "[0] for byte in range(256))
 _PERCENT_ESCAPE = re.compile(rb"%(?!20)")
 _LETTER_ESCAPE = re.compile(rb"\\u(?!20|[dD][89a-fA-F])")
 """An escape of a letter in JSON, not of punctuation or of an emoji."""
@@ -32,8 +45,6 @@ _SECRET_WORDS = PASSWORDS | TOKENS | PERHAPS | {"key"}
 _JOINED_WORDS = TOKENS | PERHAPS
 """Names of secrets that may be written as several words: `sess_id`, `card number`."""
 _ENDINGS = tuple(ending for endings in ENDINGS.values() for ending in endings)
-_FREQUENT_WORDS = (b"token", b"csrf", b"session", b"password")
-"""Words of most contents with a secret, which are searched for first."""
 _NOTATION_WORDS = frozenset(("basic", "identified", "params", "methodname", "convertto", "form"))
 """Words before or around values without a name: credentials in a line, SQL, arguments in a list, uploads."""
 _NOTATION_PARTS = ("curl", "oracle", "sqlplus", "contrase", *PATH_WORDS)
@@ -46,7 +57,7 @@ _ESCAPED_LETTERS = ("b", "f", "n", "r", "t")
 
 
 class _Hint(Enum):
-    """Of what a word may be a part."""
+    """Of what a token may be a part."""
 
     NOTHING = auto()
     SECRET = auto()
@@ -57,18 +68,24 @@ class _Hint(Enum):
     """Of a command that passes a password, if there is a flag."""
     SHAPE = auto()
     """Of a secret with a shape."""
+    TEXT = auto()
+    """Of a text in base64 or hexadecimal."""
 
 
 type Pieces = frozenset[str]
 """Parts of names of secrets that are several words, such as `sess` and `id`."""
 
 _NO_PIECES: Pieces = frozenset()
+type Judgement = tuple[frozenset[_Hint], Pieces]
+
+_SECRET: Judgement = (frozenset([_Hint.SECRET]), _NO_PIECES)
+_HARMLESS: Judgement = (frozenset(), _NO_PIECES)
 _secret: set[bytes] = set()
-"""Judged words that hint at a secret by themselves."""
+"""Judged tokens that hint at a secret by themselves."""
 _harmless: set[bytes] = set()
-"""Judged words that are no hint and no piece."""
-_judged: dict[bytes, tuple[_Hint, Pieces]] = {}
-"""All other judged words."""
+"""Judged tokens that are no hint and no piece."""
+_judged: dict[bytes, Judgement] = {}
+"""All other judged tokens."""
 
 
 def is_harmless(content: bytes, is_response: bool, is_markup: bool) -> bool:
@@ -76,9 +93,6 @@ def is_harmless(content: bytes, is_response: bool, is_markup: bool) -> bool:
 
     Its charset must be ASCII or a superset of it. `is_markup` means that the media type is that of XML or HTML.
     """
-    for word in _FREQUENT_WORDS:
-        if word in content:
-            return False
     return not (
         (b"%" in content and _PERCENT_ESCAPE.search(content))
         or (b"\\" in content and _LETTER_ESCAPE.search(content))
@@ -87,7 +101,6 @@ def is_harmless(content: bytes, is_response: bool, is_markup: bool) -> bool:
         or (b"@" in content and _USERINFO.search(content))
         or (b"<" in content and not (is_markup and _ends_outside_tags(content)))
         or _has_hint(content, is_response)
-        or has_texts(content)
     )
 
 
@@ -97,23 +110,30 @@ def _ends_outside_tags(content: bytes) -> bool:
 
 
 def _has_hint(content: bytes, is_response: bool) -> bool:
-    """Return whether a word hints at a secret, and what else it needs is there, too."""
-    found = set(content.translate(_SEPARATED).split())
+    """Return whether a token hints at a secret, and what else it needs is there, too."""
+    joined = content.replace(b"\\/", b"/") if b"\\" in content else content
+    parts = set(joined.translate(_TOKENS).split(b"\n"))
+    found = set(b" ".join(parts).split())
     if not found.isdisjoint(_secret):
         return True
-    hints: set[_Hint] = set()
-    pieces: set[str] = set()
-    for word in found - _harmless:
-        hint, word_pieces = _judge(word)
-        if hint is _Hint.SECRET:
+    found -= _harmless
+    return bool(found) and _have_hint(found, content, is_response)
+
+
+def _have_hint(tokens: set[bytes], content: bytes, is_response: bool) -> bool:
+    hints, pieces = set[_Hint](), set[str]()
+    for token in tokens:
+        token_hints, token_pieces = _judge(token)
+        if _Hint.SECRET in token_hints:
             return True
-        hints.add(hint)
-        pieces |= word_pieces
+        hints |= token_hints
+        pieces |= token_pieces
     return bool(
         (_Hint.CALL in hints and not is_response)
         or (_Hint.COMMAND in hints and _FLAG.search(content))
         or (pieces and _has_joined_name(content, frozenset(pieces)))
         or (_Hint.SHAPE in hints and _has_shape(content.decode("latin-1")))
+        or (_Hint.TEXT in hints and has_texts(content))
     )
 
 
@@ -121,24 +141,39 @@ def _has_shape(text: str) -> bool:
     return in_shapes(text, lambda _: "") != text
 
 
-def _judge(word: bytes) -> tuple[_Hint, Pieces]:
-    if (judged := _judged.get(word)) is not None:
+def _judge(token: bytes) -> Judgement:
+    if (judged := _judged.get(token)) is not None:
         return judged
+    if len(_judged) + len(_harmless) + len(_secret) >= MAX_TOKENS:
+        for tokens_of_kind in (_judged, _harmless, _secret):
+            tokens_of_kind.clear()
+    judged = _judge_words(token)
+    if _Hint.SECRET in judged[0]:
+        _secret.add(token)
+    elif judged == _HARMLESS:
+        _harmless.add(token)
+    else:
+        _judged[token] = judged
+    return judged
+
+
+def _judge_words(token: bytes) -> Judgement:
+    """Return what the words of a token hint at, and whether it may be a text in base64 or hexadecimal."""
+    hints, pieces = {_Hint.TEXT} if may_be_text(token) else set[_Hint](), set[str]()
+    for word in token.translate(_WORDS).split():
+        hint, word_pieces = _judge_word(word)
+        if hint is _Hint.SECRET:
+            return _SECRET
+        hints.add(hint)
+        pieces |= word_pieces
+    return frozenset(hints - {_Hint.NOTHING}), frozenset(pieces)
+
+
+@lru_cache(MAX_TOKENS)
+def _judge_word(word: bytes) -> tuple[_Hint, Pieces]:
     text = word.decode("utf-8", "replace")
     is_text = text.isprintable() and len(text.casefold().encode()) == len(word)  # the sign of Kelvin is no k
-    if not is_text or len(word) > MAX_WORD_LENGTH:
-        return _Hint.SECRET, _NO_PIECES
-    if len(_judged) + len(_harmless) + len(_secret) >= MAX_WORDS:
-        for words_of_kind in (_judged, _harmless, _secret):
-            words_of_kind.clear()
-    judged = hint, pieces = _judge_text(text)
-    if hint is _Hint.SECRET:
-        _secret.add(word)
-    elif hint is _Hint.NOTHING and not pieces:
-        _harmless.add(word)
-    else:
-        _judged[word] = judged
-    return judged
+    return _judge_text(text) if is_text and len(word) <= MAX_WORD_LENGTH else (_Hint.SECRET, _NO_PIECES)
 
 
 def _judge_text(text: str) -> tuple[_Hint, Pieces]:

@@ -53,6 +53,9 @@ class KnownSecrets:
         self._by_anchor: dict[Anchor, set[Spelling]] = {}
         self._without_border: set[Spelling] = set()
 
+    def __bool__(self) -> bool:
+        return bool(self._placeholders)
+
     def add(self, secret: str, placeholder: str) -> None:
         """Add a secret, unless it is longer than `MAX_SECRET_LENGTH`."""
         if len(secret) > MAX_SECRET_LENGTH:

@@ -14,6 +14,7 @@ from typing import Any
 
 from proxy_policies.capture.model import (
     HEADS,
+    NO_BODY,
     Body,
     Entry,
     Headers,
@@ -30,7 +31,7 @@ from proxy_policies.capture.secrets.redact_message import CREDENTIALS, MessageRe
 from proxy_policies.capture.secrets.rules import RedactionRules, parse_rules
 from proxy_policies.capture.secrets.searchable import unsearched_reason
 from proxy_policies.capture.secrets.sweep_entry import (
-    SearchedResponses,
+    SearchedTexts,
     add_strings,
     decoded,
     sweep_document,
@@ -59,7 +60,7 @@ class Redactor:
         self._strict = strict
         self._placeholders = placeholders
         self._known = KnownSecrets()
-        self._searched_responses = SearchedResponses()
+        self._searched_texts = SearchedTexts()
         self._request_redactor = MessageRedactor(Decider(rules, self._hide, is_response=False))
         self._response_redactor = MessageRedactor(Decider(rules, self._hide, is_response=True))
 
@@ -73,7 +74,7 @@ class Redactor:
         reasons = unsearched_bodies(entry)
         if reasons and self._strict:
             entry = _without_bodies(entry, reasons)
-        if UNSEARCHED in entry.extra:
+        if entry.extra and UNSEARCHED in entry.extra:
             entry = replace(entry, extra={name: item for name, item in entry.extra.items() if name != UNSEARCHED})
         entry = self._redact_all(entry)
         return replace(entry, extra={**entry.extra, UNSEARCHED: reasons}) if reasons else entry
@@ -93,20 +94,21 @@ class Redactor:
 
     def _redact_all(self, entry: Entry) -> Entry:
         entry = self._redact_places(entry)
-        found = self._searched_responses.within(entry, self._known)
+        found = self._searched_texts.within(entry, self._known)
         return sweep_entry(entry, found) if found else entry
 
     def _redact_places(self, entry: Entry) -> Entry:
         """Return an entry without the secrets found by name, place or shape."""
         request, response = self.request(entry.request), self._response(entry.response)
-        close_reason, error, comment = self._response_redactor.notes((entry.close_reason, entry.error, entry.comment))
+        notes = (entry.close_reason, entry.error, entry.comment)
+        close_reason, error, comment = self._response_redactor.notes(notes)
         return Entry(
             request,
             response,
             entry.times,
             entry.id,
             self._origin(entry.origin, entry.response, response) if entry.origin else None,
-            tuple([self._message(message) for message in entry.messages]),
+            tuple([self._message(message) for message in entry.messages]) if entry.messages else (),
             entry.close_code,
             close_reason,
             entry.closed_by_client,
@@ -159,13 +161,6 @@ class Redactor:
         return replace(message, data=redactor.content(message.data, "text/plain" if message.text else ""))
 
     def _response(self, response: Response) -> Response:
-        return (
-            self._response_redactor.response(response, self._new_response)
-            if response.is_small
-            else self._new_response(response)
-        )
-
-    def _new_response(self, response: Response) -> Response:
         return self._with_body(response, _content(self._response_redactor, response.body, response.headers))
 
     def _origin(self, origin: Response, sent: Response, clean: Response) -> Response:
@@ -174,10 +169,8 @@ class Redactor:
         return self._with_body(origin, clean.body) if is_same else self._response(origin)
 
     def _with_body(self, response: Response, body: Body) -> Response:
-        headers, trailers = (
-            self._response_redactor.headers(response.headers),
-            self._response_redactor.headers(response.trailers),
-        )
+        headers = self._response_redactor.headers(response.headers)
+        trailers = self._response_redactor.headers(response.trailers)
         if headers is response.headers and trailers is response.trailers and body is response.body:
             return response
         return replace(response, headers=headers, trailers=trailers, body=body)
@@ -224,9 +217,12 @@ def _basic_passwords(headers: Headers) -> tuple[str, ...]:
 def unsearched_bodies(entry: Entry) -> dict[str, str]:
     """Return the reasons why bodies of an entry cannot be searched as a whole, by `request`, `response`, `origin`."""
     found = {}
-    for name in MESSAGE_NAMES:
-        message: Request | Response | None = getattr(entry, name)
-        if message is not None and (reason := unsearched_reason(message.body, message.headers)):
+    for name, message in zip(MESSAGE_NAMES, (entry.request, entry.response, entry.origin), strict=True):
+        if (
+            message is not None
+            and message.body is not NO_BODY
+            and (reason := unsearched_reason(message.body, message.headers))
+        ):
             found[name] = reason
     return found
 

@@ -29,6 +29,10 @@ _TEXT_SEGMENT = re.compile(rf"/(?:{_TEXT_START.pattern})[^/]{{{MIN_LENGTH - 4},}
 """A segment that may be a text, of at least MIN_LENGTH characters; a fast check."""
 _HEX = re.compile(r"(?:0[9adAD]|[2-7][0-9a-f]|[2-7][0-9A-F]){8}")
 """The first bytes of a text in hexadecimal, at least as long as a name and its secret."""
+_START_WITH_ZEROS = re.compile(
+    rb"H0sI|eJ[w-z]|eN[o-r]|eA[E-H]|eF0|00u/|A[C-H]|[C-Za-f][A-HQ-Xg-nw-z0]|(?:0[0a-fA-F]){8}"
+)
+"""What `_TEXT_START` and `_HEX` match if all digits are zeros."""
 _PREFIX_LENGTH = 16  # characters decoded first to exclude most runs that are not texts
 _CONTROL_CHARACTER = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\x00[^\x00]*\x00[^\x00]*\x00")
 """A character that texts do not have; the credentials of SASL PLAIN have two NULs (RFC 4616)."""
@@ -82,6 +86,14 @@ def has_texts(content: bytes) -> bool:
             runs.add(plain[at + 1 : end])
         at = classes.find(_LONG_RUN, end)
     return any(_has_text(run.decode("latin-1")) for run in runs)
+
+
+def may_be_text(run: bytes) -> bool:
+    """Return whether a run of characters of base64, all digits of which are zeros, may be or have a text; a fast check.
+
+    A run may begin after the letter of an escape.
+    """
+    return len(run) >= MIN_LENGTH and any(map(_START_WITH_ZEROS.match, (run[1:], *run.split(b"/"))))
 
 
 def _has_text(run: str) -> bool:

@@ -3,7 +3,6 @@
 import codecs
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -11,7 +10,7 @@ from urllib.parse import unquote_plus
 
 from proxy_policies.capture.bodies.multipart import is_form_data
 from proxy_policies.capture.har.body import as_bytes, charset, decode_text
-from proxy_policies.capture.model import Headers, Response, size_of
+from proxy_policies.capture.model import SMALL, Headers, size_of
 from proxy_policies.capture.secrets import redact_calls, redact_csv, redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.decider import Decider, Place
@@ -31,7 +30,7 @@ from proxy_policies.capture.secrets.searchable import BINARY, codec_of, is_binar
 from proxy_policies.capture.secrets.secret_words import may_have_secret_word
 from proxy_policies.capture.secrets.shapes import in_shapes
 from proxy_policies.capture.streams.events import rewrite, rewrite_binary
-from proxy_policies.capture.streams.frames import framing_of
+from proxy_policies.capture.streams.frames import Framing, declared_framing, framing_of
 
 CREDENTIALS = ("authorization", "proxy-authorization")
 CREDENTIAL = "credentials"
@@ -66,7 +65,7 @@ class _Kind:
     is_yaml: bool
     is_markup: bool
     is_ascii: bool
-    """Whether it is a text in which bytes of ASCII stand for themselves."""
+    """Whether it is one text, in which bytes of ASCII stand for themselves."""
 
 
 @lru_cache(256)  # media types repeat with every exchange
@@ -84,7 +83,9 @@ def _kind_of(mime: str) -> _Kind:
         has("html"),
         has("yaml"),
         has("html", "xml"),
-        not kind.startswith(("multipart/", *BINARY)) and codecs.lookup(charset(mime)).name in _ASCII_CHARSETS,
+        not kind.startswith(("multipart/", *BINARY))
+        and declared_framing(mime) is not Framing.MESSAGES
+        and codecs.lookup(charset(mime)).name in _ASCII_CHARSETS,
     )
 
 
@@ -115,10 +116,6 @@ class MessageRedactor:
 
     def _fields(self, headers: Headers) -> Headers:
         return tuple([(name, self._cache.redacted(name, value, self._field)) for name, value in headers])
-
-    def response(self, response: Response, redact: Callable[[Response], Response]) -> Response:
-        """Return `redact(response)` of a small response, from the cache if possible."""
-        return self._cache.redacted_group((response,), 0, lambda group: (redact(group[0]),))[0]
 
     def notes(self, notes: tuple[str, ...]) -> tuple[str, ...]:
         """Return short texts without secrets."""
@@ -162,10 +159,19 @@ class MessageRedactor:
 
     def content(self, content: bytes, mime: str) -> bytes:
         """Return content of a media type without secrets; bytes that cannot be decoded are unchanged."""
+        if len(content) <= SMALL:
+            return self._cache.redacted_group((mime, content), 0, self._small_content)[1]
         kind = _kind_of(mime)
         if kind.is_ascii and self._is_harmless(content, kind.is_markup):
             return content
         return self._cache.redacted(mime, content, self._content)
+
+    def _small_content(self, texts: tuple[str, bytes]) -> tuple[str, bytes]:
+        mime, content = texts
+        kind = _kind_of(mime)
+        if kind.is_ascii and self._is_harmless(content, kind.is_markup):
+            return texts
+        return mime, self._content(mime, content)
 
     def _is_harmless(self, content: bytes, is_markup: bool = False) -> bool:
         return self._has_default_names and is_harmless(content, self.decider.is_response, is_markup)

@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from proxy_policies.capture.har.body import charset, decode_text
-from proxy_policies.capture.model import Body, Headers, header
+from proxy_policies.capture.model import HEADS, Body, Headers, header
 from proxy_policies.capture.streams.events import rewrite_binary
 from proxy_policies.decoding import codings_of
 
@@ -18,7 +18,8 @@ _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 def is_binary(content: bytes, mime: str) -> bool:
     """Return whether content has no text to search."""
     kind = mime.lower()
-    return (kind.startswith(BINARY) and "svg" not in kind) or (b"\0" in content[:4096] and not _is_text(content, mime))
+    is_binary_type = kind.startswith(BINARY) and "svg" not in kind
+    return is_binary_type or (content.find(0, 0, 4096) >= 0 and not _is_text(content, mime))
 
 
 def _is_text(content: bytes, mime: str) -> bool:
@@ -42,11 +43,16 @@ def unsearched_reason(body: Body, headers: Headers) -> str:
         return ""
     if body.dropped:
         return "cut"
-    coding = header(headers, "content-encoding")
-    if coding and body.wire in (None, body.content) and codings_of(coding) not in ([], ["identity"]):
+    if _is_encoded(headers) and body.wire in (None, body.content):
         return "coding"
     mime = header(headers, "content-type") or ""
     return "binary" if _has_binary_data(body.content, mime) and not mime.lower().startswith("multipart/") else ""
+
+
+@lru_cache(HEADS)
+def _is_encoded(headers: Headers) -> bool:
+    coding = header(headers, "content-encoding")
+    return coding is not None and codings_of(coding) not in ([], ["identity"])
 
 
 def _has_binary_data(content: bytes, mime: str) -> bool:

@@ -4,51 +4,75 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, WebSocketMessage, header
+from proxy_policies.capture.model import (
+    SMALL,
+    Body,
+    Entry,
+    Headers,
+    Request,
+    Response,
+    WebSocketMessage,
+    header,
+    size_of,
+)
 from proxy_policies.capture.secrets.known_secrets import KnownSecrets, Spelling, sweep
 from proxy_policies.capture.streams.events import binary_texts, rewrite_binary
 
-MAX_CLEAN = 512
-"""Maximum number of small responses cached as free of known secrets."""
+MAX_CLEAN = 1024
+"""Maximum number of fields of messages and of small contents cached as free of known secrets."""
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#]*)")
 
+type Searched = Headers | tuple[str, bytes]
+"""The fields of a message, or its media type and content."""
 type Spellings = list[Spelling]
 """Spellings of secrets in an entry, with their placeholders."""
 
 
-class SearchedResponses:
-    """Searches entries for known secrets, and caches which small responses have none, to skip them later."""
+class SearchedTexts:
+    """Searches entries for known secrets, and caches which fields and contents have none, to skip them later."""
 
     def __init__(self) -> None:
-        self._clean: set[tuple[Response, bool]] = set()  # with whether its body was searched in another response
+        self._clean: set[Searched] = set()
         self._generation = 0  # of the known secrets they were searched for
 
     def within(self, entry: Entry, known: KnownSecrets) -> Spellings:
         """Return the spellings of known secrets in an entry."""
+        if not known:
+            return []
         if self._generation != known.generation or len(self._clean) >= MAX_CLEAN:
             self._generation = known.generation
             self._clean.clear()
-        texts, searched = _other_texts(entry), []
-        for response, is_body_read in _responses_of(entry):
-            if not response.is_small:
-                texts += _response_texts(response, is_body_read)
-            elif (response, is_body_read) not in self._clean:
-                texts += _response_texts(response, is_body_read)
-                searched.append((response, is_body_read))
+        request, response, origin = entry.request, entry.response, entry.origin
+        texts, searched = _note_texts(entry), list[Searched]()
+        for message in (request, response, origin):
+            if message is not None:
+                texts += _line_texts(message)
+                self._add_fields(message.headers, texts, searched)
+                self._add_fields(message.trailers, texts, searched)
+                if message is not origin or message.body is not response.body:
+                    self._add_content(message, texts, searched)
         found = known.within(texts)
         if not found:
             self._clean.update(searched)
         return found
 
+    def _add_fields(self, fields: Headers, texts: list[str], searched: list[Searched]) -> None:
+        """Add the values of fields to `texts`, unless it is known that they are clean."""
+        if fields and fields not in self._clean:
+            texts += [value for _, value in fields]
+            if size_of(fields) <= SMALL:
+                searched.append(fields)
 
-def _responses_of(entry: Entry) -> list[tuple[Response, bool]]:
-    """Return the responses of an entry, each with whether its body is that of the one before."""
-    response, origin = entry.response, entry.origin
-    return [(response, False), *([(origin, origin.body is response.body)] if origin is not None else [])]
-
-
-def _response_texts(response: Response, is_body_read: bool) -> list[str]:
-    return _head_texts(response) if is_body_read else texts_of(response)
+    def _add_content(self, message: Request | Response, texts: list[str], searched: list[Searched]) -> None:
+        """Add the texts of a content to `texts`, unless it is known that they are clean."""
+        content = message.body.content
+        if not content:
+            return
+        key = (header(message.headers, "content-type") or "", content) if len(content) <= SMALL else None
+        if key is None or key not in self._clean:
+            texts += _body_texts(message.body, message.headers)
+            if key is not None:
+                searched.append(key)
 
 
 def decoded(content: bytes) -> str:
@@ -64,26 +88,24 @@ def _decode(content: bytes) -> tuple[str, str]:
         return content.decode("latin-1"), "latin-1"
 
 
-def _other_texts(entry: Entry) -> list[str]:
-    """Return the texts of an entry that may contain secrets, except those of its responses."""
-    texts = texts_of(entry.request)
-    texts += [decoded(frame.data) for frame in entry.messages]
+def _note_texts(entry: Entry) -> list[str]:
+    """Return the texts of an entry that may contain secrets, except those of its request and responses."""
+    texts = [decoded(frame.data) for frame in entry.messages]
     texts += (entry.close_reason, entry.error, entry.comment)
     for notes in (entry.trace, entry.connection_info, entry.extra):
-        add_strings(notes, texts)
+        if notes:
+            add_strings(notes, texts)
     return texts
 
 
 def texts_of(message: Request | Response) -> list[str]:
     """Return the texts of a message that may contain secrets."""
-    return _head_texts(message) + _body_texts(message.body, message.headers)
+    fields = [value for _, value in (*message.headers, *message.trailers)]
+    return [*_line_texts(message), *fields, *_body_texts(message.body, message.headers)]
 
 
-def _head_texts(message: Request | Response) -> list[str]:
-    texts = [value for _, value in message.headers]
-    texts += [value for _, value in message.trailers]
-    texts += (message.url, message.target) if isinstance(message, Request) else (message.reason,)
-    return texts
+def _line_texts(message: Request | Response) -> tuple[str, ...]:
+    return (message.url, message.target) if isinstance(message, Request) else (message.reason,)
 
 
 def _body_texts(body: Body, headers: Headers) -> list[str]:
