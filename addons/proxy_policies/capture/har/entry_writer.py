@@ -53,7 +53,7 @@ def write_entry(entry: Entry, beside: ExternalBodies | None = None) -> dict[str,
     """Return the entry as a HAR entry object."""
     origin = entry.origin
     fields: dict[str, Any] = {
-        "startedDateTime": datetime.fromtimestamp(entry.times.request_start, UTC).isoformat(timespec="microseconds"),
+        "startedDateTime": _date_time(entry.times.request_start),
         "time": round(entry.times.seconds * 1000, 3),
         "request": _request(entry.request, beside),
         "response": _response(entry.response, beside),
@@ -76,6 +76,16 @@ def write_entry(entry: Entry, beside: ExternalBodies | None = None) -> dict[str,
     }
     fields |= {name: value for name, value in optional.items() if value or value == 0}
     return _with_foreign(fields, entry.extra) if entry.extra else fields
+
+
+def _date_time(moment: float) -> str:
+    seconds, microseconds = divmod(round(moment * 1_000_000), 1_000_000)
+    return f"{_second(seconds)}.{microseconds:06}+00:00"
+
+
+@lru_cache(16)  # many exchanges begin in the same second
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def _with_foreign(fields: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

