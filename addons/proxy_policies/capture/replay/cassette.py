@@ -116,7 +116,7 @@ class Cassette:
         return self._count
 
     def match(self, key: RequestKey) -> Match | NoMatch:
-        """Return the recording that matches, and mark it as used; NoMatch if there is none, which `explain` explains."""
+        """Return the recording that matches, and mark it as used; NoMatch without the nearest if there is none."""
         text = self._text(key)
         exact, masked = _digest(text), _digest(dynamic_values.mask(text))
         number = self._first_free(_BY_TEXT, exact)
