@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.command.mitmproxy_arguments import flow_files, require_patterns, value_of
+from proxy_policies.command.mitmproxy_arguments import flow_files, modes, require_patterns, require_ports, value_of
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,19 @@ def test_an_invalid_pattern_is_quoted(option: str) -> None:
 def test_the_flow_files(words: str) -> None:
     given = flow_files([*words.split(), "-r", "-", "--set", "cache=off", "-w", "d", "~u x"])
     assert given == (["b", "c"] if "-nra" in words else ["a", "b", "c"])  # combined flags are mitmproxy's to read
+
+
+def test_all_modes_are_found() -> None:
+    given = ["-m", "socks5", "--mode=regular@8081", "--set", "mode=reverse:http://a", "--set=cache=off", "--mode"]
+    assert modes(given) == ["socks5", "regular@8081", "reverse:http://a"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-p", "65536"], ["-p-1"], ["--listen-port=99999"], ["--set", "listen_port=70000"]]
+)
+def test_a_number_that_is_no_port_is_quoted(arguments: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"^option listen_port=-?\d+: not a port from 0 to 65535$"):
+        require_ports(["-n", *arguments])
+    require_ports(
+        ["-p", "65535", "--listen-port", "0", "--set", "listen_port=", "-p", "text", "--mode", "regular@70000"]
+    )

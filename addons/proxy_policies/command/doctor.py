@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from proxy_policies.certificates import folders
 from proxy_policies.command import mitmproxy_arguments
-from proxy_policies.doctor import certificates, environment, trial_run
+from proxy_policies.doctor import certificates, environment, trial_run, upstreams
 from proxy_policies.doctor.finding import Finding, report
 from proxy_policies.options.files import expand_home
 from proxy_policies.terminal.argument_parser import port, set_help
@@ -21,7 +21,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         parser,
         "Check what a proxy needs on this machine, and print the results with advice: versions, packages, the clock,\n"
         "the certificate authority and which clients trust it (by real connections through a proxy that is started\n"
-        "for a moment), the port, the options, the cache, the tunnel's certificates.\n\n"
+        "for a moment), the port, the servers of --mode, the options, the cache, the tunnel's certificates.\n\n"
         "Give it the arguments of `run`; a running proxy is not disturbed.",
         (
             "doctor",
@@ -53,4 +53,5 @@ def look(given: argparse.Namespace) -> Iterator[Finding]:
     yield from certificates.look_at_trust(confdir)
     yield from certificates.look_at_tunnel()
     yield from trial_run.look_at_port(given.listen_host, given.listen_port, confdir)
+    yield from upstreams.look_at_upstreams(mitmproxy_arguments.modes(given.mitmproxy_arguments))
     yield from trial_run.look_at_options(given.mitmproxy_arguments, confdir)

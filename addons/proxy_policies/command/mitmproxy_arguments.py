@@ -29,6 +29,18 @@ def require_patterns(arguments: Sequence[str]) -> None:
                 raise ValueError(f"option {option}={pattern!r}: {error}") from error
 
 
+def modes(arguments: Sequence[str]) -> list[str]:
+    """Return the modes that are given."""
+    return [*_flag_values(arguments, ["-m", "--mode"]), *_set_values(arguments, "mode")]
+
+
+def require_ports(arguments: Sequence[str]) -> None:
+    """Raise ValueError for a number that is no port; mitmproxy's error would not name the option."""
+    for text in (*_flag_values(arguments, ["-p", "--listen-port"]), *_set_values(arguments, "listen_port")):
+        if re.fullmatch(r"[+-]?\d+", text) and not 0 <= int(text) <= 65535:
+            raise ValueError(f"option listen_port={text}: not a port from 0 to 65535")
+
+
 def _set_values(arguments: Sequence[str], option: str) -> list[str]:
     specs = [argument.removeprefix("--set=").partition("=") for argument in arguments]
     return [value for name, _, value in specs if name == option]

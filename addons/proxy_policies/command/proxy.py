@@ -130,6 +130,7 @@ def run(program: str, script: str, given: argparse.Namespace) -> int:
         require_file_or_folder(expand_home(path))  # mitmproxy's error would not name it, or would be a traceback
     arguments = arguments_of(script, given.settings, given.mitmproxy_arguments)
     mitmproxy_arguments.require_patterns(arguments)
+    mitmproxy_arguments.require_ports(arguments)
     folders.require_confdir(
         expand_home(mitmproxy_arguments.value_of(arguments, "confdir") or folders.mitmproxy_confdir())
     )

@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,16 @@ from proxy_policies.capture.runner.proxy_process import STOPPED, ProxyProcess
 from proxy_policies.log_lines import quantity
 from proxy_policies.options.files import expand_home
 
-FAILED = 2
+FAILED, INTERRUPTED = 2, 130
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended: its exit code as in a shell, whether Ctrl-C was pressed, and the proxy that it had."""
+
+    code: int
+    interrupted: bool
+    proxy: ProxyProcess
 
 
 def proxy_settings(arguments: argparse.Namespace) -> list[str]:
@@ -44,11 +54,11 @@ def record(arguments: argparse.Namespace) -> int:
     before = count_entries(path) if arguments.append else 0
     is_new = not target.exists()
     try:
-        code, proxy = _through_proxy(arguments, settings)
+        ended = _through_proxy(arguments, settings)
     finally:
         if is_new and not count_entries(target):
             target.unlink(missing_ok=True)  # so that the next attempt does not fail
-    stopped = STOPPED.search(proxy.text)
+    stopped = STOPPED.search(ended.proxy.text)
     if stopped and arguments.overwrite and path.exists():
         target.unlink(missing_ok=True)
         raise CaptureError(f"recording stopped: {stopped[1]}; {path} is as it was")
@@ -58,13 +68,12 @@ def record(arguments: argparse.Namespace) -> int:
     if stopped and not added:
         raise CaptureError(f"recording stopped: {stopped[1]}")
     if not added:
-        say(client_environment.HINT.format(port=proxy.port, proxy=proxy.url))
-        return code or FAILED
+        return _say_no_request(ended)
     say(f"recorded {quantity(added, 'exchange')} into {path}")
     say_unsearched(path, arguments.strict)
     if stopped:
         say(f"recording stopped: {stopped[1]}; what was received later is missing")
-    return code or (FAILED if stopped else 0)
+    return ended.code or (FAILED if stopped else 0)
 
 
 def replay(arguments: argparse.Namespace) -> int:
@@ -80,12 +89,21 @@ def replay(arguments: argparse.Namespace) -> int:
         settings += [f"replay_dates={arguments.dates}"]
         settings += ["replay_exact=on"] if arguments.exact else []
         settings += [f"capture_file={path.resolve()}"] if arguments.mode == "new" else []
-        code, proxy = _through_proxy(arguments, [*settings, *proxy_settings(arguments)])
+        ended = _through_proxy(arguments, [*settings, *proxy_settings(arguments)])
         outcome = json.loads(report.read_text()) if report.exists() else {"played": 0, "misses": [], "unused": []}
-    return code or _verdict(outcome, arguments.mode, client_environment.HINT.format(port=proxy.port, proxy=proxy.url))
+    return ended.code or _verdict(outcome, arguments.mode, ended)
 
 
-def _verdict(outcome: dict[str, Any], mode: str, hint: str) -> int:
+def _say_no_request(ended: Ended) -> int:
+    """Say why there is nothing to report, and return the exit code."""
+    if ended.interrupted:
+        say("interrupted before a request reached the proxy")
+        return ended.code or INTERRUPTED
+    say(client_environment.HINT.format(port=ended.proxy.port, proxy=ended.proxy.url))
+    return ended.code or FAILED
+
+
+def _verdict(outcome: dict[str, Any], mode: str, ended: Ended) -> int:
     """Print the result of a replay, and return its exit code."""
     say_problems(outcome.get("problems", []))
     for found in outcome.get("alike", []):
@@ -96,19 +114,20 @@ def _verdict(outcome: dict[str, Any], mode: str, hint: str) -> int:
     for text in unused:
         say(f"never requested: {text}")
     if not outcome["played"] and not outcome["misses"] and mode != "new":
-        say(hint)
-        return FAILED
+        return _say_no_request(ended)
     say(f"replayed {quantity(outcome['played'], 'exchange')}, {len(outcome['misses'])} not answered")
     return 1 if outcome["misses"] or unused else 0
 
 
-def _through_proxy(arguments: argparse.Namespace, settings: Sequence[str]) -> tuple[int, ProxyProcess]:
-    """Run the command with a proxy; return its exit code, as a shell would, and the proxy."""
+def _through_proxy(arguments: argparse.Namespace, settings: Sequence[str]) -> Ended:
+    """Run the command with a proxy, and stop the proxy."""
     with ProxyProcess(expand_home(arguments.confdir), settings) as proxy, _bundle_folder(proxy) as folder:
         bundle = Path(folder) / "ca-bundle.pem"
         client_environment.write_bundle(bundle, proxy.ca, os.environ)
-        code = _run(arguments.command, client_environment.environment(os.environ, proxy.url, bundle, proxy.ca))
-    return code, proxy
+        code, interrupted = _run(
+            arguments.command, client_environment.environment(os.environ, proxy.url, bundle, proxy.ca)
+        )
+    return Ended(code, interrupted, proxy)
 
 
 def _bundle_folder(proxy: ProxyProcess) -> "tempfile.TemporaryDirectory[str]":
@@ -117,7 +136,9 @@ def _bundle_folder(proxy: ProxyProcess) -> "tempfile.TemporaryDirectory[str]":
     return tempfile.TemporaryDirectory(prefix="capture-")
 
 
-def _run(command: Sequence[str], environment: dict[str, str]) -> int:
+def _run(command: Sequence[str], environment: dict[str, str]) -> tuple[int, bool]:
+    """Run the command; return its exit code, as a shell would, and whether Ctrl-C was pressed."""
+    interrupted = False
     try:
         process = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command
     except OSError as error:
@@ -126,8 +147,8 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> int:
         try:
             code = process.wait()
         except KeyboardInterrupt:
-            continue  # the terminal sent it to the command, too, which decides when to end
+            interrupted = True  # the terminal sent it to the command, too, which decides when to end
         except SystemExit:
             process.terminate()  # SIGTERM was sent to us only
-            continue
-        return code if code >= 0 else 128 - code
+        else:
+            return code if code >= 0 else 128 - code, interrupted

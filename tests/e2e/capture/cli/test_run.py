@@ -177,6 +177,36 @@ def test_a_terminated_recorder_ends_its_command_and_leaves_nothing_behind(origin
     assert len(list(open_capture(tmp_path / "a.har"))) == 1
 
 
+STAYS = """
+import signal
+print("ready", flush=True)
+try:
+    signal.pause()
+except KeyboardInterrupt:
+    pass
+"""
+
+
+def test_ctrl_c_before_a_request_is_no_fault_of_the_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "proxy_policies.capture", "record", "--confdir", str(tmp_path / "conf"), "a.har"]
+    with subprocess.Popen(
+        [*command, "--", sys.executable, "-c", STAYS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        cwd=tmp_path,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        assert running.stdout
+        assert running.stderr
+        assert running.stdout.readline() == "ready\n"
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+        assert running.wait(100) == 130
+        assert running.stderr.read() == "capture: interrupted before a request reached the proxy\n"
+    assert not (tmp_path / "a.har").exists()
+
+
 def _entries(path: Path) -> int:
     """Count a capture's entries, of which the proxy writes the last and the end after its port is closed."""
     try:
