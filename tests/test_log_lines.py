@@ -42,6 +42,7 @@ def test_what_a_terminal_might_obey_is_escaped(text: str, expected: str) -> None
         (1, "line", "1 line"),
         (2, "line", "2 lines"),
         (1, "entry", "1 entry"),
+        (1, "byte", "1 byte"),
         (3, "entry", "3 entries"),
     ],
 )

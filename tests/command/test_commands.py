@@ -86,8 +86,8 @@ def test_asking_imports_nothing_heavy(words: list[str]) -> None:
         (["certs", "make", "--forse"], "unrecognized arguments: --forse"),
         (["doctor", "-p", "80000"], "'80000' is not a port: write 0 to 65535"),
         (["stats", "--port", "x"], "'x' is not a port"),
-        (["run", "--workers", "0"], "'0' is not a number of processes"),
-        (["run", "--workers", "many"], "'many' is not a number of processes"),
+        (["run", "--workers", "0"], "'0' is not a number of 1 or more"),
+        (["run", "--workers", "many"], "'many' is not a number of 1 or more"),
         (["web", "--workers", "2", "path"], ""),
     ],
 )

@@ -62,7 +62,7 @@ def test_arguments_arrive_as_they_are(clone: Clone) -> None:
     [
         (("--web", "--workers", "2"), "unrecognized arguments: --workers 2"),
         (("--workers",), "argument --workers: expected one argument"),
-        (("--workers", "some"), "argument --workers: 'some' is not a number of processes"),
+        (("--workers", "some"), "argument --workers: 'some' is not a number of 1 or more"),
     ],
     ids=str,
 )

@@ -34,6 +34,16 @@ def test_what_is_misspelt_is_told_apart(words: list[str], meant: str, capsys: py
     assert meant in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["explain", "--last", "x"], ["explain", "--last", "-3"], ["stats", "--pid", "0"], ["run", "--workers", "²"]],
+)
+def test_what_is_not_a_number_is_told_what_would_be(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        commands.parse(words)
+    assert "is not a number of 1 or more\n" in capsys.readouterr().err
+
+
 def test_a_file_of_the_same_name_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(argument_parser, "own_command", lambda: "scripts/proxy-policies")
     parser = argparse.ArgumentParser()

@@ -166,7 +166,7 @@ def line_of(data: Mapping[str, Any]) -> str:
     seconds = data["fresh_seconds"]
     state = f"fresh for {seconds:.0f} s" if seconds > 0 else f"stale for {-seconds:.0f} s"
     span = f", {data['range']}" if data["range"] else ""
-    return f"{data['key']}  {data['status']}, {data['bytes']} bytes{span}, {state}"
+    return f"{data['key']}  {data['status']}, {quantity(data['bytes'], 'byte')}{span}, {state}"
 
 
 async def show_entry(store: Store, key: str, now: float) -> LinesResult:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from proxy_policies.command import running
-from proxy_policies.terminal.argument_parser import set_help
+from proxy_policies.terminal.argument_parser import positive, set_help
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         running.EXIT_CODES,
     )
     parser.add_argument("text", nargs="?", default="", help="print only flows whose method and URL contain this")
-    parser.add_argument("--last", type=int, default=20, metavar="N", help="print the last N (default: 20)")
+    parser.add_argument("--last", type=positive, default=20, metavar="N", help="print the last N (default: 20)")
     running.add_arguments(parser)
     parser.set_defaults(run_command=run, policy="explain")
 
@@ -31,7 +31,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Print the flows."""
     asked = [flow for one in running.chosen(given) for flow in one.ask("explain", given.text, str(given.last))]
-    found = sorted(asked, key=lambda flow: flow["ended"])[-given.last :] if given.last > 0 else []
+    found = sorted(asked, key=lambda flow: flow["ended"])[-given.last :]
     if given.json:
         print(json.dumps(found, indent=2))
         return 0

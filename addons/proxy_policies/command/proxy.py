@@ -16,7 +16,7 @@ from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.options.files import expand_home, require_file_or_folder
 from proxy_policies.script_paths import PROGRAM, scripts
 from proxy_policies.start_up import early_hang_up, mitmproxy_program
-from proxy_policies.terminal.argument_parser import set_help
+from proxy_policies.terminal.argument_parser import positive, set_help
 
 with lazy_imports():  # mitmproxy takes half a second
     from mitmproxy.tools import main as mitmproxy
@@ -50,7 +50,7 @@ def describe_run(parser: argparse.ArgumentParser) -> None:
             "run --set policy_file=policies.yaml  options in a file, which is followed",
         ),
     )
-    parser.add_argument("--workers", type=_count, metavar="N", help="run N processes that share the port")
+    parser.add_argument("--workers", type=positive, metavar="N", help="run N processes that share the port")
 
 
 def describe_web(parser: argparse.ArgumentParser) -> None:
@@ -113,12 +113,6 @@ def _option(parser: argparse.ArgumentParser, flag: str, option: str, metavar: st
     """Add a short way to write `--set option=value`."""
     setting = functools.partial("{}={}".format, option)
     parser.add_argument(flag, dest="settings", action="append", type=setting, metavar=metavar, help=help)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes")
-    return int(text)
 
 
 def run(program: str, script: str, given: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from proxy_policies.certificates import folders
 from proxy_policies.control import client
-from proxy_policies.terminal.argument_parser import port
+from proxy_policies.terminal.argument_parser import port, positive
 
 EXIT_CODES = {
     0: "printed, or done; a list may be empty",
@@ -18,7 +18,7 @@ EXIT_CODES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that select the proxy, and `--json`."""
     parser.add_argument("--port", type=port, help="select the proxy on this port, if several are running")
-    parser.add_argument("--pid", type=int, help="select the proxy with this process id; home and work have no port")
+    parser.add_argument("--pid", type=positive, help="select the process with this id; home and work have no port")
     parser.add_argument("--confdir", type=Path, help="its confdir, if it is not the default one")
     parser.add_argument("--json", action="store_true", help="print JSON")
 

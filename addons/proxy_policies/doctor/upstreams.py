@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from mitmproxy.proxy.mode_specs import ProxyMode
-
 from proxy_policies.doctor.finding import Finding, fail, ok
+from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.outbound import name_lookup, tcp_connect
 from proxy_policies.reverse_tunnel.options import parse_internal
+
+with lazy_imports():  # mitmproxy takes half a second
+    from mitmproxy.proxy import mode_specs
 
 TIMEOUT = 5.0  # seconds for the name and the connection
 
@@ -18,7 +20,7 @@ def look_at_upstreams(modes: Sequence[str]) -> Iterator[Finding]:
     """Check the servers of modes. Services of works are left out; an invalid mode is reported with the options."""
     for spec in modes:
         try:
-            mode = ProxyMode.parse(spec)
+            mode = mode_specs.ProxyMode.parse(spec)
         except ValueError:
             continue
         address: tuple[str, int] | None = getattr(mode, "address", None)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from proxy_policies.log_lines import quantity
+
 CLIENT, TARGET = "the client", "the target"
 """The names of a tunnel's ends in error messages."""
 ENDED_BY_US = "ended by this proxy"
@@ -36,5 +38,5 @@ class Tunnel:
         """Return the log line for the end of the tunnel; `now` is in seconds since the epoch."""
         seconds = max(0.0, now - self.opened)
         because = f": {error}" if error else ""
-        counts = f"{self.bytes_up} bytes up, {self.bytes_down} bytes down, {seconds:.1f} s"
+        counts = f"{quantity(self.bytes_up, 'byte')} up, {quantity(self.bytes_down, 'byte')} down, {seconds:.1f} s"
         return f"tunnel {self.client} → {self.target} closed, {counts}{because}"

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy_policies.byte_streams.socket_options import reset_on_close
+from proxy_policies.log_lines import quantity
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.relay import sockets, streams
 from proxy_policies.relay.ends import Broken, StreamEnd, WriteError
@@ -44,7 +45,7 @@ class ByteCounts:
     def account(self, seconds: float) -> str:
         """Return a summary of the bytes, the given duration, and why it ended early."""
         error = f" ({self.error})" if self.error else ""
-        return f"{self.up} bytes up, {self.down} bytes down, {seconds:.1f} s{error}"
+        return f"{quantity(self.up, 'byte')} up, {quantity(self.down, 'byte')} down, {seconds:.1f} s{error}"
 
     def add_up(self, size: int) -> None:
         """Count bytes delivered from the first end to the second."""

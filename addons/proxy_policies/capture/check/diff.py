@@ -21,6 +21,7 @@ from proxy_policies.capture.check.unordered import Unordered, align
 from proxy_policies.capture.model import Headers, Response, header
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
 from proxy_policies.fields import split_list
+from proxy_policies.log_lines import quantity
 
 CACHE = "proxy-policies"
 """Our cache's name in Cache-Status."""
@@ -246,7 +247,7 @@ def _same_canonical(old: Any, new: Any, secrets: SecretPairs) -> bool:
 
 def _summary(parsed: Parsed) -> str:
     if parsed.kind is BodyKind.BYTES:
-        return f"{parsed.size} bytes, sha256 {parsed.sha256[:SHOWN_DIGITS]}…"
+        return f"{quantity(parsed.size, 'byte')}, sha256 {parsed.sha256[:SHOWN_DIGITS]}…"
     if parsed.kind is BodyKind.EMPTY:
         return "empty"
     value = parsed.value if isinstance(parsed.value, str) else json.dumps(parsed.value, ensure_ascii=False)

@@ -12,7 +12,7 @@ from proxy_policies.capture.errors import CaptureError
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import error_text
 from proxy_policies.script_paths import PROGRAM
-from proxy_policies.terminal.argument_parser import ArgumentParser, sentence, set_help
+from proxy_policies.terminal.argument_parser import ArgumentParser, positive, sentence, set_help
 from proxy_policies.terminal.standard_output import flush_output
 
 with lazy_imports():  # each command imports what it needs: mitmproxy alone takes half a second
@@ -103,7 +103,7 @@ def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     shown = commands.add_parser("show", help="print a capture, or one of its entries")
     shown.set_defaults(run=lambda arguments: show.show(arguments))
     shown.add_argument("capture", help="the capture to show")
-    shown.add_argument("entry", nargs="?", type=_positive, help="number of an entry to print in full")
+    shown.add_argument("entry", nargs="?", type=positive, help="number of an entry to print in full")
     shown.add_argument("--json", action="store_true", help="one JSON object per line, for programs")
     shown.add_argument("--filter", default="", help="show only entries that match this mitmproxy flow filter")
     shown.add_argument("--repair", action="store_true", help="repair a truncated capture")
@@ -153,7 +153,7 @@ def _add_check(command: argparse.ArgumentParser) -> None:
     target = "where to send it; RECORDED=URL, once for each, when the capture has several origins"
     command.add_argument("--target", action="append", default=[], metavar="URL", help=target)
     accepted = "accept the changes of these entries, or of all, as the new baseline; they are shown first"
-    command.add_argument("--accept", nargs="*", type=_positive, metavar="N", help=accepted)
+    command.add_argument("--accept", nargs="*", type=positive, metavar="N", help=accepted)
     command.add_argument("--yes", action="store_true", help="accept without asking")
     document = "check responses against this OpenAPI document; without --target, check the recorded ones"
     command.add_argument("--openapi", metavar="FILE", help=document)
@@ -178,7 +178,7 @@ def _add_sending(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--slower", type=_above_zero, default=0, metavar="FACTOR", help="report responses slower by this factor"
     )
-    command.add_argument("--jobs", type=_positive, default=1, metavar="N", help="requests at a time (default 1)")
+    command.add_argument("--jobs", type=positive, default=1, metavar="N", help="requests at a time (default 1)")
     command.add_argument("--rate", type=_above_zero, default=0, metavar="N", help="requests per second, at most")
     command.add_argument(
         "--timeout", type=_above_zero, default=30, metavar="SECONDS", help="time for each response (default 30)"
@@ -193,12 +193,6 @@ def _add_sending(command: argparse.ArgumentParser) -> None:
     for kind in ("html", "junit", "json", "markdown"):
         command.add_argument(f"--{kind}", metavar="FILE", help=f"also write the report as {kind}")
     add_policies(command)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a valid number of 1 or more")
-    return int(text)
 
 
 def _above_zero(text: str) -> float:

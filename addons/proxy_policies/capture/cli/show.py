@@ -19,7 +19,7 @@ from proxy_policies.capture.formats.any_format import entry_values, open_any
 from proxy_policies.capture.har.entry_reader import read_entry
 from proxy_policies.capture.model import Entry, Headers, media_type
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.log_lines import printable
+from proxy_policies.log_lines import printable, quantity
 
 with lazy_imports():
     from proxy_policies.capture.har import writer
@@ -177,7 +177,7 @@ def _full_text(entry: Entry) -> list[str]:
     lines += [f"{response.version} {response.status} {response.reason}", *_fields(response.headers), ""]
     lines += json_report.body_lines(response)
     for message in entry.messages:
-        text = message.data.decode("utf-8", "replace") if message.text else f"{len(message.data)} bytes"
+        text = message.data.decode("utf-8", "replace") if message.text else quantity(len(message.data), "byte")
         cut = text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]}…"
         lines.append(f"{'→' if message.from_client else '←'} {cut}")
     lines += [

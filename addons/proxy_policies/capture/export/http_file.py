@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from proxy_policies.capture.export.curl import fields_of
 from proxy_policies.capture.har.body import decode_text
 from proxy_policies.capture.model import Entry, Request, header
+from proxy_policies.log_lines import quantity
 
 
 def http_file(entries: Iterable[Entry]) -> Iterator[str]:
@@ -20,7 +21,7 @@ def _request(request: Request) -> str:
     lines += [f"{name}: {_one_line(value)}" for name, value in fields_of(request)]
     text = decode_text(request.body.content, header(request.headers, "content-type") or "")
     if request.body.content and text is None:
-        return "\n".join([f"# its body, {len(request.body.content)} bytes, is not text", *lines, ""])
+        return "\n".join([f"# its body, {quantity(len(request.body.content), 'byte')}, is not text", *lines, ""])
     return "\n".join([*lines, "", _body(text or ""), ""] if text else [*lines, ""])
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from proxy_policies.capture.streams.frames import Framing, split
 from proxy_policies.capture.streams.interleaving import Kind, Step
+from proxy_policies.log_lines import quantity
 
 POLL_INTERVAL = 1.0
 """Seconds between checks whether an idle client is still connected."""
@@ -88,7 +89,7 @@ class InterleavedCall:
 def _shown(step: Step | None) -> str:
     if step is None:
         return "nothing more"
-    return f"{len(step.data)} bytes" if step.kind is Kind.CLIENT else f"that {step.kind.value}"
+    return quantity(len(step.data), "byte") if step.kind is Kind.CLIENT else f"that {step.kind.value}"
 
 
 class ClientSteps:

@@ -18,6 +18,7 @@ from proxy_policies.capture.replay.call_index import CallIndex, Entries
 from proxy_policies.capture.replay.cassette import Cassette, ReplayMode
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.websocket.transcript import is_conversation
+from proxy_policies.log_lines import quantity
 
 
 def parse_replay_ignore(specs: Iterable[str]) -> matching.Matching:
@@ -76,7 +77,7 @@ def cannot_replay(entry: Entry) -> str:
     if entry.response.status > 999:
         return f"{entry.response.status} is no status"
     if entry.response.body.dropped:
-        return f"not all of its body was recorded ({entry.response.body.dropped} bytes are missing)"
+        return f"not all of its body was recorded (without {quantity(entry.response.body.dropped, 'byte')})"
     return ""
 
 

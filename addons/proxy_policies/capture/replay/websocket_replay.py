@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from proxy_policies.capture.model import Body, Entry, Request, WebSocketMessage
 from proxy_policies.capture.replay.matching import Matching, matches_recorded, request_key
+from proxy_policies.log_lines import quantity
 
 NOT_RECORDED = 4599
 """Close code after a message that was not recorded, as status 599 for requests; private (RFC 6455 section 7.4.2)."""
@@ -84,6 +85,6 @@ class WebSocketReplay:
 
 def _short(message: WebSocketMessage) -> str:
     if not message.text:
-        return f"{len(message.data)} bytes"
+        return quantity(len(message.data), "byte")
     text = message.data.decode("utf-8", "replace")
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

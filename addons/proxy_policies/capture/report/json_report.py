@@ -13,7 +13,7 @@ from proxy_policies.capture.export.curl import curl_command
 from proxy_policies.capture.har.body import decode_text
 from proxy_policies.capture.model import Request, Response, header
 from proxy_policies.capture.report.side_by_side import rows
-from proxy_policies.log_lines import printable_json
+from proxy_policies.log_lines import printable_json, quantity
 
 MAX_REQUEST_TEXT = 20_000  # characters of a request in a page with up to 2 000 requests
 MAX_BODY_TEXT = 200_000  # characters of a body in a report
@@ -116,5 +116,5 @@ def body_lines(response: Response) -> list[str]:
     else:
         mime = header(response.headers, "content-type") or ""
         found = None if parsed.kind is BodyKind.BYTES else decode_text(response.body.content, mime)
-        text = f"{parsed.size} bytes, sha256 {parsed.sha256}" if found is None else found
+        text = f"{quantity(parsed.size, 'byte')}, sha256 {parsed.sha256}" if found is None else found
     return lines_of(text[:MAX_BODY_TEXT], parsed.kind is BodyKind.HTML)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from proxy_policies.log_lines import quantity
+
 VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5
 MAX_DEPTH = 32  # levels of nested messages; protobuf's own parsers allow 100
 _FIXED = {FIXED64: 8, FIXED32: 4}
@@ -128,4 +130,4 @@ def _value(field: Field, depth: int) -> Any:
 
 def summary(data: bytes) -> str:
     """Return a text that represents bytes in a comparison."""
-    return f"{len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()[:16]}…"
+    return f"{quantity(len(data), 'byte')}, sha256 {hashlib.sha256(data).hexdigest()[:16]}…"
