@@ -40,6 +40,24 @@ def test_a_renewed_certificate_is_shown_once(folder: Path) -> None:
     assert len(renewed) == 1
 
 
+@pytest.mark.parametrize("kind", ["home", "work"])
+def test_a_secret_that_is_read_again_is_new_only_if_it_has_changed(kind: str, tmp_path: Path) -> None:
+    """SIGHUP reads all files again; new credentials would disconnect every work."""
+    file = tmp_path / "secret"
+    file.write_text("a" * 40)
+    followed = ReloadedCredentials(kind, lambda _: None)
+    followed.load("secret", f"@{file}")
+    first = followed.current
+    followed.load("secret", f"@{file}")
+    assert followed.current is first
+    file.write_text("b" * 40)
+    followed.load("secret", f"@{file}")
+    second = followed.current
+    assert (second.mode, second.key == first.key) == (Mode.SECRET, False)
+    followed.load("none", "")
+    assert followed.current.mode is Mode.NONE
+
+
 def test_another_name_is_another_end(folder: Path, tmp_path: Path) -> None:
     renewed: list[Credentials] = []
     followed = ReloadedCredentials("home", renewed.append)

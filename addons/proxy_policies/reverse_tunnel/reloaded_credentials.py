@@ -47,11 +47,13 @@ class ReloadedCredentials:
         seen = identity.file_states(tls)
         if seen and (tls, secret, seen) == self._loaded:
             return
-        before, self._known = self._known, identity.load(self._kind, tls, secret)
-        self._loaded = tls, secret, seen
+        before, loaded = self._known, identity.load(self._kind, tls, secret)
+        if before is not None and loaded.key and loaded.key == before.key:
+            return  # the same secret: another temporary certificate would only end every connection
+        self._known, self._loaded = loaded, (tls, secret, seen)
         self._warn_of_expiry()
-        if before is not None and before.name == self._known.name is not None:
-            self._renewed(self._known)
+        if before is not None and before.name == loaded.name is not None:
+            self._renewed(loaded)
 
     def reload_if_changed(self, tls: str, secret: str) -> bool:
         """Load a certificate that was renewed on disk; warn once a day if it expires soon. True if its name changed.
