@@ -358,3 +358,9 @@ def test_only_as_many_entries_are_read_for_secrets_as_can_be_remembered() -> Non
     assert len(list(newest_first)) == MAX_SECRETS
     done = learned.entry(entry(1, f"{MAX_SECRETS - 1:04d}-a1B2c3D4 {MAX_SECRETS:04d}-a1B2c3D4"))
     assert re.fullmatch(f"secret_\\w+ {MAX_SECRETS:04d}-a1B2c3D4", done.request.body.content.decode())
+
+
+def test_a_reason_phrase_is_searched() -> None:
+    response = Response(401, f"invalid token={SECRET}")
+    entry = redactor().entry(Entry(Request("GET", "http://a.test/"), response, Times(1.0)))
+    assert entry.response.reason == f"invalid token={HOLDER}"

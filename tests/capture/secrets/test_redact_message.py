@@ -29,6 +29,11 @@ FIELDS = {
     "query after a matrix": ("Link", '</a;sid=S?page=2>; rel="next"', '</a;sid=~?page=2>; rel="next"'),
     "json in a field": ("X-Data", '{"token": "S", "city": "Bonn"}', '{"token": "~", "city": "Bonn"}'),
     "baggage": ("Baggage", "session.token=S,city=Bonn", "session.token=~,city=Bonn"),
+    "pairs in a field": ("X-Debug", "user=joe, password=S", "user=joe, password=~"),
+    "a line of a log": ("X-Log", "2026-11-28 login token=S ok", "2026-11-28 login token=~ ok"),
+    "credentials in a field": ("X-Upstream", "Bearer S", "Bearer ~"),
+    "query in an attribute": ("Set-Cookie", "a=b; Path=/x?token=S", "a=b; Path=/x?token=~"),
+    "text about secrets": ("Warning", '299 - "Deprecated API key format"', '299 - "Deprecated API key format"'),
     "by name": ("X-Api-Token", "S", "~"),
     "url": ("Location", "/next?token=S&page=2", "/next?token=~&page=2"),
     "by shape": ("X-Note", "see ghp_0123456789abcdefghijklmnopqrstuvwxyz.", "see ~."),
@@ -39,6 +44,18 @@ FIELDS = {
 @pytest.mark.parametrize(("name", "before", "after"), FIELDS.values(), ids=FIELDS)
 def test_a_field_is_looked_through_as_what_it_is(name: str, before: str, after: str) -> None:
     assert redactor().headers(((name, before.replace("S", S)),)) == ((name, after),)
+
+
+URLS = {
+    "JSON that is not encoded": ('/?q={"token":"S","n":1}', '/?q={"token":"~","n":1}'),
+    "a call of OData": ("/Login(user='joe',password='S')", "/Login(user='joe',password='~')"),
+    "quotes": ('/?q="session"+it\'s&n=S', '/?q="session"+it\'s&n=S'),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), URLS.values(), ids=URLS)
+def test_texts_in_a_url_are_searched(before: str, after: str) -> None:
+    assert redactor().url(f"http://a.test{before}".replace("S", S)) == f"http://a.test{after}".replace("S", S)
 
 
 def test_the_users_fields_are_secrets_and_kept_names_none() -> None:

@@ -134,9 +134,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note that a test failed, for it and its class, module and session: recordings are not kept then."""
+    """Note that a test with a capture failed, for it and its class, module and session: they are not kept then."""
     report = yield
-    for node in item.listchain() if report.failed else ():
+    has_capture = not set(FIXTURES).isdisjoint(getattr(item, "fixturenames", ()))
+    for node in item.listchain() if report.failed and has_capture else ():
         node.stash[_FAILED] = True
     return report
 

@@ -130,14 +130,19 @@ def grade(name: str, names: tuple[str, ...] = ()) -> Grade:
     return found or (Grade.PERHAPS if any(_grade_of_ending([part]) for part in parts) else Grade.NONE)
 
 
+def is_policy(name: str) -> bool:
+    """Return whether a field has rules for clients, which name secrets and have none."""
+    lower = name.lower()
+    return lower in POLICIES or lower.startswith(POLICY_PREFIXES)
+
+
 @lru_cache(1024)
 def field_grade(name: str, names: tuple[str, ...] = ()) -> Grade:
     """Return the grade of the name of a field or a query parameter, where any key may be one: `X-Functions-Key`.
 
     Without a hyphen, it may be an identifier, such as `issueKey`.
     """
-    lower = name.lower()
-    if lower in POLICIES or lower.startswith(POLICY_PREFIXES):
+    if is_policy(name):
         return Grade.NONE
     found, parts = grade(name, names), words(name[-200:])
     is_key = len(parts) > 1 and parts[-1] == "key" and parts[-2] not in FIELD_KEYS

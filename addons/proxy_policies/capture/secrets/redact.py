@@ -171,9 +171,11 @@ class Redactor:
     def _with_body(self, response: Response, body: Body) -> Response:
         headers = self._response_redactor.headers(response.headers)
         trailers = self._response_redactor.headers(response.trailers)
-        if headers is response.headers and trailers is response.trailers and body is response.body:
+        (reason,) = self._response_redactor.notes((response.reason,))
+        is_same = headers is response.headers and trailers is response.trailers and body is response.body
+        if is_same and reason == response.reason:
             return response
-        return replace(response, headers=headers, trailers=trailers, body=body)
+        return replace(response, reason=reason, headers=headers, trailers=trailers, body=body)
 
     def _hide(self, secret: str, rule: str) -> str:
         """Return the placeholder of a secret, and add it to the known secrets."""

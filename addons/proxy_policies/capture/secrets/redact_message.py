@@ -16,6 +16,7 @@ from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.harmless import is_harmless
 from proxy_policies.capture.secrets.marks import compile_marks
+from proxy_policies.capture.secrets.names import is_policy
 from proxy_policies.capture.secrets.redact_adjacent import in_adjacent
 from proxy_policies.capture.secrets.redact_base64 import in_base64
 from proxy_policies.capture.secrets.redact_commands import in_commands
@@ -37,6 +38,8 @@ CREDENTIAL = "credentials"
 MAX_NESTING = 16
 """Maximum nesting of multipart bodies, as each level is read once more; deeper ones are replaced."""
 _JSON_STARTS = ("{", "[")
+_SEPARATOR = re.compile("[=: ]")
+"""What separates a name from its value, and a scheme from credentials, in a field."""
 _TABLE_TYPES = ("csv", "tab-separated", "ms-excel")
 _DOCUMENT_MARKS = compile_marks('\\":', '\\",', '=\\"', "form-data;", "\\u003c", "[\\n", "=\\n", "=\\r\\n")
 """Marks of JSON strings that contain a document, which is redacted after decoding the string."""
@@ -102,7 +105,12 @@ class MessageRedactor:
         """Return a URL without secrets."""
         if not url or (url.isascii() and self._is_harmless(url.encode())):
             return url
-        return self._redact_shapes(texts.in_url(url, self._with_secret_variables(url)))
+        redacted = self._redact_shapes(texts.in_url(url, self._with_secret_variables(url)))
+        has_quotes = '"' in url or "'" in url  # of JSON that is not encoded, or of a call of OData
+        return self._in_quotes(redacted) if has_quotes else redacted
+
+    def _in_quotes(self, text: str) -> str:
+        return texts.in_assignments(redact_json.in_json(text, self.decider), self.decider, Place.MEMBER)
 
     def _with_secret_variables(self, encoded: str) -> Decider:
         """Return the decider for a URL or a form, with the secret variables of a GraphQL query in it."""
@@ -136,16 +144,17 @@ class MessageRedactor:
             return self._redact_shapes(redact_cookies(value, self.decider))
         if lower == "sec-websocket-protocol":
             value = self._protocols(value)
-        if lower == "baggage":
-            value = texts.in_bare_pairs(value, self.decider)
         replaced = self.decider.replace(name, value, Place.FIELD)
-        if replaced != value:
-            return replaced
-        return (
-            self._document_text(value)
-            if value[:1] in _JSON_STARTS
-            else self._redact_shapes(texts.in_url(value, self.decider))
-        )
+        return replaced if replaced != value else self._in_value(name, value)
+
+    def _in_value(self, name: str, value: str) -> str:
+        """Return the value of a field that is no secret as a whole without the secrets in it."""
+        if value[:1] in _JSON_STARTS:
+            return self._document_text(value)
+        value = self._redact_shapes(texts.in_url(value, self.decider))
+        if _SEPARATOR.search(value) is None or is_policy(name):
+            return value
+        return value if value.isascii() and self._is_harmless(value.encode()) else self._unstructured(value)
 
     def _protocols(self, value: str) -> str:
         """Replace random WebSocket subprotocols, as browsers have no other field to send credentials in."""
@@ -215,6 +224,10 @@ class MessageRedactor:
         if is_form:
             return self._redact_shapes(redact_json.in_json(text, self.decider))
         return self._in_text(self._in_documents(text, kind), kind)
+
+    def _unstructured(self, text: str) -> str:
+        """Return the value of a field without secrets: pairs in it are no form, as they may be a list."""
+        return self._in_text(self._in_documents(text, _kind_of("")), _kind_of(""))
 
     def _in_documents(self, text: str, kind: _Kind) -> str:
         """Return a text without the secrets that CSV, JSON, calls and markup in it name."""

@@ -12,6 +12,7 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.names import Grade
 from proxy_policies.capture.secrets.redact_json import in_json
+from proxy_policies.capture.secrets.secret_words import may_have_secret_word
 from proxy_policies.capture.secrets.values import is_random
 
 _USERINFO = re.compile(r"://(?<=[A-Za-z0-9+.-]://)(?P<info>[^/?#@\s\"'<>]+)@")
@@ -62,6 +63,7 @@ _FORM = re.compile(r"[\w.\[\]%+~-]++=[^\s\"'<>{}]*+\s*+")
 
 
 _PERCENT_ENCODERS: tuple[Callable[[str], str], ...] = (
+    str,
     partial(quote_plus, errors="surrogateescape"),
     partial(quote, errors="surrogateescape"),
     partial(quote, safe="", errors="surrogateescape"),
@@ -159,16 +161,16 @@ def _form_pair(pair: str, decider: Decider) -> str:
 
 
 def _parameter(name: str, value: str, decider: Decider) -> str:
-    """Replace a parameter's value, or the secrets in a value that is JSON, percent-encoded any number of times."""
+    """Replace a parameter's value, or the secrets in it: in JSON, a GraphQL query, a pair; encoded at any depth."""
     replaced = _encoded(name, value, decider)
-    if replaced != value or _JSON_VALUE.match(value) is None:
+    if replaced != value or not (_JSON_VALUE.match(value) or may_have_secret_word(value)):
         return replaced
     plain = unquote_plus(value)
-    if plain[:1] == "%":
+    if plain[:1] == "%" and plain != value:
         inner = _parameter("", plain, decider)
     else:
-        inner = in_assignments(in_json(plain, decider), decider, Place.MEMBER)  # as GraphQL's `{login(password: "…")}`
-    encode = next((encode for encode in _PERCENT_ENCODERS if encode(plain) == value), _PERCENT_ENCODERS[0])
+        inner = in_bare_pairs(in_assignments(in_json(plain, decider), decider, Place.MEMBER), decider)
+    encode = next((encode for encode in _PERCENT_ENCODERS if encode(plain) == value), _PERCENT_ENCODERS[1])
     return value if inner == plain else encode(inner)
 
 
@@ -187,7 +189,7 @@ def in_cookies(text: str, decider: Decider) -> str:
 def in_set_cookie(text: str, decider: Decider) -> str:
     """Replace the value in a Set-Cookie field, keeping the attributes (RFC 6265 section 4.1)."""
     pair, semicolon, attributes = text.partition(";")
-    return f"{_cookie(pair, decider)}{semicolon}{in_paths(in_bare_pairs(attributes, decider), decider)}"
+    return f"{_cookie(pair, decider)}{semicolon}{in_url(in_bare_pairs(attributes, decider), decider)}"
 
 
 def _cookie(pair: str, decider: Decider) -> str:

@@ -120,6 +120,13 @@ def test_that_fails(http_capture):
     ask("/half")
     assert os.environ.get("WELL")
 
+class TestWhole:
+    def test_whole(self, http_capture_class):
+        ask("/whole")
+
+    def test_that_fails_without_a_capture(self):
+        assert os.environ.get("WELL")
+
 def test_that_asks_nothing(http_capture):
     pass
 
@@ -140,13 +147,14 @@ def test_no_two_tests_share_a_capture_and_what_is_wrong_is_said(
     first = run(tmp_path, server.url, SECURE=f"https://localhost:{private.port}")
     assert "ertificate verify failed" in first.stdout
     assert "http_capture_set = ssl_verify_upstream_trusted_ca=FILE" in first.stdout
-    assert "13 passed" in first.stdout, first.stdout + first.stderr
+    assert "14 passed" in first.stdout, first.stdout + first.stderr
     assert "no request reached the proxy" in first.stdout
     assert "make it in the test" in first.stdout
     assert "http_capture does not take mdoe (mode?); it takes path, mode, record_mode" in first.stdout
     captures = {path.name: path for path in (tmp_path / "captures").iterdir()}
     assert {"test_nodes.TestA.test_same.har", "test_nodes.TestB.test_same.har", "both.har"} < set(captures)
-    assert len(captures) == 9, "one for each test but those that failed, and one for two that name it"
+    assert "test_nodes.TestWhole.har" in captures, "the test that failed does not use it"
+    assert len(captures) == 10, "one for each test but those that failed, and one for two that name it"
     assert max(map(len, captures)) < 150
     assert {path.stat().st_mode & 0o777 for path in captures.values()} == {0o600}
     assert (tmp_path / "captures").stat().st_mode & 0o777 == 0o700
