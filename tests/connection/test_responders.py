@@ -56,7 +56,7 @@ def connection(destination: Destination | None = None, mode: str = "regular") ->
 
 @pytest.mark.parametrize(("head", "destination"), [(ABSOLUTE, None), (GET, ORIGIN)])
 def test_a_plain_request_is_an_exchange(responders: Responders, head: bytes, destination: Destination | None) -> None:
-    exchange = responders.respond(connection(destination), head)
+    exchange = responders.response_to(connection(destination), head)
     assert isinstance(exchange, Exchange)
     request = exchange.flow.request
     assert (request.scheme, request.host) == (("https", "origin.test") if destination else ("http", "a.test"))
@@ -75,8 +75,8 @@ def test_a_plain_request_is_an_exchange(responders: Responders, head: bytes, des
     ],
 )
 def test_others_are_mitmproxys(responders: Responders, head: bytes, destination: Destination | None) -> None:
-    assert responders.respond(connection(destination), head) is None
-    assert responders.reply(connection(destination)) is False
+    assert responders.response_to(connection(destination), head) is None
+    assert responders.send_learned(connection(destination)) is False
     assert not any(responders.counts().values())
 
 
@@ -85,7 +85,7 @@ def test_closed(responders: Responders, context: taddons.context) -> None:
     mode = ProxyMode.parse("regular")
     assert responders.serves(mode)
     context.master.addons.add(watcher := Watcher())
-    assert responders.respond(connection(), ABSOLUTE) is None
+    assert responders.response_to(connection(), ABSOLUTE) is None
     context.master.addons.remove(watcher)
     assert responders.is_open("exchanges")
     context.options.update(body_size_limit="1m")
@@ -96,7 +96,7 @@ def test_closed(responders: Responders, context: taddons.context) -> None:
     assert responders.is_open("exchanges")
     responders.table = None
     assert not responders.serves(mode)
-    assert responders.respond(connection(), ABSOLUTE) is None
+    assert responders.response_to(connection(), ABSOLUTE) is None
 
 
 @pytest.mark.parametrize(

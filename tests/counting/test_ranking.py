@@ -3,11 +3,21 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.counting.ranking import LISTED, MAX_HOSTS, SPAN, SPANS, Hosts, Recent, Slowest, busiest, slowest
+from proxy_policies.counting.ranking import (
+    LISTED,
+    MAX_HOSTS,
+    SPAN,
+    SPANS,
+    HostTotals,
+    RecentSpans,
+    Slowest,
+    busiest,
+    slowest,
+)
 
 
 def test_hosts_that_are_asked_most_come_first_however_many_others_there_are() -> None:
-    hosts = Hosts()
+    hosts = HostTotals()
     for number in range(5 * MAX_HOSTS):
         hosts.add(b"%d.example" % number, 1, 10)
         hosts.add(b"busy.example", 2, 100)
@@ -16,7 +26,7 @@ def test_hosts_that_are_asked_most_come_first_however_many_others_there_are() ->
 
 
 def test_spans_are_added_up() -> None:
-    first, second = Hosts(), Hosts()
+    first, second = HostTotals(), HostTotals()
     first.add(b"a", 1, 10)
     second.add(b"a", 2, 20)
     second.add(b"b", 1, 1)
@@ -25,7 +35,7 @@ def test_spans_are_added_up() -> None:
 
 
 def test_what_is_older_than_all_spans_is_forgotten() -> None:
-    recent: Recent[list[int]] = Recent(list)
+    recent: RecentSpans[list[int]] = RecentSpans(list)
     for number in range(3 * SPANS):
         recent.at(number * SPAN).append(number)
     now = (3 * SPANS - 1) * SPAN

@@ -8,7 +8,7 @@ from mitmproxy.test import tflow
 
 from proxy_policies import trace
 from proxy_policies.body import Tap
-from proxy_policies.cache.body_taps import EncodedBody
+from proxy_policies.cache.body_taps import StoredEncoding
 from proxy_policies.cache.stores.store import BytesBody
 from proxy_policies.encoding.addon import Encoding
 from proxy_policies.flows import flow_state
@@ -26,8 +26,8 @@ class Keeper:
         self.made = b""
         self.whole = False
 
-    async def find(self, coding: str) -> EncodedBody | None:
-        return EncodedBody(BytesBody(self.kept)) if coding == "gzip" and self.kept is not None else None
+    async def find(self, coding: str) -> StoredEncoding | None:
+        return StoredEncoding(BytesBody(self.kept)) if coding == "gzip" and self.kept is not None else None
 
     def keep(self, coding: str) -> Tap | None:
         return self if self.wants else None

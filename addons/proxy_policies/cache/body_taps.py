@@ -128,8 +128,8 @@ class PrependBody:
         return self.feed(b"")
 
 
-class EncodedBody:
-    """A stored encoded form (`flow_state.EncodedBody`)."""
+class StoredEncoding:
+    """An encoded form of a response in the store; a `flow_state.EncodedBody`."""
 
     def __init__(self, body: Body) -> None:
         self._body = body
@@ -150,10 +150,10 @@ class EncodedVariants:
     def __init__(self, store: Store, entry: StoredResponse, limit: int, *, is_stored: bool) -> None:
         self._store, self._entry, self._limit, self._is_stored = store, entry, limit, is_stored
 
-    async def find(self, coding: str) -> EncodedBody | None:
+    async def find(self, coding: str) -> StoredEncoding | None:
         """Open an encoded form."""
         body = await self._store.body(self._entry, coding) if self._is_stored else None
-        return None if body is None else EncodedBody(body)
+        return None if body is None else StoredEncoding(body)
 
     def keep(self, coding: str) -> StoreTap:
         """Return the tap that keeps the encoder's output."""

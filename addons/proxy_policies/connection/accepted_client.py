@@ -56,7 +56,7 @@ class AcceptedClient(ClientConnection):
 
     async def start(self) -> None:
         """Notify the addons of the client, and start reading."""
-        if self._owner.is_trusted_peer(self.client.peername[0]) and not await self._is_named():
+        if self._owner.is_trusted_peer(self.client.peername[0]) and not await self._read_address():
             return
         self._is_busy = True
         self.log("client connect")
@@ -71,8 +71,11 @@ class AcceptedClient(ClientConnection):
             if self.stream.received:
                 self._readable()
 
-    async def _is_named(self) -> bool:
-        """Read the client's address from the PROXY header; mitmproxy reports malformed headers."""
+    async def _read_address(self) -> bool:
+        """Read the client's address from the PROXY header; return False if the connection is no longer ours.
+
+        A malformed header is left to mitmproxy, which reports it.
+        """
         peer, address, in_time = self.client.peername, None, True
         if not self._owner.expect_header(peer):
             self.leave()

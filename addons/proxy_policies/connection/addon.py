@@ -57,7 +57,7 @@ class Fastlane:
         self.origin_pool = OriginPool()
         self._connections: dict[str, ClientConnection] = {}
         """By client id."""
-        self._close_ways: list[Callable[[], None]] = []
+        self._undo_paths: list[Callable[[], None]] = []
         """Undo functions of the paths that are open."""
         self._dispatch: Dispatch
         self._undo_dispatch: list[Callable[[], None]] = []
@@ -79,13 +79,13 @@ class Fastlane:
         self._responders.table = self._dispatch.table
         for begin in (self._takeover.patch.apply, self._acceptor.start):
             if undo := begin():
-                self._close_ways.append(undo)
-        self._close_ways.append(handover.on_handover(self._continued))
+                self._undo_paths.append(undo)
+        self._undo_paths.append(handover.on_handover(self._continued))
 
     def _close(self) -> None:
         self._responders.table = None
-        while self._close_ways:
-            self._close_ways.pop()()
+        while self._undo_paths:
+            self._undo_paths.pop()()
         for connection in list(self._connections.values()):
             connection.release()
 
@@ -209,7 +209,7 @@ class Fastlane:
         handler = handler_of(client.id)
         if handler is None:
             return
-        if self._close_ways:
+        if self._undo_paths:
             self._takeover.watch(client, client)
         if self._undo_dispatch:
             handler.layer = Inline(handler.layer, self._dispatch.trigger_now)  # type: ignore[assignment]
@@ -245,12 +245,12 @@ class Fastlane:
 
     def server_connected(self, data: ServerConnectionHookData) -> None:
         """Watch the connection, which may become a tunnel."""
-        if self._close_ways:
+        if self._undo_paths:
             self._takeover.watch(data.client, data.server)
 
     def http_connected(self, flow: http.HTTPFlow) -> None:
         """Note that a tunnel follows."""
-        if self._close_ways:
+        if self._undo_paths:
             self._takeover.expect_tunnel(flow.client_conn, flow.server_conn)
 
 

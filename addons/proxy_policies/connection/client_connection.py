@@ -152,7 +152,7 @@ class ClientConnection(ABC):
         if self._requests and stream.received[0] == TLS_HANDSHAKE:  # no request (RFC 9112, section 2.2)
             self._refuse(400, "TLS where a request should be")
             return
-        if self._responders.reply(self):
+        if self._responders.send_learned(self):
             return
         if stream.unsent:  # its next owner must not have to send data of ours
             stream.on_sent = self._readable
@@ -163,7 +163,7 @@ class ClientConnection(ABC):
             return
         self._requests += 1
         head = bytes(stream.received[: end.end()])
-        response = self._responders.respond(self, head)
+        response = self._responders.response_to(self, head)
         if response is None:
             self.hand_over()
         elif isinstance(response, Exchange):
@@ -171,9 +171,9 @@ class ClientConnection(ABC):
             self.exchange = response
             self.begin(self._run_exchange(response, head))
         else:
-            self.begin(self._run(response))
+            self.begin(self._run_tunnel(response))
 
-    def reply(self, respond: Callable[[bytes], tuple[bytes, bytes, bool] | None]) -> bool:
+    def respond_to_each(self, respond: Callable[[bytes], tuple[bytes, bytes, bool] | None]) -> bool:
         """Send what `respond` returns for each received head, up to a bound; return False if nothing was sent.
 
         Its third item says whether the connection ends with the response.
@@ -212,16 +212,16 @@ class ClientConnection(ABC):
         self._is_busy = True
         self._task = spawn(work, eager=True, is_held=True)
 
-    async def _run(self, response: Coroutine[Any, Any, bool]) -> None:
+    async def _run_tunnel(self, tunnel: Coroutine[Any, Any, bool]) -> None:
         try:
-            is_answered = await response
+            was_open = await tunnel
         except asyncio.CancelledError:
             self.leave()
             raise
         except Exception:
             self._failed()
             return
-        if is_answered:
+        if was_open:
             self.leave()
         else:
             self.hand_over()

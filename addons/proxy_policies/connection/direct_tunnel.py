@@ -39,7 +39,7 @@ def untouched(hosts: Hosts, asked: Connect) -> str:
 
 
 @dataclass(kw_only=True)
-class Counts(link.ByteCounts):
+class TunnelCounts(link.ByteCounts):
     """Byte counts that are also added to the tunnel's record."""
 
     tunnel: Tunnel
@@ -91,7 +91,7 @@ class DirectTunnel:
     async def _relay(self, target: socket.socket) -> None:
         """Answer, show the tunnel as a flow, and link both sides until the end."""
         shown = make_tunnel_flow(self._client, self._server, self._why)
-        counts = Counts(tunnel=shown.tunnel)
+        counts = TunnelCounts(tunnel=shown.tunnel)
         with self._stream.detach() as client, target:
             await _trigger(TcpStartHook(shown.flow))
             try:

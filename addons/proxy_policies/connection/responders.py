@@ -76,14 +76,14 @@ class Responders:
 
     # In order
 
-    def reply(self, connection: Any) -> bool:
-        """Reply to requests with learned responses, up to a bound; return False if the first has none."""
+    def send_learned(self, connection: Any) -> bool:
+        """Send the learned responses to received requests, up to a bound; return False if the first has none."""
         if self._learned is None or self._learned.is_empty or (store := self._store()) is None:
             return False
         respond = self._learned.respond
-        return bool(connection.reply(lambda head: respond(connection, head, store)))
+        return bool(connection.respond_to_each(lambda head: respond(connection, head, store)))
 
-    def respond(self, connection: Connection, head: bytes) -> Exchange | Coroutine[Any, Any, bool] | None:
+    def response_to(self, connection: Connection, head: bytes) -> Exchange | Coroutine[Any, Any, bool] | None:
         """Return the tunnel or exchange that responds to a request; None to leave it to mitmproxy."""
         if head.startswith(b"CONNECT "):
             return self._tunnel(connection)

@@ -15,7 +15,7 @@ from operator import itemgetter
 
 from proxy_policies.counting import ranking
 from proxy_policies.counting.histogram import Histogram
-from proxy_policies.counting.ranking import Hosts, Recent, Slowest
+from proxy_policies.counting.ranking import HostTotals, RecentSpans, Slowest
 from proxy_policies.finished.reporting import CLIENT_CLOSED, Item, Record
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"})
@@ -61,7 +61,7 @@ class Collector:
         """By direction: `sent` to clients, `received` from them."""
         self.errors: Counter[str] = Counter()
         """By the result of `error_of`, or `tunnel`."""
-        self._hosts, self._slowest = Recent(Hosts), Recent(Slowest)
+        self._hosts, self._slowest = RecentSpans(HostTotals), RecentSpans(Slowest)
 
     @property
     def requests(self) -> Counter[Labels]:
@@ -90,7 +90,7 @@ class Collector:
                 if record.upstream_seconds is not None:
                     self.upstream_seconds.observe(record.upstream_seconds)
 
-    def _count_request(self, record: Record, times: int, hosts: Hosts) -> None:
+    def _count_request(self, record: Record, times: int, hosts: HostTotals) -> None:
         request, sent = record.request, (record.sent or 0) * times
         labels = labels_of(request.method, record.status, record.cache)
         counts = self._counts.get(labels)

@@ -16,7 +16,7 @@ LISTED = 10
 """Number of hosts and of requests that are listed."""
 
 
-class Recent[T]:
+class RecentSpans[T]:
     """An object for each of the last spans of time."""
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -35,7 +35,7 @@ class Recent[T]:
         return [kept for number, kept in self._spans if number > now // SPAN - SPANS]
 
 
-class Hosts:
+class HostTotals:
     """Counts requests and bytes by host; hosts with few requests may be dropped, and counted from 0 again."""
 
     def __init__(self) -> None:
@@ -56,9 +56,9 @@ class Hosts:
         return self._counts.items()
 
 
-def busiest(spans: Iterable[Hosts], count: int = LISTED) -> list[tuple[bytes, int, int]]:
+def busiest(spans: Iterable[HostTotals], count: int = LISTED) -> list[tuple[bytes, int, int]]:
     """Return the hosts with the most requests, with requests and bytes."""
-    total = Hosts()
+    total = HostTotals()
     for span in spans:
         for host, (requests, size) in span.items():
             total.add(host, requests, size)

@@ -86,7 +86,7 @@ class Handler(web.RequestHandler):
         self.finish(f"{status_code} {self._reason}\n")
 
 
-class Home(Handler):
+class IndexPage(Handler):
     """The page; without login, the form for the password."""
 
     is_public = True
@@ -181,6 +181,6 @@ def serve(sockets: list[socket.socket], access: Access, is_local: bool, api: Map
     shared = {"access": access, "is_local": is_local, "api": api}
     shared["cookie"] = f"proxy-policies-{sockets[0].getsockname()[1]}"
     names = "|".join(name.replace(".", r"\.") for name in FILES)
-    routes = [(r"/", Home, shared), (rf"/({names})", File, shared), (r"/ask/([a-z]+)", Api, shared)]
+    routes = [(r"/", IndexPage, shared), (rf"/({names})", File, shared), (r"/ask/([a-z]+)", Api, shared)]
     application = web.Application(routes, default_handler_class=Missing, default_handler_args=shared)
     return PageServer(sockets, application, MAX_BODY)

@@ -69,7 +69,7 @@ class Variants(Protocol):
         """Return the tap that keeps the encoder's output; None if it is not worth keeping."""
 
 
-class ByteCounts(Protocol):
+class TunnelBytes(Protocol):
     """Bytes of payload that a tunnel has carried so far."""
 
     bytes_up: int
@@ -119,7 +119,7 @@ class FlowState:
     """Bytes of the response's body before encoding, so far; None if it is not encoded here."""
     user: str = ""
     """For a stream: the user who opened its tunnel."""
-    tunnel: ByteCounts | None = None
+    tunnel: TunnelBytes | None = None
     """For an untouched tunnel, whose flow keeps none of its bytes; passthrough's own type."""
     source: Source | None = None
     """The source of a response body that is too large to be put into the response."""

@@ -84,7 +84,7 @@ class WorkConfig:
 
 
 @dataclass
-class Command:
+class CommandConnection:
     """An open command connection."""
 
     framed: Framed
@@ -98,7 +98,7 @@ class WorkAgent:
 
     def __init__(self) -> None:
         self._config = WorkConfig()
-        self._command: Command | None = None
+        self._command: CommandConnection | None = None
         self._connecting, self._data = Tasks("work"), Tasks("work")
         self._failure = ""  # why there is no command connection
         self._logged: str | None = None  # the last reason that was logged
@@ -165,7 +165,7 @@ class WorkAgent:
         if self._logged != trouble and self._changes.warning("no connection", line):
             self._logged = trouble
 
-    def _log_connected(self, home: Address, command: Command) -> None:
+    def _log_connected(self, home: Address, command: CommandConnection) -> None:
         """Log that home is connected, if that is new."""
         self._failure = ""
         offered = ", ".join(command.protocol.services) or "nothing"
@@ -188,7 +188,7 @@ class WorkAgent:
         finally:
             framed.close()
 
-    async def _serve_home(self, home: Address, command: Command) -> None:
+    async def _serve_home(self, home: Address, command: CommandConnection) -> None:
         start = asyncio.get_running_loop().time()
         self._command = command
         self._log_connected(home, command)
@@ -207,7 +207,7 @@ class WorkAgent:
         if self._short_connections <= MAX_SHORT_CONNECTIONS:
             self._last_connected = now
 
-    async def _handshake_on(self, framed: Framed, wanted: str) -> Command:
+    async def _handshake_on(self, framed: Framed, wanted: str) -> CommandConnection:
         credentials, config = self._config.credentials, self._config
         certified = peer_name(framed.lower) if credentials.mode is Mode.CERTIFICATES else None
         if wanted and certified != wanted:
@@ -222,11 +222,11 @@ class WorkAgent:
             message = handshake.receive(await receive(framed))
         if handshake.peer is None:  # for the type checker
             raise ProtocolError("the handshake stopped")
-        return Command(framed, handshake.peer, WorkProtocol(config.services, config.spares), digest)
+        return CommandConnection(framed, handshake.peer, WorkProtocol(config.services, config.spares), digest)
 
     # Data connections
 
-    async def _answer(self, home: Address, command: Command, request: Begin | Spare) -> None:
+    async def _answer(self, home: Address, command: CommandConnection, request: Begin | Spare) -> None:
         """Open a data connection that home requested, and serve it."""
         framed: Framed | None = None
         try:
@@ -245,7 +245,7 @@ class WorkAgent:
             if framed is not None:
                 framed.close()
 
-    async def _claim(self, home: Address, command: Command, token: str) -> Framed:
+    async def _claim(self, home: Address, command: CommandConnection, token: str) -> Framed:
         framed = await self._dial(home)
         if not self._is_home_of(command, framed):
             framed.abort()
@@ -263,7 +263,7 @@ class WorkAgent:
                 await asyncio.sleep(random.uniform(0, DATA_PAUSE))  # noqa: S311 -- a pause, no secret
         return await connections.dial_framed(home, self._config.credentials)
 
-    def _is_home_of(self, command: Command, framed: Framed) -> bool:
+    def _is_home_of(self, command: CommandConnection, framed: Framed) -> bool:
         """Return whether a connection is to the same home: by its certified name, as its certificate may be renewed."""
         if self._config.credentials.mode is Mode.CERTIFICATES:
             return peer_name(framed.lower) == command.peer.name
