@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from mitmproxy import http
@@ -61,8 +62,29 @@ def read_plain_request(head: bytes) -> RequestHead | None:
     if match is None or len(head) > HEAD_LIMIT:
         return None
     method, authority, path, block = match.groups(b"")
+    section = None if method in (b"CONNECT", b"TRACE") else _read_section(block)
+    if section is None or not (section.host == authority if authority else section.names_host):
+        return None
+    fields, length, persists, host, _ = section
+    return RequestHead(method, authority, path, fields, length, persists, host.decode("utf-8", "surrogateescape"))
+
+
+class _Section(NamedTuple):
+    """The field section of a plain request."""
+
+    fields: RawFields
+    length: int
+    persists: bool
+    host: bytes
+    names_host: bool
+    """Host is the name of a host."""
+
+
+@lru_cache(maxsize=64)  # a client's requests usually have the same fields
+def _read_section(block: bytes) -> _Section | None:
+    """Parse the field lines of a plain request; return None for any other."""
     fields = read_fields(block)
-    if fields is None or method in (b"CONNECT", b"TRACE"):
+    if fields is None:
         return None
     names = [name.lower() for name, _ in fields]
     if names.count(b"host") != 1 or not _DISQUALIFYING.isdisjoint(names):
@@ -70,9 +92,7 @@ def read_plain_request(head: bytes) -> RequestHead | None:
     persists, length, host = _persists(names, fields), content_length(names, fields, 0), fields[names.index(b"host")][1]
     if persists is None or length is None or length > REQUEST_BODY_LIMIT:
         return None
-    if (host != authority) if authority else not validity.is_host(host):
-        return None
-    return RequestHead(method, authority, path, fields, length, persists, host.decode("utf-8", "surrogateescape"))
+    return _Section(fields, length, persists, host, validity.is_host(host))
 
 
 def _persists(names: list[bytes], fields: RawFields) -> bool | None:
