@@ -253,28 +253,36 @@ _DATES = tuple(re.compile(form, re.ASCII) for form in _DATE_FORMS)
 _MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
+LONGEST_DATE = 64
+"""Characters; the longest has 33."""
+
+
 def parse_date(value: str, now: float) -> float | None:
     """Return an HTTP-date, in any of its three forms, as seconds since the epoch; None if it is invalid.
 
     `now`, in seconds since the epoch, determines the century of the two-digit year in the obsolete form.
     """
-    match = next((m for form in _DATES if (m := form.fullmatch(value.strip().lower()))), None)
-    if match is None:
-        return None
-    if match["month"] not in _MONTHS:
+    text = value.strip()
+    return _parse_date(text, 1970 + int(now // 31_556_952)) if len(text) <= LONGEST_DATE else None
+
+
+@lru_cache(maxsize=64)  # all responses of a second have the same Date
+def _parse_date(text: str, this_year: int) -> float | None:
+    text = text.lower()
+    match = _DATES[0].fullmatch(text) or _DATES[1].fullmatch(text) or _DATES[2].fullmatch(text)
+    if match is None or match["month"] not in _MONTHS:
         return None
     month, day, year = _MONTHS.index(match["month"]) + 1, int(match["day"]), int(match["year"])
     hour, minute, second = map(int, match["time"].split(":"))
     if not 1 <= day <= _MONTH_DAYS[month - 1] or hour > 23 or minute > 59 or second > 60:
         return None
     if len(match["year"]) == 2:
-        year = _century(year, now)
+        year = _century(year, this_year)
     return float(timegm((year, month, day, hour, minute, second)))
 
 
-def _century(two_digits: int, now: float) -> int:
+def _century(two_digits: int, this_year: int) -> int:
     """Return the year; one more than 50 years in the future is in the past century (RFC 9110, section 5.6.7)."""
-    this_year = 1970 + int(now // 31_556_952)
     year = this_year - this_year % 100 + two_digits
     return year - 100 if year > this_year + 50 else year
 
