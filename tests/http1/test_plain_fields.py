@@ -83,7 +83,7 @@ def test_a_plain_request_is_read_as_line_by_line(data: bytes) -> None:
 def read(reader: Callable[..., Any], data: Any, method: str) -> Any:
     """Return what is read of a response's head, or why it is not."""
     try:
-        response, size = reader(data, ASKED[method], True)
+        response, size = reader(data, ASKED[method])
     except Invalid as error:
         return str(error)
     told = response.data

@@ -19,7 +19,7 @@ def lines_of(data: bytes) -> list[bytes]:
 def read(reader: Callable[..., Any], data: Any) -> str | int:
     """Return the status of what is read, or why it is not."""
     try:
-        response, _ = reader(data, ASKED, True)
+        response, _ = reader(data, ASKED)
     except Invalid as error:
         return str(error)
     return int(response.status_code)

@@ -16,7 +16,6 @@ from proxy_policies.connection.fast_path_guard import FastPathGuard, opens_tunne
 from proxy_policies.dispatch.table import Table
 from proxy_policies.exchange.exchange import Connection, Exchange
 from proxy_policies.exchange.origin_connections import Destination
-from proxy_policies.exchange.upstream import is_strict
 from proxy_policies.http1.request_heads import address_of, read_connect, read_plain_request
 from proxy_policies.inspection.hosts import Hosts
 from proxy_policies.lazy_imports import lazy_imports
@@ -35,7 +34,7 @@ class Responders:
     def __init__(self) -> None:
         self._guards = {
             "tunnels": FastPathGuard("tunnels", _is_eager),
-            "exchanges": FastPathGuard("exchanges", is_strict),
+            "exchanges": FastPathGuard("exchanges", _is_strict),
         }
         self._learned: learned_responses.LearnedResponses | None = None
         self.table: Table | None = None
@@ -124,6 +123,11 @@ def _inspected_hosts() -> Hosts | None:
     """Return the hosts that decide which tunnels stay untouched."""
     inspection = ctx.master.addons.get("inspection")
     return None if inspection is None else inspection.inspect_hosts
+
+
+def _is_strict() -> bool:
+    """Return whether messages must conform to the grammar, as those of exchanges do."""
+    return bool(ctx.options.validate_inbound_headers)
 
 
 def _is_eager() -> bool:

@@ -26,11 +26,8 @@ SWITCHING_PROTOCOLS = 101
 _RESPONSE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([!-~][ -~]*+)\r\n" + FIELD_LINES)
 
 
-def read_response_head(head: bytes, request: http.Request, strict: bool) -> tuple[http.Response, int | None]:
-    """Parse a response head, including its end; return it and its body's size, as for h11's readers. Raises Invalid.
-
-    If not `strict`, only mitmproxy's own parser is used.
-    """
+def read_response_head(head: bytes, request: http.Request) -> tuple[http.Response, int | None]:
+    """Parse a response head, including its end; return it and its body's size, as for h11's readers. Raises Invalid."""
     check_size(len(head))
     plain = _read_plain_response(head, request.data.method)
     if plain is not None:
@@ -38,7 +35,7 @@ def read_response_head(head: bytes, request: http.Request, strict: bool) -> tupl
     lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
     while lines and not lines[-1]:
         lines.pop()
-    return read_response(lines, request, strict)
+    return read_response(lines, request)
 
 
 def _read_plain_response(head: bytes, method: bytes) -> tuple[http.Response, int] | None:
@@ -57,7 +54,7 @@ def _read_plain_response(head: bytes, method: bytes) -> tuple[http.Response, int
     return new_response(status, match[2], fields), 0 if is_bare else size
 
 
-def read_response(lines: list[bytes], request: http.Request, strict: bool) -> tuple[http.Response, int | None]:
+def read_response(lines: list[bytes], request: http.Request, strict: bool = True) -> tuple[http.Response, int | None]:
     """Parse the head of a response to `request`; return it and its body's size, as for h11's readers.
 
     If not `strict`, only mitmproxy's own parser is used. Raises Invalid.
