@@ -64,7 +64,7 @@ Question = tuple[Identity, tuple[str, ...]]
 
 def question_of(identity: Identity, conditions: VaryKey) -> Question:
     """Return the question, which ignores the conditions' values."""
-    return identity, tuple(name for name, _ in conditions)
+    return identity, tuple([name for name, _ in conditions])
 
 
 class Outcome(Enum):
@@ -99,7 +99,8 @@ def may_follow(request: Request, decision: Decision, heads: Iterable[StoredRespo
     asked, known = parse_request(request.fields), _known(decision)
     if not goes_forward(decision) or asked.no_cache or asked.max_age == 0:
         return False
-    return all(_may_be_fresh(entry) or _is_for_all(request, entry) for entry in (*heads, *([known] if known else ())))
+    entries = [*heads, known] if known else heads
+    return not any([not _may_be_fresh(entry) and not _is_for_all(request, entry) for entry in entries])
 
 
 def conditions_of(request: Request) -> VaryKey:

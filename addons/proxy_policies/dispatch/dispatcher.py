@@ -80,9 +80,17 @@ class Dispatch:
     def begin(self, name: str, arguments: tuple[Any, ...]) -> Coroutine[Any, Any, None] | None:
         """Trigger an event at once; return the coroutine that does the rest, None if it is finished.
 
-        Most events finish at once: these take no task and no wait.
+        Most events finish at once: these take no task and no wait. Each hook's coroutine is a separate task, so that
+        its time-outs cancel only itself.
         """
-        return _run_eagerly(self._life(name, arguments))
+        life = self._life(name, arguments)
+        for awaited in life:
+            if not isinstance(awaited, CoroutineType):
+                return _continue(awaited, life)
+            task = spawn(awaited, eager=True, is_held=True)
+            if not task.done() or task.cancelled() or task.exception():
+                return _continue(task, life)
+        return None
 
     def trigger_now(self, event: hooks.Hook) -> bool:
         """Trigger an event at once; return whether it is finished. If not, `handle_lifecycle` does the rest."""
@@ -141,20 +149,6 @@ def _run_until_awaitable(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any
     """Call hooks up to the first awaitable, and return the coroutine that continues there; None if all are done."""
     for awaited in asking:
         return _continue(awaited, asking)
-    return None
-
-
-def _run_eagerly(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | None:
-    """Call hooks until one really has to wait, and return the coroutine that waits; None if all are done.
-
-    Each hook's coroutine is a separate task, so that its time-outs cancel only itself.
-    """
-    for awaited in asking:
-        if not isinstance(awaited, CoroutineType):
-            return _continue(awaited, asking)
-        task = spawn(awaited, eager=True, is_held=True)
-        if not task.done() or task.cancelled() or task.exception():
-            return _continue(task, asking)
     return None
 
 

@@ -140,7 +140,7 @@ class Exchange:
             flow.response.timestamp_start = time.time()
             await self._answer()
         else:
-            await self._forward_or_fail()
+            await self._forward()
 
     async def _body(self) -> bytes:
         """Return the request's body once it is complete."""
@@ -156,21 +156,20 @@ class Exchange:
 
     # The origin
 
-    async def _forward_or_fail(self) -> None:
-        try:
-            await self._forward()
-        except OriginError as error:
-            self._upstream.close()
-            await self._fail(str(error), 502)
-
     async def _forward(self) -> None:
-        self.flow.response = await self._upstream.request()
-        await self._ask(HttpResponseHeadersHook)
-        if self.flow.response.stream and self._upstream.size != 0:
-            await self._stream_body(b"")
-        else:
-            await self._buffer_body()
-        self._upstream.finish()
+        """Forward the request, and pass the response on."""
+        flow, upstream = self.flow, self._upstream
+        try:
+            flow.response = await upstream.request()
+            await self._ask(HttpResponseHeadersHook)
+            if flow.response.stream and upstream.size != 0:
+                await self._stream_body(b"")
+            else:
+                await self._buffer_body()
+            upstream.finish()
+        except OriginError as error:
+            upstream.close()
+            await self._fail(str(error), 502)
 
     # The response's body
 

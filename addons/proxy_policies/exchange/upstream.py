@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mitmproxy import ctx, http
+from mitmproxy import http
 from mitmproxy.net.http import http1
 from mitmproxy.net.http.validate import validate_headers
 
@@ -78,7 +78,10 @@ class Upstream:
 
     async def _attempt(self, is_fresh: bool) -> http.Response:
         origin = await self._connect(is_fresh)
-        await self._send(origin)
+        stream = origin.stream
+        self._send(origin)
+        if stream.unsent > stream.high_water:
+            await self._presence.wait(asyncio.ensure_future(stream.drain()))
         response, self.size = await self._read_head(origin)
         self._reader = body_reader(self.size)
         is_kept = persists(response.http_version, fields_of(response.data.headers))
@@ -101,7 +104,7 @@ class Upstream:
 
     # The request
 
-    async def _send(self, origin: Origin) -> None:
+    def _send(self, origin: Origin) -> None:
         stream, (head, framing) = origin.stream, _request_head(self._flow.request)
         data = self._flow.request.data
         content = data.content or b""
@@ -113,8 +116,6 @@ class Upstream:
             stream.write(head, content)
         else:
             stream.write(head)
-        if stream.unsent > stream.high_water:
-            await self._presence.wait(asyncio.ensure_future(stream.drain()))
 
     # The response's head
 
@@ -123,7 +124,7 @@ class Upstream:
         while True:
             try:
                 head = await self._next_head(origin)
-                response, size = read_response_head(head, self._flow.request, is_strict())
+                response, size = read_response_head(head, self._flow.request)
                 status = response.status_code
                 if not is_interim(status):
                     self._check(response)
@@ -152,7 +153,7 @@ class Upstream:
 
     def _check(self, response: http.Response) -> None:
         """Refuse a response that recipients may frame differently, as mitmproxy does, in its wording."""
-        if "transfer-encoding" not in fields_of(response.data.headers) or not is_strict():
+        if "transfer-encoding" not in fields_of(response.data.headers):
             return
         try:
             validate_headers(response)
@@ -238,8 +239,3 @@ def _request_head(request: http.Request) -> tuple[bytes, Framing]:
     framed = frame_request(Fields(sent.headers.fields), length=length, is_empty=is_empty)
     sent.headers = http.Headers(framed.fields.raw)
     return http1.assemble_request_head(sent), framed.framing
-
-
-def is_strict() -> bool:
-    """Return whether messages must conform to the grammar (`validate_inbound_headers`)."""
-    return bool(ctx.options.validate_inbound_headers)

@@ -120,7 +120,7 @@ def comment(flow: Flow) -> None:
 
 
 def _is_detailed() -> bool:
-    return ctx.master.addons.get("dumper") is not None and ctx.options.flow_detail >= DETAILED
+    return getattr(ctx.options, "flow_detail", 0) >= DETAILED  # an option of mitmdump's
 
 
 def _print(flow: Flow) -> None:

@@ -97,7 +97,7 @@ def key_of(target: Target) -> str:
     scheme, origin_scheme = target.scheme.lower(), target.origin_scheme.lower()
     dialled = authority_of(origin_scheme, target.host, target.port)
     named = normal_authority(scheme, target.authority) if target.authority else dialled
-    sent = tuple(dict.fromkeys(normal_authority(origin_scheme, authority) for authority in target.sent))
+    sent = tuple(dict.fromkeys([normal_authority(origin_scheme, authority) for authority in target.sent]))
     url = f"{scheme}://{named}{_path_of(target.path)}"
     origin = dialled if origin_scheme == scheme else f"{origin_scheme}://{dialled}"
     if sent != (named,):
@@ -179,7 +179,7 @@ def _is_ignored(argument: str, globs: Sequence[str]) -> bool:
 def vary_names(response: Fields) -> tuple[str, ...] | None:
     """Return Vary's lower-cased field names; None if it has `*`, which never matches, or an invalid name."""
     names = [name for line in response.lines("vary") for name in tokens(line)]
-    return tuple(dict.fromkeys(names)) if all(name != "*" and TOKEN.fullmatch(name) for name in names) else None
+    return tuple(dict.fromkeys(names)) if all([name != "*" and TOKEN.fullmatch(name) for name in names]) else None
 
 
 def vary_key(names: Sequence[str], request: Fields) -> VaryKey:

@@ -25,7 +25,7 @@ from proxy_policies.cache.rfc9111.decision import (
 from proxy_policies.cache.rfc9111.directives import parse_request, parse_response
 from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
 from proxy_policies.cache.rfc9111.freshness import Overrides
-from proxy_policies.cache.rfc9111.key import url_of, vary_key, vary_names
+from proxy_policies.cache.rfc9111.key import vary_key, vary_names
 from proxy_policies.cache.rfc9111.selectors import tags_of
 from proxy_policies.cache.rfc9111.storability import declared_length, may_store, sets_cookie, stored_fields
 from proxy_policies.fields import Fields, format_date, split_tags
@@ -335,7 +335,7 @@ def _is_post(exchange: ResponseContext) -> bool:
 def _storing_exchange(exchange: ResponseContext, method: str, overrides: Overrides) -> storability.StorageContext:
     request = exchange.request
     asked = parse_request(request.fields)
-    return storability.StorageContext(method, url_of(request.key), request.fields, asked, exchange.strict, overrides)
+    return storability.StorageContext(method, request.key, request.fields, asked, exchange.strict, overrides)
 
 
 def _overrides(exchange: ResponseContext, status: int, fields: Fields, now: float) -> Overrides:

@@ -90,8 +90,8 @@ def selectors_of(text: str) -> tuple[Selector, ...]:
 
 def tags_of(response: Fields) -> frozenset[str]:
     """Return the origin's tags: Cache-Tag (a list) and Surrogate-Key (words)."""
-    listed = (tag for line in response.lines("cache-tag") for tag in split_list(line))
-    words = (tag for line in response.lines("surrogate-key") for tag in line.split())
+    listed = [tag for line in response.lines("cache-tag") for tag in split_list(line)]
+    words = [tag for line in response.lines("surrogate-key") for tag in line.split()]
     return frozenset(map(_readable, (*listed, *words)))
 
 

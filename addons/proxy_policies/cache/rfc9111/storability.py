@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 from proxy_policies.cache.rfc9111 import ranges
 from proxy_policies.cache.rfc9111.directives import RequestDirectives, ResponseDirectives, parse_response
 from proxy_policies.cache.rfc9111.freshness import HEURISTIC_STATUS, NO_OVERRIDES, Freshness, Overrides, is_shared
-from proxy_policies.cache.rfc9111.key import vary_names
+from proxy_policies.cache.rfc9111.key import url_of, vary_names
 from proxy_policies.fields import Fields, tokens
 
 UNDERSTOOD_STATUS = HEURISTIC_STATUS | {302, 303, 307, 400, 401, 402, 403, 406, 409, 415, 422, 451, 500, 502, 503, 504}
@@ -55,7 +55,7 @@ class StorageContext(NamedTuple):
     """What storing depends on besides the response: its request, and the user's rules."""
 
     method: str
-    url: str
+    key: str
     request: Fields
     asked: RequestDirectives
     strict: bool = False
@@ -109,7 +109,8 @@ def _method(exchange: StorageContext, response: Fields, read: Callable[[], Fresh
     if exchange.method == "GET":
         return ""
     location = response.get("content-location") if exchange.method == "POST" else None
-    if location is not None and _is_explicit(read()) and urljoin(exchange.url, location) == exchange.url:
+    url = url_of(exchange.key)
+    if location is not None and _is_explicit(read()) and urljoin(url, location) == url:
         return ""
     return f"{exchange.method} is not stored"
 

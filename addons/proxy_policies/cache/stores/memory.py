@@ -52,11 +52,11 @@ def cost_of(entry: StoredResponse) -> int:
 def _compact(entry: StoredResponse) -> tuple[StoredResponse, int]:
     """Return a copy that shares common values with other entries, and the bytes saved."""
     given = entry.fields.raw
-    lines = tuple(
+    lines = [
         _shared_line(line) if len(line[1]) <= SHARED_LONGEST else (_shared_name(line[0]), line[1]) for line in given
-    )
-    values = ((own, common) for (_, own), (_, common) in zip(given, lines, strict=True))
-    saved = sum(LINE_COST - SLOT_COST + len(own) for own, common in values if common is not own)
+    ]
+    repeated = [own for (_, own), (_, common) in zip(given, lines, strict=True) if common is not own]
+    saved = sum([LINE_COST - SLOT_COST + len(value) for value in repeated])
     fields = Fields(lines)
     return entry.replace(fields=fields, reason=sys.intern(entry.reason), tags=entry.tags or NO_TAGS), saved
 
