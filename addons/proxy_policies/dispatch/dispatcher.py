@@ -113,21 +113,21 @@ class Dispatch:
 
 def _asking(entries: list[list[HookEntry]], name: str, arguments: tuple[Any, ...]) -> Iterator[Awaitable[Any]]:
     """Call hooks in order; yield each awaitable, which must finish before the next call."""
+    addon = hook = None
     for group in entries:
         try:
             for addon, condition, idle in group:
                 hook = getattr(addon, name)
-                if condition and not condition(addon) and hook == idle:
+                if condition is not None and not condition(addon) and hook == idle:
                     continue
-                if not callable(hook):
-                    raise exceptions.AddonManagerError(f"Addon handler {name} ({addon}) not callable")
                 result = hook(*arguments)
                 if result is not None and (type(result) is CoroutineType or inspect.isawaitable(result)):
                     yield result
         except exceptions.AddonHalt:
             return
         except Exception as error:
-            _report(error)
+            is_hook = callable(hook)
+            _report(error if is_hook else exceptions.AddonManagerError(f"Addon handler {name} ({addon}) not callable"))
 
 
 def _arguments(event: hooks.Hook) -> tuple[Any, ...]:
