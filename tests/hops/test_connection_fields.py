@@ -18,7 +18,7 @@ class Request:
     before: Lines
     after: Lines = field(default_factory=list)
     to_proxy: bool = False
-    is_http1: bool = True
+    version: str = "HTTP/1.1"
 
 
 REQUESTS = [
@@ -47,17 +47,18 @@ REQUESTS = [
         [("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket"), ("Connection", "Upgrade")],
     ),
     Request("upgrade not asked for rightly", [("Upgrade", "websocket")]),
+    Request("upgrade over HTTP/1.0", [("Connection", "Upgrade"), ("Upgrade", "websocket")], version="HTTP/1.0"),
     Request("h2c", [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AA")]),
     Request("TLS upgrade", [("Connection", "Upgrade"), ("Upgrade", "TLS/1.2, HTTP/1.1")]),
     Request("trailers", [("Connection", "TE"), ("TE", "Trailers, gzip")], [("TE", "trailers"), ("Connection", "TE")]),
-    Request("trailers over HTTP/2", [("te", "trailers")], [("TE", "trailers")], is_http1=False),
+    Request("trailers over HTTP/2", [("te", "trailers")], [("TE", "trailers")], version="HTTP/2.0"),
     Request("transfer codings", [("Connection", "TE"), ("TE", "gzip, deflate;q=0.5")]),
 ]
 
 
 @pytest.mark.parametrize("case", REQUESTS, ids=lambda case: case.id)
 def test_request(case: Request) -> None:
-    passed = request_for_next_hop(Fields.of(*case.before), to_proxy=case.to_proxy, is_http1=case.is_http1)
+    passed = request_for_next_hop(Fields.of(*case.before), to_proxy=case.to_proxy, http_version=case.version)
     assert list(passed) == case.after
 
 
@@ -122,7 +123,7 @@ def test_nothing_that_connection_names_goes_on(before: Lines, listed: list[str])
     assert not gone & {name.lower() for name, _ in response_for_next_hop(fields, 200, from_proxy=False)}
 
 
-@given(lines, st.booleans())
-def test_a_second_pass_changes_nothing(before: Lines, is_http1: bool) -> None:
-    once = request_for_next_hop(Fields.of(*before), to_proxy=False, is_http1=is_http1)
-    assert request_for_next_hop(once, to_proxy=False, is_http1=is_http1) == once
+@given(lines, st.sampled_from(["HTTP/1.0", "HTTP/1.1", "HTTP/2.0"]))
+def test_a_second_pass_changes_nothing(before: Lines, version: str) -> None:
+    once = request_for_next_hop(Fields.of(*before), to_proxy=False, http_version=version)
+    assert request_for_next_hop(once, to_proxy=False, http_version=version) == once

@@ -30,19 +30,21 @@ def named(fields: Fields) -> list[str]:
     return [name for name in tokens(said) if name not in END_TO_END] if said else []
 
 
-def request_for_next_hop(fields: Fields, *, to_proxy: bool, is_http1: bool) -> Fields:
+def request_for_next_hop(fields: Fields, *, to_proxy: bool, http_version: str) -> Fields:
     """Remove the fields for us from a request; `to_proxy`: the next hop is a proxy, so its credentials stay.
 
-    A handshake (such as WebSocket's) and a client's support for trailers are passed on in our name.
+    A handshake (such as WebSocket's) and a client's support for trailers are passed on in our name; a handshake only
+    over HTTP/1.1: in HTTP/1.0, Upgrade must be ignored (section 7.8), and HTTP/2 has none.
     """
     passed = _without(fields, HOP_BY_HOP if to_proxy else FOR_THIS_PROXY)
     if passed is fields:
         return fields
     options = []
-    if is_http1 and (protocols := _upgrades(fields)):
+    if http_version == "HTTP/1.1" and (protocols := _upgrades(fields)):
         passed, options = passed.adding("Upgrade", protocols), ["Upgrade"]
     if "trailers" in tokens(fields.get("TE")):
         passed, options = passed.adding("TE", "trailers"), [*options, "TE"]
+    is_http1 = http_version in ("HTTP/1.0", "HTTP/1.1")
     return passed.adding("Connection", ", ".join(options)) if options and is_http1 else passed
 
 

@@ -52,8 +52,7 @@ def request_passed_on(raw: RawFields, hop: Hop) -> PassedOn:
     if is_ours and not hop.is_resent:
         return PassedOn(fields, (), is_loop=True)
     removed = tuple(name for name in connection_fields.named(fields) if name not in STANDARD_OPTIONS)
-    is_http1 = hop.http_version in ("HTTP/1.0", "HTTP/1.1")
-    fields = connection_fields.request_for_next_hop(fields, to_proxy=hop.to_proxy, is_http1=is_http1)
+    fields = connection_fields.request_for_next_hop(fields, to_proxy=hop.to_proxy, http_version=hop.http_version)
     return PassedOn(fields if is_ours else _signed(fields, hop), removed)
 
 

@@ -45,9 +45,9 @@ def _in_few_datagrams(original: Callable[[list[bytes]], Any]) -> Callable[[list[
     return quic_parse_client_hello_from_datagrams
 
 
-def _of_any_version(_: Callable[[bytes], bool]) -> Callable[[bytes], bool]:
-    """Recognise a record by its type and major version: the rest is ignored by servers (RFC 8446, section 5.1)."""
-    return lambda data: len(data) > 2 and data.startswith(b"\x16\x03")
+def _of_any_version(beginning: bytes) -> Callable[[object], Callable[[bytes], bool]]:
+    """Recognise a record by its type and major version: servers ignore the rest (RFC 8446, 5.1, and RFC 9147, 4)."""
+    return lambda _: lambda data: len(data) > 2 and data.startswith(beginning)
 
 
 _SEEN_ON = "12.2.1 to 12.3.1"
@@ -85,11 +85,23 @@ COMPANIONS = (
         Companion(
             owner=module,
             attribute="starts_like_tls_record",
-            wrap=_of_any_version,
+            wrap=_of_any_version(b"\x16\x03"),
             seen_on=_SEEN_ON,
             why="TLS whose records state an unusual version, which servers ignore, is passed on without inspection",
-            test=f"{_TESTS}::test_a_record_is_tls_whatever_version_it_states",
+            test=f"{_TESTS}::test_a_record_is_recognised_whatever_version_it_states",
             source_sha256={_SEEN_ON: "746bcfe337a71d3db4860c8c42cf2dc04f2d8a6c3977e6093cd01d88d1565435"},
+        )
+        for module in (tls, next_layer)
+    ),
+    *(
+        Companion(
+            owner=module,
+            attribute="starts_like_dtls_record",
+            wrap=_of_any_version(b"\x16\xfe"),
+            seen_on=_SEEN_ON,
+            why="`reverse:dtls` takes the hello of OpenSSL's clients, whose version is DTLS 1.0, for data",
+            test=f"{_TESTS}::test_a_record_is_recognised_whatever_version_it_states",
+            source_sha256={_SEEN_ON: "f96a4aeebae7020aa53aa0e3fb2f50ce3c08d1f9fa28bc60afdce0acb452e981"},
         )
         for module in (tls, next_layer)
     ),
