@@ -3,7 +3,10 @@
 import json
 from typing import Any
 
+import pytest
+
 from proxy_policies.capture.check.accept import Acceptance, accept, refusal_reason
+from proxy_policies.capture.check.diff import compare
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.unordered import Unordered
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times
@@ -81,6 +84,35 @@ def test_a_text_is_taken_whole_with_the_recorded_secrets() -> None:
     html = (("Content-Type", "text/html"),)
     old, new = Response(200, "", html, Body(b"<p>a")), Response(200, "", html, Body(f"<p>b {NEW}".encode()))
     assert accepted(old, new, Acceptance({"text:1"}, restore=pairs.restore)).body.content == f"<p>b {OLD}".encode()
+
+
+JSON = (("Content-Type", "application/json"),)
+LATIN, UTF8 = ((("Content-Type", f"text/plain; charset={name}"),) for name in ("iso-8859-1", "utf-8"))
+WHOLE = {
+    "a trailer": (Response(200, trailers=(("X-Sum", "1"),)), Response(200, trailers=(("x-sum", "2"),))),
+    "no trailer": (Response(200, trailers=(("X-Sum", "1"),)), Response(200)),
+    "digits": (
+        Response(200, "", JSON, Body(b'{"a":0.1}')),
+        Response(200, "", JSON, Body(b'{"a":0.10000000000000001}')),
+    ),
+    "a member twice": (Response(200, "", JSON, Body(b'{"a":2}')), Response(200, "", JSON, Body(b'{"a":1,"a":2}'))),
+    "half a character": (
+        Response(200, "", JSON, Body(rb'{"a":"\ud800","at":"2026-11-28"}')),
+        Response(200, "", JSON, Body(rb'{"a":"\ud801","at":"2026-11-29"}')),
+    ),
+    "another charset": (
+        Response(200, "", LATIN, Body("é".encode("latin-1"))),
+        Response(200, "", UTF8, Body("é".encode())),
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), WHOLE.values(), ids=WHOLE)
+def test_what_was_accepted_is_no_change_any_more(old: Response, new: Response) -> None:
+    changes = [change.location for change in compare(old, new) if not change.location.endswith("at")]
+    assert changes
+    left = compare(accepted(old, new, Acceptance(changes)), new)
+    assert [change.location for change in left if not change.location.endswith("at")] == []
 
 
 def test_the_time_is_taken_when_it_counted() -> None:

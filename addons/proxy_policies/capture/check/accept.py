@@ -16,7 +16,7 @@ from proxy_policies.capture.har.body import charset
 from proxy_policies.capture.model import Body, Entry, Headers, Response, header
 from proxy_policies.capture.websocket.transcript import is_conversation
 
-BODY_LOCATIONS = ("json:", "text:", "body")
+BODY_LOCATIONS = ("json:", "text:", "body", "header:content-type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,11 @@ def refusal_reason(entry: Entry) -> str:
 def accept(entry: Entry, new: Response, seconds: float, acceptance: Acceptance) -> Entry:
     """Return the entry with the accepted changes in its response. `seconds` is the live response's duration."""
     old, times = entry.response, entry.times
-    response = replace(old, headers=_headers(old.headers, new.headers, acceptance))
+    response = replace(
+        old,
+        headers=_fields(old.headers, new.headers, "header", acceptance),
+        trailers=_fields(old.trailers, new.trailers, "trailer", acceptance),
+    )
     if acceptance.accepts("status"):
         response = replace(response, status=new.status, reason=new.reason)
     if acceptance.accepts_body():
@@ -58,20 +62,23 @@ def accept(entry: Entry, new: Response, seconds: float, acceptance: Acceptance) 
     return replace(entry, response=response, times=times, origin=None)
 
 
-def _headers(old: Headers, new: Headers, acceptance: Acceptance) -> Headers:
+def _fields(old: Headers, new: Headers, kind: str, acceptance: Acceptance) -> Headers:
     """Return the recorded fields, accepted ones replaced where they stand, and new ones at the end."""
     accepted: dict[str, list[tuple[str, str]]] = {}
     for name, value in new:
-        if acceptance.accepts(_location_of(name, value)):
-            accepted.setdefault(_location_of(name, value), []).append((name, acceptance.restore(value)))
+        location = _location_of(kind, name, value)
+        if acceptance.accepts(location):
+            accepted.setdefault(location, []).append((name, acceptance.restore(value)))
     fields: list[tuple[str, str]] = []
     for name, value in old:
-        location = _location_of(name, value)
+        location = _location_of(kind, name, value)
         fields += accepted.pop(location, []) if acceptance.accepts(location) else [(name, value)]
     return (*fields, *(field for fields_of_name in accepted.values() for field in fields_of_name))
 
 
-def _location_of(name: str, value: str) -> str:
+def _location_of(kind: str, name: str, value: str) -> str:
+    if kind == "trailer":
+        return f"trailer:{name.lower()}"
     if name.lower() == "set-cookie":
         return f"cookie:{value.partition('=')[0].strip()}"
     return "cache" if name.lower() == "cache-status" else f"header:{name.lower()}"
@@ -79,13 +86,14 @@ def _location_of(name: str, value: str) -> str:
 
 def _body(old: Response, new: Response, acceptance: Acceptance) -> Body:
     before, after = (parsed_body.parse(response.body, response.headers) for response in (old, new))
-    mime = header(new.headers, "content-type") or ""
     if before.kind is not BodyKind.JSON or after.kind is not BodyKind.JSON:
-        return _text_body(new.body, mime, acceptance)
+        return _new_body(new.body, acceptance)
     aligned = align(before.value, after.value, acceptance.unordered)
     document = _merged(before.value, aligned, (), acceptance)
+    if document == _restored(after.value, acceptance):  # nothing recorded stays: keep also how it is written
+        return _new_body(new.body, acceptance)
     text = json.dumps(document, ensure_ascii=False, **_json_layout(new.body.content))
-    return Body(text.encode(charset(mime), "replace"))
+    return Body(text.encode(charset(header(new.headers, "content-type") or ""), "backslashreplace"))
 
 
 def _json_layout(content: bytes) -> dict[str, Any]:
@@ -95,7 +103,7 @@ def _json_layout(content: bytes) -> dict[str, Any]:
     return {} if b'": ' in content else {"separators": (",", ":")}
 
 
-def _text_body(body: Body, mime: str, acceptance: Acceptance) -> Body:
+def _new_body(body: Body, acceptance: Acceptance) -> Body:
     if b"secret_" not in body.content:
         return body
     text = acceptance.restore(body.content.decode("utf-8", "surrogateescape"))
