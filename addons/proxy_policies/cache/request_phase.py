@@ -44,7 +44,7 @@ async def handle_request(engine: CacheEngine, flow: http.HTTPFlow) -> None:
     effects = effects_for(engine.rules, lambda rule: rule.matches(flow))
     transaction = begin_transaction(flow, effects, time.time())
     state = flow_state.state_of(flow)
-    state.cache_transaction, state.has_followers = transaction, transaction.purpose == REFETCH
+    state.cache_transaction, state.is_awaited_whole = transaction, transaction.purpose == REFETCH
     transaction.decision = _bypass_reason(flow, transaction) or await _decide(engine, flow, transaction)
     transaction.asked_at, transaction.since = time.time(), engine.store.checkpoint
     await _execute(engine, flow, transaction)

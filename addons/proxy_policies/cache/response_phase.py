@@ -37,9 +37,9 @@ from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.transactions import (
     CacheEngine,
     Transaction,
-    answered,
-    answered_by_head,
-    complete_flight,
+    announce_head,
+    announce_response,
+    release_followers,
     request_as_sent,
     target_of,
     upstream_target_of,
@@ -66,7 +66,7 @@ async def handle_response(
     now = time.time()
     if transaction.request.method not in invalidation.SAFE_METHODS:
         await _invalidate(engine, transaction, response)
-    judged = ResponseContext(
+    context = ResponseContext(
         request=request_as_sent(flow, transaction),
         decision=transaction.decision,
         asked_at=transaction.asked_at,
@@ -78,18 +78,18 @@ async def handle_response(
         and key_of(target_of(flow)) != transaction.target,
     )
     head = ResponseHead(response.data.status_code, response.reason, fields_of(response.data.headers))
-    decided = decide_response(judged, head, now)
+    decided = decide_response(context, head, now)
     if isinstance(decided, ServeStale) and not await revalidation.serve_stale_for_5xx(
         engine, flow, transaction, response, decided, now
     ):
-        decided = decide_storing(judged, head, now)  # the stale response is gone
+        decided = decide_storing(context, head, now)  # the stale response is gone
     if not isinstance(decided, (Store, DontStore)):
         await _carry_out(engine, flow, transaction, response, decided, now)
         return
     if head.status == 304:
-        answered_by_head(engine, transaction, described_by_304(judged, head.fields, now))
-    elif judged.request.method == "HEAD":
-        answered_by_head(engine, transaction, described_by_head(judged, head, now), declared_length(response))
+        announce_head(engine, transaction, described_by_304(context, head.fields, now))
+    elif context.request.method == "HEAD":
+        announce_head(engine, transaction, described_by_head(context, head, now), declared_length(response))
     _pass_on(engine, flow, transaction, response, decided)
 
 
@@ -135,7 +135,7 @@ def _pass_on(
         # A 5xx says nothing about other responses; a head may have been enough for followers.
         is_head_only = transaction.leader is not None and transaction.leader.is_head_only
         says_little = response.status_code >= 500 or is_head_only
-        complete_flight(engine, transaction, Outcome.FAILED if says_little else Outcome.UNSHARED)
+        release_followers(engine, transaction, Outcome.FAILED if says_little else Outcome.UNSHARED)
     if decided.removes is not None:
         _remove_at_end(engine, flow, transaction, decided.removes)
     _set_cache_status(engine, flow, transaction, response, decided)
@@ -174,7 +174,7 @@ def _start_storing(
 
     def finish(stored: StoredResponse | None) -> None:
         if stored is None:
-            complete_flight(engine, transaction, Outcome.FAILED)
+            release_followers(engine, transaction, Outcome.FAILED)
         elif stored.span is not None:
             joining = partial_merge.merge_parts(engine.store, stored, engine.max_object)
             spawn(joining, failure=f"cache: could not join the parts of {stored.key}")
@@ -183,10 +183,10 @@ def _start_storing(
     length, is_delimited = _length_to_complete(entry, response), _is_delimited(response)
     keeping = StoreTap(writing, entry, engine.max_object, finish, length, is_delimited=is_delimited)
     state.response_body.tap(Stage.CACHE, keeping)
-    if incoming := answered(engine, transaction, entry, declared_length(response)):
+    if incoming := announce_response(engine, transaction, entry, declared_length(response)):
         state.response_body.tap(Stage.CACHE, incoming)
     # Followers wait until the encoded form is kept, too, so that they need not all repeat the encoding.
-    state.response_body.tap(Stage.CLIENT, OnComplete(lambda: complete_flight(engine, transaction, Outcome.STORED)))
+    state.response_body.tap(Stage.CLIENT, OnComplete(lambda: release_followers(engine, transaction, Outcome.STORED)))
     if entry.status == 200:
         state.variants = EncodedVariants(engine.store, entry, engine.max_object, is_stored=False)
     transaction.stored = True
@@ -237,6 +237,6 @@ def _set_cache_status(
 def finish(engine: CacheEngine, transaction: Transaction) -> None:
     """Release requests that wait for an exchange that ended without storing."""
     if not transaction.stored:
-        complete_flight(engine, transaction, Outcome.FAILED)
+        release_followers(engine, transaction, Outcome.FAILED)
     elif transaction.leader is not None:  # usually stored in a moment, unless an addon removed the body
-        asyncio.get_running_loop().call_later(STORING, complete_flight, engine, transaction, Outcome.FAILED)
+        asyncio.get_running_loop().call_later(STORING, release_followers, engine, transaction, Outcome.FAILED)

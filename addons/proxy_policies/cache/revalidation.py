@@ -19,8 +19,8 @@ from proxy_policies.cache.transactions import (
     REFETCH,
     CacheEngine,
     Transaction,
-    complete_flight,
     offer_variants,
+    release_followers,
     replace_response,
     set_response,
 )
@@ -52,7 +52,7 @@ async def serve_stale_for_5xx(
     await replace_response(flow, response, made, body)
     offer_variants(engine, flow, entry, made)
     trace.note(flow, "cache", "stale", f"the origin said {origin}", key=entry.key)
-    complete_flight(engine, transaction, Outcome.FAILED)
+    release_followers(engine, transaction, Outcome.FAILED)
     return True
 
 
@@ -62,7 +62,7 @@ async def serve_stale_for_failure(engine: CacheEngine, flow: http.HTTPFlow, tran
     has_left = flow_state.state_of(flow).client_left or not flow.client_conn.connected
     if error and error != Error.KILLED_MESSAGE and not has_left:
         await _stand_in_for_error(engine, flow, transaction, error)
-    complete_flight(engine, transaction, Outcome.FAILED)
+    release_followers(engine, transaction, Outcome.FAILED)
 
 
 async def _stand_in_for_error(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, error: str) -> None:
@@ -98,7 +98,7 @@ async def freshen(
     else:
         await engine.store.update(decided.old, decided.new, transaction.since)
     if not decided.has_body:
-        complete_flight(engine, transaction, Outcome.STORED, decided.new)
+        release_followers(engine, transaction, Outcome.STORED, decided.new)
         _answer_head(engine, flow, transaction, response, decided.shown, now)
     elif body is None:
         await refetch(engine, flow, transaction, response)
@@ -130,7 +130,7 @@ async def _answer_validated(
     if new is not None:
         offer_variants(engine, flow, new, made)
     trace.note(flow, "cache", "validated", "the origin said 304" if new is not None else decided.why, key=shown.key)
-    complete_flight(engine, transaction, Outcome.UNSHARED if new is None else Outcome.STORED, new)
+    release_followers(engine, transaction, Outcome.UNSHARED if new is None else Outcome.STORED, new)
 
 
 def _answer_head(
@@ -152,7 +152,7 @@ async def refetch(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transac
     This is a separate request, whose response is stored.
     """
     again = await subrequest.send(flow, transaction.request.fields, REFETCH)
-    complete_flight(engine, transaction, Outcome.FAILED)
+    release_followers(engine, transaction, Outcome.FAILED)
     got = again.response if again else None
     if got is None or got.raw_content is None:
         status = CacheStatus(fwd=forward_reason(transaction.decision), fwd_status=response.status_code, detail=FAILED)

@@ -226,7 +226,7 @@ def offer_variants(engine: CacheEngine, flow: http.HTTPFlow, entry: StoredRespon
         state.variants = EncodedVariants(engine.store, entry, engine.max_object, is_stored=True)
 
 
-def answered(
+def announce_response(
     engine: CacheEngine, transaction: Transaction, entry: StoredResponse, length: int | None
 ) -> IncomingBody | None:
     """Pass the head of a storable response to followers; return the tap that passes them its body."""
@@ -246,7 +246,7 @@ def _as_it_will_be(entry: StoredResponse, length: int | None) -> StoredResponse:
     return entry.replace(size=length, span=span)
 
 
-def answered_by_head(
+def announce_head(
     engine: CacheEngine, transaction: Transaction, described: StoredResponse | None, length: int | None = None
 ) -> None:
     """Pass to followers the response described by a head, or by a 304 to their leader's conditions.
@@ -259,7 +259,7 @@ def answered_by_head(
         engine.collapsed.answered(leader, _as_it_will_be(described, length), time.monotonic())
 
 
-def complete_flight(
+def release_followers(
     engine: CacheEngine, transaction: Transaction, outcome: Outcome, entry: StoredResponse | None = None
 ) -> None:
     """Pass the outcome of a response to followers, and the stored entry."""

@@ -86,7 +86,7 @@ class Encoding:
     def _encode(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Decide, change the head, and put the encoder into the body's pipeline."""
         response = flow.response
-        if response is None or flow_state.state_of(flow).has_followers:  # our fetch for another flow is encoded there
+        if response is None or flow_state.state_of(flow).is_awaited_whole:  # encoded for the flow that awaits it
             return None
         fields = fields_of(response.data.headers)
         request, options = fields_of(flow.request.data.headers), self._options(flow)

@@ -196,7 +196,7 @@ class Exchange:
 
     def _may_never_end(self) -> bool:
         state = flow_state.state_of(self.flow)
-        is_ours = state.has_followers or state.source is not None
+        is_ours = state.is_awaited_whole or state.source is not None
         return state.origin is not None and not is_ours and declared_length(self._response) is None
 
     async def _stream_body(self, buffered: bytes) -> None:

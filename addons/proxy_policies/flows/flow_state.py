@@ -94,8 +94,8 @@ class FlowState:
     """Sees the body of a request that is answered before it is complete, which no hook would see."""
     needs_full_body: bool = False
     """A policy needs the whole request body before it can answer: do not stream it."""
-    has_followers: bool = False
-    """Another exchange waits for this one's whole response: do not stream it."""
+    is_awaited_whole: bool = False
+    """We sent this request for another flow, which waits for the whole response: do not stream it."""
     wanted: Callable[[], bool] | None = None
     """Returns True if others wait for the response: the exchange continues for them even if its client leaves."""
     backlog: Callable[[], tuple[BacklogBody, Source]] | None = None

@@ -83,7 +83,7 @@ class Streaming:
             closing, state.source = state.source.close(), None
         if state.source is not None or (state.origin is None and (state.hit or state.variants is not None)):
             _apply_to_stored(state, response)
-        elif state.origin is not None and not state.has_followers and (why := reason_to_stream_response(response)):
+        elif state.origin is not None and not state.is_awaited_whole and (why := reason_to_stream_response(response)):
             self._stream(flow, response, state.response_body, why)
         return closing
 

@@ -71,7 +71,7 @@ def is_sent_in_pieces(flow: http.HTTPFlow) -> bool:
     if response is None:
         return False
     is_ours = isinstance(response.stream, Stream) or (state.source is not None and comes_from_source(state, response))
-    from_origin = state.origin is not None and response.data.content is None and not state.has_followers
+    from_origin = state.origin is not None and response.data.content is None and not state.is_awaited_whole
     is_streamed = is_ours or (from_origin and bool(reason_to_stream_response(response)))
     return is_streamed and not has_no_body(flow.request.method, response.data.status_code)
 

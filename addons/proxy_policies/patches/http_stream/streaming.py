@@ -125,7 +125,7 @@ class Flushing(layers.HttpStream):
     @property
     def _may_never_end(self) -> bool:
         state, response = flow_state.state_of(self.flow), self.flow.response
-        is_kept_whole = state.has_followers or state.source is not None or is_limited()
+        is_kept_whole = state.is_awaited_whole or state.source is not None or is_limited()
         if response is None or state.origin is None or is_kept_whole:
             return False
         return declared_length(response) is None

@@ -72,7 +72,7 @@ class HomeConfig:
     balancers: Sequence[Network] = ()
 
     @property
-    def command_listener(self) -> tuple[CommandListener | None, Credentials, float]:
+    def peer_facing(self) -> tuple[CommandListener | None, Credentials, float]:
         """The part that works depend on: if it changes, they must connect again."""
         return self.listen, self.credentials, self.heartbeat
 
@@ -95,7 +95,7 @@ class HomeServer:
         """Apply the options; open sessions continue."""
         old = self._config
         self._configure(config)
-        if config.command_listener != old.command_listener:
+        if config.peer_facing != old.peer_facing:
             await self._open_command_listener(config)
         self.sessions.limit(config.limits)
         self._review(config.allowance)

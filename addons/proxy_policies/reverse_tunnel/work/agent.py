@@ -78,7 +78,7 @@ class WorkConfig:
     spares: int = 2
 
     @property
-    def command_listener(self) -> tuple[HomeAddress | None, str, Credentials, float]:
+    def peer_facing(self) -> tuple[HomeAddress | None, str, Credentials, float]:
         """The part that home depends on: if it changes, work must connect again."""
         return self.home, self.name, self.credentials, self.heartbeat
 
@@ -111,7 +111,7 @@ class WorkAgent:
     async def apply(self, config: WorkConfig) -> None:
         """Apply the options; open sessions continue."""
         old, self._config = self._config, config
-        if config.command_listener != old.command_listener:
+        if config.peer_facing != old.peer_facing:
             await self._connecting.cancel()
             if config.home is not None:
                 self._connecting.spawn(self._keep_connected(config.home))
