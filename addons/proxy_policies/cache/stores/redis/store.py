@@ -27,16 +27,17 @@ from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.stores import serialization
 from proxy_policies.cache.stores.checksums import DamagedBodyError, Trailer, body_size, verified
 from proxy_policies.cache.stores.redis.bodies import READ_LEASE, RemoteBody, RemoteBodyWriter
-from proxy_policies.cache.stores.redis.purge_log import PREFIX, PURGES, PurgeLog, mend, mended
+from proxy_policies.cache.stores.redis.listing import Listing
+from proxy_policies.cache.stores.redis.purge_log import PREFIX, PURGES, PurgeLog, mend
 from proxy_policies.cache.stores.redis.records import (
     body_name,
     later,
     list_key,
     lists_of,
-    quoted,
     seconds_kept,
     to_go,
 )
+from proxy_policies.cache.stores.redis.server_clock import CLOCKS_AGREE, ServerClock
 from proxy_policies.cache.stores.store import (
     MAX_VARIANTS,
     MAX_WHOLE,
@@ -53,15 +54,10 @@ from proxy_policies.log_lines import Throttle
 
 logger = logging.getLogger(__name__)
 
-KEY = f"{PREFIX}key:".encode()
-CLOCKS_AGREE = 1.0
-"""Seconds by which two clocks may differ and still count as equal: Age and Date have whole seconds."""
 TIMEOUT = 1.0
 """Seconds that the server may take to answer, unless its URL sets `socket_timeout`."""
 MAX_COMMITS = 8
 """Concurrent commits: each takes a connection, and together they must not exceed TIMEOUT."""
-READ_TOGETHER = 50
-"""Keys read at once while listing everything: a millisecond's work before others get their turn."""
 MAX_ATTEMPTS = 5
 """Attempts at a commit that conflicts with others."""
 
@@ -82,9 +78,8 @@ class RedisStore:
         self._is_writable = False
         self._damage = Throttle()
         self._turns = asyncio.Semaphore(MAX_COMMITS)
-        self._clock = clock
-        self._ahead = 0.0
-        """Seconds by which the server's clock is certainly ahead of ours."""
+        self._clock = ServerClock(clock)
+        self._listing = Listing(self._redis, self._entries)
 
     @property
     def sync_view(self) -> None:
@@ -94,13 +89,13 @@ class RedisStore:
         """Return all responses stored under a key."""
         if self._pending.get(key):
             await asyncio.wait(self._pending[key], timeout=self._timeout)
-        sent = self._clock()
+        sent = self._clock.ours()
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hvals(f"{PREFIX}key:{key}")
             pipe.set(f"{PREFIX}probe", b"", ex=60)
             pipe.time()
             heads, probed, clock = await pipe.execute(raise_on_error=False)
-        self._compare_clocks(sent, clock)
+        self._clock.compare(sent, clock)
         self._probed(probed if isinstance(probed, Exception) else None)
         if self.checkpoint is None:
             await self.read_checkpoint()
@@ -109,24 +104,13 @@ class RedisStore:
             return ()
         return self._entries(heads, key)[:MAX_VARIANTS]
 
-    def _compare_clocks(self, sent: float, clock: tuple[int, int] | Exception) -> None:
-        if isinstance(clock, Exception):
-            return
-        theirs = clock[0] + clock[1] / 1e6
-        ahead = max(theirs - self._clock(), min(theirs - sent, 0.0))
-        self._ahead = ahead if abs(ahead) > CLOCKS_AGREE else 0.0
-
-    def _now(self) -> float:
-        """Return the time by the server's clock."""
-        return self._clock() + self._ahead
-
     def _entries(self, records: Sequence[bytes], key: str) -> list[StoredResponse]:
         """Parse the heads under a key, with times by our clock."""
-        return [later(entry, -self._ahead) for entry in serialization.load_heads(records, key)]
+        return [later(entry, -self._clock.ahead) for entry in serialization.load_heads(records, key)]
 
     def _dump(self, entry: StoredResponse) -> str:
         """Serialize a head, with times by the server's clock."""
-        return serialization.dump(later(entry, self._ahead))
+        return serialization.dump(later(entry, self._clock.ahead))
 
     def _probed(self, error: Exception | None) -> None:
         """Note whether the server accepts writes: no response may wrongly claim `stored`."""
@@ -143,7 +127,7 @@ class RedisStore:
         name = body_name(entry.id, coding)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.strlen(name)
-            pipe.zadd(f"{PREFIX}used:{entry.key}", {entry.id: self._now()}, xx=True)
+            pipe.zadd(f"{PREFIX}used:{entry.key}", {entry.id: self._clock.now()}, xx=True)
             if lists := lists_of(entry):
                 pipe.touch(*lists)  # so that the server does not evict them before the entries they list
             size, *_ = await pipe.execute(raise_on_error=False)
@@ -190,12 +174,12 @@ class RedisStore:
 
     async def read_checkpoint(self) -> None:
         """Read the last entry of the log of purges, and the server's clock."""
-        sent = self._clock()
+        sent = self._clock.ours()
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.xrevrange(PURGES, count=1)
             pipe.time()
             last, clock = await pipe.execute(raise_on_error=False)
-        self._compare_clocks(sent, clock)
+        self._clock.compare(sent, clock)
         await self._purges.note_last(last, may_begin=self._is_writable)
 
     async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
@@ -260,7 +244,7 @@ class RedisStore:
         if await self._purges.is_purged(pipe, entry.key, entry.tags, since):
             return False
         heads, used = serialization.load_heads(await pipe.hvals(name)), f"{PREFIX}used:{entry.key}"
-        if is_late(later(entry, self._ahead + CLOCKS_AGREE), heads):  # several machines have stored these
+        if is_late(later(entry, self._clock.ahead + CLOCKS_AGREE), heads):  # several machines have stored these
             return False
         olds = to_go(entry, heads, [id.decode() for id in await pipe.zrange(used, 0, -1)])
         seconds = seconds_kept(entry)
@@ -269,14 +253,14 @@ class RedisStore:
             pipe.hdel(name, id)
             pipe.zrem(used, id)
             pipe.expire(body_name(id), READ_LEASE)
-        pipe.zadd(used, {entry.id: self._now()})
+        pipe.zadd(used, {entry.id: self._clock.now()})
         pipe.expire(used, seconds, nx=True)
         pipe.expire(used, seconds, gt=True)
         pipe.set(body_name(entry.id), body, ex=seconds)
         pipe.hset(name, entry.id, self._dump(entry))
         pipe.expire(name, seconds, nx=True)
         pipe.expire(name, seconds, gt=True)
-        list_key(pipe, entry, seconds, self._now())
+        list_key(pipe, entry, seconds, self._clock.now())
         await pipe.execute()
         return True
 
@@ -305,7 +289,7 @@ class RedisStore:
         pipe.hset(name, id, self._dump(entry))
         pipe.expire(name, seconds, gt=True)
         pipe.expire(body_name(id), seconds)
-        list_key(pipe, entry, seconds, self._now())
+        list_key(pipe, entry, seconds, self._clock.now())
         await pipe.execute()
         return True
 
@@ -320,7 +304,7 @@ class RedisStore:
     async def purge(self, selector: Selector, soft: bool = False) -> int:
         """Remove the selected responses, or mark them stale."""
         await self._purges.note(selector)
-        meant = [entry for entry in await self._candidates(selector) if selector.matches(entry.key, entry.tags)]
+        meant = [entry for entry in await self._listing.candidates(selector) if selector.matches(entry.key, entry.tags)]
         for entry in meant:
             await (self._make_stale(entry) if soft else self.remove(entry))
         if meant:  # again, because meanwhile responses may have been derived from entries not yet removed
@@ -330,48 +314,14 @@ class RedisStore:
     async def _make_stale(self, entry: StoredResponse) -> None:
         await self._watching(entry, lambda pipe: self._put_head(pipe, entry.id, entry.as_stale()))
 
-    async def _candidates(self, selector: Selector) -> list[StoredResponse]:
-        if selector.kind == "key":
-            keys = [selector.value.encode(), *await self._listed(f"{PREFIX}own:{selector.value}")]
-        elif selector.kind == "tag" and not await self._has_evicted():
-            keys = await self._listed(f"{PREFIX}tagged:{selector.value}")
-        else:
-            return await self._all(selector.value if selector.kind == "url" else "")
-        return await self._under([KEY + key for key in keys])
-
-    async def _listed(self, name: str) -> list[bytes]:
-        return await mended(self._redis, name, lambda: self._redis.zrange(name, 0, -1))
-
-    async def _has_evicted(self) -> bool:
-        """Return whether the server has evicted anything: it may be a list whose entries still exist."""
-        return int((await self._redis.info("stats"))["evicted_keys"]) > 0
-
-    async def _all(self, beginning: str = "") -> list[StoredResponse]:
-        """Read all entries, or those under keys with a prefix."""
-        pattern = KEY + quoted(beginning).encode() + b"*"
-        return await self._under([name async for name in self._redis.scan_iter(pattern, count=1000)])
-
-    async def _under(self, names: Sequence[bytes]) -> list[StoredResponse]:
-        found = list[StoredResponse]()
-        for at in range(0, len(names), READ_TOGETHER):
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for name in names[at : at + READ_TOGETHER]:
-                    pipe.hvals(name)
-                for name, records in zip(names[at:], await pipe.execute(raise_on_error=False), strict=False):
-                    if isinstance(records, Exception):
-                        await mend(self._redis, records, name)
-                    else:
-                        found += self._entries(records, name.removeprefix(KEY).decode())
-        return found
-
     async def entries(self) -> Sequence[StoredResponse]:
         """List what is stored."""
-        return await self._all()
+        return await self._listing.all()
 
     async def counts(self) -> StoreStats:
         """Return how much is stored, as reported by the server for its memory."""
         memory = await self._redis.info("memory")
-        return StoreStats(len(await self._all()), int(memory["used_memory"]), int(memory.get("maxmemory", 0)))
+        return StoreStats(len(await self._listing.all()), int(memory["used_memory"]), int(memory.get("maxmemory", 0)))
 
     async def close(self) -> None:
         """Finish pending work."""
