@@ -14,6 +14,7 @@ from mitmproxy.test import tflow
 
 from proxy_policies.patches import client_sides
 from proxy_policies.patches.sides import MultiplexedSide
+from proxy_policies.validity import Invalid
 
 
 def context(*, is_strict: bool = True) -> Context:
@@ -53,3 +54,9 @@ def test_a_client_is_known_to_be_connected_to_its_side() -> None:
     at = context()
     side = TalkativeSide(at)
     assert client_sides.side_of(at.client) is side
+
+
+def test_a_refusal_is_logged_with_its_client() -> None:
+    side = TalkativeSide(context())
+    said: list[Any] = list(side.log_refusal(Invalid("no good")))
+    assert [command.message for command in said] == ["127.0.0.1:22: no good"]

@@ -40,7 +40,7 @@ MULTIPLEXED = (b"h2", b"h3")
 """The protocols whose connections carry many streams, each with its own window."""
 
 
-class Side(Protocol):
+class WindowedSide(Protocol):
     """A layer that speaks HTTP/2 or HTTP/3 with a client or an origin."""
 
     conn: Connection
@@ -73,12 +73,12 @@ class Windows:
     """The HTTP/2 sides of one client: its own, and those of its origins."""
 
     def __init__(self) -> None:
-        self._sides: WeakSet[Side] = WeakSet()
+        self._sides: WeakSet[WindowedSide] = WeakSet()
         self._release: asyncio.Task[None] | None = None
         self.received = asyncio.Event()
         """A peer has sent something; a window may be open again."""
 
-    def add(self, side: Side) -> None:
+    def add(self, side: WindowedSide) -> None:
         """Register a side, whose data may be held back."""
         self._sides.add(side)
 
@@ -89,7 +89,7 @@ class Windows:
         others = [side for side in self._sides if side.conn is not source and side.unsent() > UNSENT_LIMIT]
         return bool(others) and sum(_held_back_of(side, source) for side in others) > UNSENT_LIMIT
 
-    def holds_back(self, side: Side, stream_id: int) -> bool:
+    def holds_back(self, side: WindowedSide, stream_id: int) -> bool:
         """Return whether the other side holds back too much of the data of a peer's stream."""
         if not isinstance(side.conn, Client):
             stream_id = side.their_stream_id.get(stream_id, 0)
@@ -98,7 +98,7 @@ class Windows:
         unsent = 0 if is_ahead else self._unsent_by_the_other(side, stream, stream_id)
         return _paused(stream) + unsent > UNSENT_LIMIT
 
-    def _unsent_by_the_other(self, side: Side, stream: HttpStream | None, stream_id: int) -> int:
+    def _unsent_by_the_other(self, side: WindowedSide, stream: HttpStream | None, stream_id: int) -> int:
         client = side.context.client
         if side.conn is not client:
             return unsent_to(client, client) + sum(it.unsent_of(stream_id) for it in self._sides if it.conn is client)
@@ -111,7 +111,7 @@ class Windows:
         if self._with_waiting_streams() and (self._release is None or self._release.done()):
             self._release = spawn(self._reopen(handler))
 
-    def _with_waiting_streams(self) -> list[Side]:
+    def _with_waiting_streams(self) -> list[WindowedSide]:
         return [side for side in self._sides if side.waiting_streams()]
 
     async def _reopen(self, handler: ConnectionHandler) -> None:
@@ -134,12 +134,12 @@ class Windows:
                 task.cancel()
 
 
-def _http_layer(side: client_sides.Side) -> HttpLayer | None:
+def _http_layer(side: client_sides.AnySide) -> HttpLayer | None:
     """Return the innermost layer that has both sides."""
     return next((it for it in reversed(side.context.layers) if isinstance(it, HttpLayer)), None)
 
 
-def _stream_of(side: Side, stream_id: int) -> HttpStream | None:
+def _stream_of(side: WindowedSide, stream_id: int) -> HttpStream | None:
     """Return the layer that handles a client's stream, if there is one."""
     http = _http_layer(side)
     return http.streams.get(stream_id) if http else None
@@ -151,7 +151,7 @@ def _origin_of(stream: HttpStream | None) -> Connection | None:
     return flow.server_conn if flow is not None else None
 
 
-def _carrier_of(side: client_sides.Side, origin: Connection | None) -> Connection | None:
+def _carrier_of(side: client_sides.AnySide, origin: Connection | None) -> Connection | None:
     """Return the connection that carries the one to an origin, which may be one to an upstream proxy."""
     http = _http_layer(side)
     top = http.connections.get(origin) if http and origin else None
@@ -170,7 +170,7 @@ def _paused(stream: HttpStream | None) -> int:
     return sum(len(it.data) for it in stream._paused_event_queue if isinstance(it, RequestData | ResponseData))
 
 
-def _held_back_of(side: Side, source: Connection) -> int:
+def _held_back_of(side: WindowedSide, source: Connection) -> int:
     """Count the bytes from a source that a side holds back; an origin's side only gets the client's."""
     if not isinstance(side.conn, Client):
         return side.unsent() if isinstance(source, Client) else 0

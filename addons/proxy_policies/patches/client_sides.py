@@ -17,13 +17,13 @@ from mitmproxy.proxy.layers.http import HttpLayer
 from proxy_policies.waits import Waiting
 
 
-class Side(Protocol):
+class AnySide(Protocol):
     """A layer that speaks HTTP with one peer."""
 
     context: Context
 
 
-class ClientSide(Side, Protocol):
+class ClientSide(AnySide, Protocol):
     """A layer that reads a client's requests."""
 
     @property
@@ -66,7 +66,7 @@ def time_out(side: ClientSide, why: str) -> events.Event:
     return wake(side, TimedOut(why))
 
 
-def wake(side: Side, command: commands.RequestWakeup) -> events.Event:
+def wake(side: AnySide, command: commands.RequestWakeup) -> events.Event:
     """Return the event that delivers a command's wakeup to a side; pass it to the connection's topmost layer."""
     for above, below in itertools.pairwise(side.context.layers):  # from the topmost to the side itself
         if isinstance(above, HttpLayer):  # forwards wakeups to the child that requested them

@@ -27,7 +27,6 @@ from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.patch import Companion
 from proxy_policies.patches import client_sides, quic_windows
 from proxy_policies.patches.generators import in_place_of
-from proxy_policies.patches.http1.server import log_refusal
 from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
 from proxy_policies.patches.quic_windows import WindowedConnection, quic_connection
 from proxy_policies.patches.sides import MultiplexedSide
@@ -163,7 +162,7 @@ class Server(Http3Side, Http3Server):
             yield from self.h3_conn.transmit()
         yield from super()._handle_event(event)
         while self._refused:
-            yield from log_refusal(self.conn, self._refused.pop())
+            yield from self.log_refusal(self._refused.pop())
 
 
 class Client(Http3Side, Http3Client):

@@ -1,14 +1,20 @@
 """What the sides of the proxy that speak HTTP with clients and origins have in common."""
 
+import time
 from collections.abc import Collection
 
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http._base import HttpConnection
+from mitmproxy.utils import human
 
+from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import back_pressure, client_sides
+from proxy_policies.validity import Invalid
 from proxy_policies.waits import Waiting
+
+_refused = Throttle()
 
 
 class Side(HttpConnection):
@@ -18,6 +24,12 @@ class Side(HttpConnection):
     def is_strict(self) -> bool:
         """Return whether received messages must conform to the grammar (`validate_inbound_headers`)."""
         return bool(self.context.options.validate_inbound_headers)
+
+    def log_refusal(self, error: Invalid) -> CommandGenerator[None]:
+        """Log that a request was refused, unless too many such lines were logged."""
+        line = f"{human.format_address(self.conn.peername)}: {error}"
+        if admitted := _refused.admit(line, time.monotonic()):
+            yield commands.Log(admitted)
 
 
 class MultiplexedSide(Side):

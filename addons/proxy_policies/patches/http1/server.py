@@ -5,11 +5,9 @@ compares connection options case-sensitively, sends chunked bodies to HTTP/1.0 c
 drops the connection after every error. Here each of these follows RFC 9112.
 """
 
-import time
-
 from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import http
-from mitmproxy.connection import Connection, ConnectionState
+from mitmproxy.connection import ConnectionState
 from mitmproxy.net.http import status_codes
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
@@ -26,7 +24,6 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseTrailers,
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Server
-from mitmproxy.utils import human
 
 from proxy_policies import validity
 from proxy_policies.exchange.client_presence import HALF_CLOSED
@@ -44,7 +41,6 @@ from proxy_policies.http1.framing import (
 )
 from proxy_policies.http1.request_heads import HEAD_LIMIT, announced_size, host_of_target, read_request
 from proxy_policies.http1.sent_heads import SPLITS, error_response, head_of, kept_request, kept_response
-from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import client_sides, resets
 from proxy_policies.patches.http1.bodies import Bodies
 from proxy_policies.patches.lingering import ClosedByProxy, Lingering
@@ -53,7 +49,6 @@ from proxy_policies.streaming.decision import is_endless
 from proxy_policies.validity import Invalid
 from proxy_policies.waits import NOT_WAITING, Wait, Waiting
 
-_refused = Throttle()
 DRAIN_LIMIT = 64 * 1024
 """Bytes of an upload's rest that are read to keep the connection; with more to come, it is closed."""
 
@@ -187,7 +182,7 @@ class Server(Lingering, Bodies, Http1Server):
 
     def _refuse(self, error: Invalid) -> CommandGenerator[None]:
         self.refused = error.status
-        yield from log_refusal(self.conn, error)
+        yield from self.log_refusal(error)
         response = error_response(error.status, str(error))
         response.headers["Connection"] = "close"
         yield commands.SendData(self.conn, head_of(response) + (response.raw_content or b""))
@@ -361,10 +356,3 @@ class Server(Lingering, Bodies, Http1Server):
         if data := self._framed(response.raw_content or b""):
             yield commands.SendData(self.conn, data)
         yield from self._send_end()
-
-
-def log_refusal(peer: Connection, error: Invalid) -> CommandGenerator[None]:
-    """Log that a request was refused, unless too many such lines were logged."""
-    line = f"{human.format_address(peer.peername)}: {error}"
-    if admitted := _refused.admit(line, time.monotonic()):
-        yield commands.Log(admitted)

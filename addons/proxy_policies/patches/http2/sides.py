@@ -27,7 +27,6 @@ from proxy_policies.patch import Patch
 from proxy_policies.patches import http3
 from proxy_policies.patches.back_pressure import STREAM_WINDOW
 from proxy_policies.patches.generators import in_place_of
-from proxy_policies.patches.http1.server import log_refusal
 from proxy_policies.patches.http2.graceful_shutdown import GracefulShutdown
 from proxy_policies.patches.http2.stream_errors import PerStreamConnection
 from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
@@ -91,7 +90,7 @@ class Server(Http2Side, Http2Server):
 
     def _refuse(self, event: Any, error: Invalid) -> CommandGenerator[None]:
         """Answer a refused request, and ask the client to stop sending it (RFC 9113, section 8.1)."""
-        yield from log_refusal(self.conn, error)
+        yield from self.log_refusal(error)
         response, stream_id = error_response(error.status, str(error)), event.stream_id
         fields = [(name.lower(), value) for name, value in response.headers.fields]
         self.h2_conn.send_headers(stream_id, [(b":status", b"%d" % error.status), *fields])
