@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import re
+import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,8 +18,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.benchmark import counted
 from scripts.benchmark.processes import Processes, free_port
-from scripts.benchmark.targets import BIN, ROOT
+from scripts.benchmark.targets import BIN, HERE, ROOT
 
 CLIENTS = 16
 """Clients that send their requests at once, as under load."""
@@ -29,7 +31,7 @@ PATIENCE = 600
 MORE = 3
 """Times as many requests in the second run: periodic work is the same in both, and is subtracted."""
 COUNTS = "callgrind"
-_TOTAL = re.compile(r"^(?:summary|totals): (\d+)", re.MULTILINE)
+_TOTAL = re.compile(r"^totals: (\d+)\n", re.MULTILINE)
 _numbers = itertools.count()
 
 
@@ -57,31 +59,40 @@ def per_request(
     """
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name), free_port()
-        command = _command(folder, port, origin, [*scripts, ROOT / "addons" / "policy.py"], options)
+        scripts = [HERE / "counted.py", *scripts, ROOT / "addons" / "policy.py"]
+        command = _command(folder, port, origin, scripts, options)
         running = Processes.start(command, port, folder, patience=PATIENCE)
+        proxy = running.process.pid
         try:
             with _connect(port) as early:  # connections made during the start are left to mitmproxy's layers
-                _ask([early], kind, 1)
+                _ask(proxy, [early], kind, 1)
             with contextlib.ExitStack() as stack:
                 clients = [stack.enter_context(_connect(port)) for _ in range(CLIENTS)]
-                _ask(clients, kind, WARM_UP)
+                _ask(proxy, clients, kind, WARM_UP)
                 time.sleep(wait)
-                _control(running, "--instr=on")
-                for times in (1, MORE):
-                    _ask(clients, kind, times * kind.rounds)
+                os.kill(proxy, counted.START)
+                _ask(proxy, clients, kind, 1)
+                os.kill(proxy, counted.DUMP)  # and counting begins again
+                counts = [_counted(folder / f"{COUNTS}.1")]
+                for number, times in enumerate((1, MORE), 2):
+                    _ask(proxy, clients, kind, times * kind.rounds)
                     time.sleep(wait)
-                    _control(running, "--dump")
+                    os.kill(proxy, counted.DUMP)
+                    counts.append(_counted(folder / f"{COUNTS}.{number}"))
         finally:
             running.stop(PATIENCE)
-        few, many = [_counted(folder / f"{COUNTS}.{dump}") for dump in (1, 2)]
+        _, few, many = counts
         return (many - few) / ((MORE - 1) * kind.rounds * CLIENTS)
 
 
 def _counted(dump: Path) -> int:
-    found = _TOTAL.search(dump.read_text(errors="replace"))
-    if found is None:
-        raise RuntimeError("callgrind counted nothing")
-    return int(found[1])
+    """Return the instructions in a file that callgrind is writing."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if dump.exists() and (found := _TOTAL.search(dump.read_text(errors="replace"))):
+            return int(found[1])
+        time.sleep(0.05)
+    raise RuntimeError("callgrind counted nothing")
 
 
 def _command(folder: Path, port: int, origin: int, scripts: Sequence[Path], options: Sequence[str]) -> list[str]:
@@ -96,10 +107,14 @@ def _connect(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
 
 
-def _ask(clients: Sequence[socket.socket], kind: Kind, rounds: int) -> None:
+def _ask(proxy: int, clients: Sequence[socket.socket], kind: Kind, rounds: int) -> None:
+    """Send requests in rounds; the proxy finds a round's requests all at once, however busy the machine is."""
     for _ in range(rounds):
+        os.kill(proxy, signal.SIGSTOP)
+        os.waitid(os.P_PID, proxy, os.WSTOPPED)
         for client in clients:
             client.sendall(f"GET {kind.path()} HTTP/1.1\r\nHost: origin.example\r\n\r\n".encode())
+        os.kill(proxy, signal.SIGCONT)
         for client in clients:
             _read_response(client)
 
@@ -117,8 +132,3 @@ def _read_response(client: socket.socket) -> None:
 
 def _ended() -> bytes:
     raise RuntimeError("the proxy ended a connection")
-
-
-def _control(running: Processes, what: str) -> None:
-    command = ["callgrind_control", what, str(running.process.pid)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -10,7 +10,7 @@ from scripts.benchmark.targets import HERE
 
 NONE = "nothing"
 WAIT = 10.0
-"""Seconds until periodic work is done, twice the interval of `slow_clock`."""
+"""Seconds until records are delivered, twice the interval of `slow_clock`."""
 
 
 def watchers() -> dict[str, list[str]]:
