@@ -1,6 +1,6 @@
-"""A script for mitmdump, loaded before the policies, that lengthens the intervals of periodic work, and those between threads.
+"""A script for mitmdump, loaded before the policies, that lengthens the intervals of periodic work.
 
-Otherwise they would count fifty times.
+Otherwise that would count fifty times, as would switches between threads.
 """
 
 import sys

@@ -31,7 +31,7 @@ def test_hits_that_were_learned_count_as_the_first_but_for_their_time() -> None:
 def test_what_stands_out() -> None:
     collector = Collector(clock=lambda: 1000.0)
     slow, hit = a_request(seconds=2.0), a_request(seconds=0.25, cache="hit")
-    slow.request = slow.request._replace(host=b"slow.example")
+    slow.request.host = b"slow.example"
     collector.take([slow.item, *[(hit.repeated(), ("::1", 1), 0.0)] * 8, hit.item])
     assert collector.top_hosts() == [(b"", 9, 900), (b"slow.example", 1, 100)]
     assert collector.slowest() == [slow, hit]

@@ -21,8 +21,13 @@ Mask = Callable[[str], str]
 """Returns a client's text with the secrets in it masked."""
 CACHE_SIZE = 4096
 """Cached texts, and lines of repeated responses, that are likely to be written again."""
+_Shared = tuple[bool, str, bytes, bool, bytes, bytes, int, str, str, Address | None, bytes, bytes, str]
+"""What many lines share of a record: all but the client, times, sizes, and the target, of which only the presence."""
+_TARGET = "\0"
+"""Stands for the target; no escaped text contains it."""
 _SECONDS = "%.6f".__mod__
-_MILLISECONDS = tuple([f'{number:03d}Z","client":'.encode() for number in range(1000)])
+_MILLISECONDS = tuple([f'{number:03d}Z","client":'.encode() for number in (*range(1000), 999)])
+"""The last one is for times so shortly before a second that their difference from the one before is rounded to 1."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -64,51 +69,83 @@ class JsonFormat:
     """A JSON object per line (https://jsonlines.org), its time in UTC (RFC 3339)."""
 
     def __init__(self, mask: Mask) -> None:
-        text = _readable(mask)
-        self._escaped = _Cache[bytes | str, str](lambda data: encode_basestring_ascii(text(data))[1:-1])
-        self._ends, self._addresses, self._repeated = _Cache(self._end), _Cache(_address), _Cache(self._rest)
+        self._mask = mask
+        self._escaped = _Cache(self._escape)
+        self._shared, self._addresses, self._repeated = _Cache(self._texts), _Cache(_address), _Cache(self._formatted)
 
     def lines(self, items: Iterable[Item]) -> bytes:
-        """Return a line for each item; dozens in a millisecond share the formatted time."""
+        """Return a line for each item; thousands in a second share the formatted time."""
         address_of, rest_of = self._addresses.get, self._repeated.get
-        since = until = second = 0.0
-        time_text, beginning, parts = b"", b"", list[bytes]()
+        second = end = 0.0  # floats, as integers are slower to compare with
+        time_text, parts = b"", list[bytes]()
         for record, client, now in items:
-            if not since <= now < until:
-                if not (time_text and second <= now < second + 1.0):  # floats, as integers are slower to compare with
-                    second = now // 1.0
-                    time_text = _in_utc(int(second))
-                milliseconds = int((now - second) * 1000.0)
-                since, until = now, second + (milliseconds + 1) / 1000.0
-                beginning = time_text + _MILLISECONDS[milliseconds]
-            rest = rest_of(record) or self._repeated[record] if record.is_repeated else self._rest(record)
-            parts += beginning, address_of(client) or self._addresses[client], rest
+            if not second <= now < end:
+                second = now // 1.0
+                end, time_text = second + 1.0, _in_utc(int(second))
+            milliseconds = _MILLISECONDS[int((now - second) * 1000.0)]
+            address = address_of(client) or self._addresses[client]
+            parts += time_text, milliseconds, address, rest_of(record) or self._rest(record)
         return b"".join(parts)
 
     def _rest(self, record: Record) -> bytes:
-        request, sent, received = record.request, record.sent, record.received
-        seconds, connecting, waiting = record.seconds, record.connect_seconds, record.upstream_seconds
-        end = self._ends[
-            record.cache, record.encoding, record.upstream, request.referer, request.user_agent, record.error
-        ]
-        line = _request_line(request, self._escaped)
+        return self._repeated[record] if record.is_repeated else self._formatted(record)
+
+    def _formatted(self, record: Record) -> bytes:
+        request = record.request
+        target = request.target
+        shared = (
+            record.is_tunnel,
+            record.user,
+            request.method,
+            bool(target),
+            request.version,
+            request.host,
+            record.status,
+            record.cache,
+            record.encoding,
+            record.upstream,
+            request.referer,
+            request.user_agent,
+            record.error,
+        )
+        before, after, end = self._shared.get(shared) or self._shared[shared]
+        sent, received, seconds = record.sent, record.received, record.seconds
+        connecting, waiting = record.connect_seconds, record.upstream_seconds
         return (
-            f',"type":"{"tunnel" if record.is_tunnel else "request"}","user":{self._quoted(record.user)},'
-            f'"request":{f'"{line}"' if line else "null"},"host":{self._quoted(request.host)},"status":{record.status},'
-            f'"bytes":{"null" if sent is None else sent},"bytes_received":{"null" if received is None else received},'
+            f"{before}{self._escaped.get(target) or self._escaped[target]}{after}{'null' if sent is None else sent},"
+            f'"bytes_received":{"null" if received is None else received},'
             f'"seconds":{seconds if seconds > 0.0 else 0.0:.6f},'
             f'"connect_seconds":{"null" if connecting is None else _SECONDS(connecting)},'
             f'"upstream_seconds":{"null" if waiting is None else _SECONDS(waiting)},{end}'
         ).encode()
 
-    def _end(self, values: tuple[str, str, Address | None, bytes, bytes, str]) -> str:
-        """Return the end of a line, which many lines share."""
+    def _texts(self, values: _Shared) -> tuple[str, str, str]:
+        """Return the texts that many lines share: before the target, between it and the numbers, and after them."""
+        is_tunnel, user, method, has_target, version, host, status = values[:7]
+        cache, encoding, upstream, referer, user_agent, error = values[7:]
         quoted = self._quoted
-        cache, encoding, upstream, referer, user_agent, error = values
-        return (
-            f'"cache":{quoted(cache)},"encoding":{quoted(encoding)},"upstream":{_address(upstream).decode()},'
-            f'"referer":{quoted(referer)},"user_agent":{quoted(user_agent)},"error":{quoted(error)}}}\n'
+        words = [self._escaped[method], _TARGET if has_target else "", self._escaped[version]]
+        line = " ".join(word for word in words if word)
+        beginning = (
+            f',"type":"{"tunnel" if is_tunnel else "request"}","user":{quoted(user)},'
+            f'"request":{f'"{line}"' if line else "null"},"host":{quoted(host)},"status":{status},"bytes":'
         )
+        before, _, after = beginning.partition(_TARGET)
+        return (
+            before,
+            after,
+            (
+                f'"cache":{quoted(cache)},"encoding":{quoted(encoding)},"upstream":{_address(upstream).decode()},'
+                f'"referer":{quoted(referer)},"user_agent":{quoted(user_agent)},"error":{quoted(error)}}}\n'
+            ),
+        )
+
+    def _escape(self, data: bytes | str) -> str:
+        """Return a client's text with secrets masked, as it is written between quotes."""
+        text = self._mask(data if isinstance(data, str) else data.decode("utf-8", "backslashreplace"))
+        if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+            return text
+        return encode_basestring_ascii(printable(text))[1:-1]
 
     def _quoted(self, text: bytes | str) -> str:
         return f'"{self._escaped[text]}"' if text else "null"

@@ -35,7 +35,8 @@ def summary_of(request: http.Request) -> RequestSummary:
     elif data.authority:
         target = b"%s://%s%s" % (data.scheme, data.authority, data.path)
     made = RequestSummary.of(data.method, target, data.http_version, data.headers.fields)
-    return made if made.host else made._replace(host=data.authority[:LONGEST_TEXT])
+    made.host = made.host or data.authority[:LONGEST_TEXT]
+    return made
 
 
 def of_request(
@@ -92,8 +93,9 @@ def _add_upstream(record: Record, flow: http.HTTPFlow) -> None:
     begun, connected = server.timestamp_start, server.timestamp_tcp_setup
     if begun and connected and begun >= request.timestamp_start:
         record.connect_seconds = max(0.0, connected - begun)
-    if response is not None and request.timestamp_end and (answered := response.data.timestamp_start):
-        record.upstream_seconds = max(0.0, answered - request.timestamp_end)
+    end = request.timestamp_end
+    if response is not None and end and (answered := response.data.timestamp_start):
+        record.upstream_seconds = answered - end if answered > end else 0.0
 
 
 def of_stream(flow: tcp.TCPFlow | udp.UDPFlow) -> Record:

@@ -108,7 +108,7 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
 
 def report(record: Record) -> None:
     """Have a record delivered within DELIVERY_INTERVAL."""
-    report_item(record.item)
+    report_item((record, record.client, record.started + record.seconds))
 
 
 def report_item(item: Item) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple, Self
+from dataclasses import dataclass
+from typing import Self
 
 LONGEST_TEXT = 2048
 """Bytes kept of each text from a client, so that lines waiting to be written are bounded: an old limit on URLs."""
@@ -14,7 +15,8 @@ _PARTIAL = re.compile(rb"[^/?&=;#, ]*\Z")
 """An incomplete token at the end of a text that was cut: no redaction would recognise a part of a secret."""
 
 
-class RequestSummary(NamedTuple):
+@dataclass(slots=True)
+class RequestSummary:
     """A request line, and the fields that identify the client and its purpose."""
 
     method: bytes = b""

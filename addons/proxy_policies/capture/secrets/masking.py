@@ -11,7 +11,8 @@ from proxy_policies.capture.secrets.rules import RedactionRules
 MASK = "REDACTED"
 
 _PLAIN_URL = re.compile(
-    r"(?:https?://(?!hooks\.slack\.com/)[a-z0-9-]{1,11}(?:\.[a-z0-9-]{1,11})*(?::[0-9]{1,5})?)?(?:/[A-Za-z0-9_.-]{0,11})*"
+    r"(?:https?://(?!hooks\.slack\.com/)[a-z0-9-]{1,11}+(?:\.[a-z0-9-]{1,11}+)*+(?::[0-9]{1,5}+)?+)?+"
+    r"(?:/[A-Za-z0-9_.-]{0,11}+)*+"
 )
 """URLs without user, parameters and escapes, whose segments are too short for a secret: most URLs of APIs."""
 
