@@ -98,17 +98,27 @@ RESPONSES = {
     "bytes of a form": (
         response(200, b"a=%ff", ("Content-Type", FORM)),
         response(200, b"a=%fe", ("Content-Type", FORM)),
-        ["body"],
+        ["json:$.a[0]"],
+    ),
+    "a form in another order": (
+        response(200, b"a=1&b=2&a=3", ("Content-Type", FORM)),
+        response(200, b"b=2&a=1&a=3", ("Content-Type", FORM)),
+        [],
+    ),
+    "values of a form in another order": (
+        response(200, b"a=1&a=3", ("Content-Type", FORM)),
+        response(200, b"a=3&a=1", ("Content-Type", FORM)),
+        ["json:$.a[0]", "json:$.a[1]"],
     ),
     "a line break at the end of a part": (
         response(200, b"--b\r\n\r\na\n\r\n--b--", ("Content-Type", PARTS)),
         response(200, b"--b\r\n\r\na\r\n--b--", ("Content-Type", PARTS)),
-        ["body"],
+        ["json:$.parts[0].content"],
     ),
     "parts without an end": (
         response(200, b"--b\r\n\r\na\r\n--b--", ("Content-Type", PARTS)),
         response(200, b"--b\r\n\r\na\r\n", ("Content-Type", PARTS)),
-        ["body"],
+        ["json:$.parts[1]"],
     ),
     "parts between other boundaries": (
         response(200, b"--b\r\nA: 1\r\n\r\na\r\n--b--\r\n", ("Content-Type", "multipart/mixed")),
@@ -211,6 +221,23 @@ def test_other_bytes_are_never_taken_for_noise(mime: str) -> None:
     for last in range(8):  # whatever digits the hash has
         one, other = (response(200, whole % bytes([255, 0, byte]), ("Content-Type", mime)) for byte in (last, last + 8))
         assert [change.is_dynamic for change in compare(one, other)] == [False]
+
+
+LINES = [f"line {number} of a text" for number in range(5000)]
+LONG = {
+    "a line": (["x", *LINES[1:4000], "y", *LINES[4001:]], ["text:1", "text:4001"]),
+    "a line more": ([*LINES[:4500], "x", *LINES[4500:]], ["text:4501"]),
+    "a line less": ([*LINES[:4500], *LINES[4501:]], ["text:4501"]),
+    "lines more at two places": (["x", *LINES, "y"], ["text:1"]),
+    "all lines": ([line.upper() for line in LINES], [f"text:{number}" for number in range(1, 5001)]),
+}
+
+
+@pytest.mark.parametrize(("lines", "places"), LONG.values(), ids=LONG)
+def test_a_long_text_is_compared_by_lines(lines: list[str], places: list[str]) -> None:
+    changes = list(text_changes("\n".join(LINES), "\n".join(lines)))
+    assert [change.location for change in changes] == places
+    assert not any(change.is_dynamic for change in changes)
 
 
 def test_slower_wants_a_factor_and_a_tenth_of_a_second() -> None:

@@ -58,6 +58,18 @@ def test_what_differs_inside_an_unordered_list_is_learned_too() -> None:
     assert counted(noise, "/", one, [{"id": 2, "at": "q", "n": 7}, {"id": 1, "at": "q", "n": 5}]) == ["json:$[1].n"]
 
 
+def test_a_field_of_a_form_is_learned_and_not_the_whole_form() -> None:
+    one, other, later = (
+        Response(200, "", (("Content-Type", "application/x-www-form-urlencoded"),), Body(body))
+        for body in (b"n=1&city=Bonn", b"n=2&city=Bonn", b"n=3&city=Berlin")
+    )
+    request = Request("GET", "http://a.test/")
+    rules = [found.rule for found in learn_rules(lambda: [(request, one, other)])]
+    assert [str(rule) for rule in rules] == ["GET / match:$.n[*]=type"]
+    counted, ignored = NoiseRules(rules).split(request, compare(one, later))
+    assert [change.location for change in (*counted, *ignored)] == ["json:$.city[0]", "json:$.n[0]"]
+
+
 def test_an_item_that_stayed_the_same_is_not_covered() -> None:
     noise = learned(("/", {"items": [{"n": 1}, {"n": 2}]}, {"items": [{"n": 1}, {"n": 9}]}))
     assert [str(rule) for rule in noise.rules] == ["GET / match:$.items[1].n=type"]

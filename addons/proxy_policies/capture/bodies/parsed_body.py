@@ -42,6 +42,22 @@ class Parsed:
         """Return whether the value is a document of objects and lists."""
         return self.kind in (BodyKind.JSON, BodyKind.STREAM)
 
+    @property
+    def is_structured(self) -> bool:
+        """Return whether the body is compared as a document."""
+        return self.is_document or self.kind in (BodyKind.FORM, BodyKind.MULTIPART)
+
+    def document(self) -> Any:
+        """Return the body as a document: the values of a form by name, the parts of a multipart body; else None."""
+        if self.kind is BodyKind.FORM:
+            values: dict[str, list[str]] = {}
+            for name, value in self.value:
+                values.setdefault(name, []).append(value)
+            return values
+        if self.kind is BodyKind.MULTIPART:
+            return {"parts": [{"name": name, "head": head, "content": content} for name, head, content in self.value]}
+        return self.value if self.is_document else None
+
     def canonical(self) -> Any:
         """Return a JSON value that is equal for equivalent bodies: pairs are sorted, binary data hashed."""
         if self.kind is BodyKind.FORM:

@@ -15,7 +15,7 @@ from proxy_policies.capture import dynamic_values
 from proxy_policies.capture.bodies import json_path, parsed_body
 from proxy_policies.capture.bodies.json_path import Step
 from proxy_policies.capture.bodies.parsed_body import BodyKind, Parsed
-from proxy_policies.capture.check.alignment import opcodes
+from proxy_policies.capture.check.alignment import MAX_ITEMS, opcodes
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.unordered import Unordered, align
 from proxy_policies.capture.model import Headers, Response, header
@@ -45,7 +45,6 @@ IGNORED_HEADERS = frozenset(
 _LINE_END = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _LONG_AGO = re.compile(r"\b(?:19\d\d|200\d|[01]\d [A-Z][a-z]{2} \d\d) ")
 SHOWN_DIGITS = 12  # of a hash; from 16 on, it would be taken for a dynamic value
-MAX_TEXT_LINES = 4000  # a longer text is compared as a whole: difflib is quadratic
 MAX_LIST_ITEMS = 2000  # longer lists are compared index by index
 
 
@@ -183,15 +182,14 @@ def _bodies(old: Response, new: Response, secrets: SecretPairs, unordered: Seque
     before, after = parsed_body.parse(old.body, old.headers), parsed_body.parse(new.body, new.headers)
     if before.kind is not after.kind:
         yield Change("body", _summary(before), _summary(after))
-    elif before.is_document:
-        yield from json_changes(before.value, align(before.value, after.value, unordered), (), secrets)
+    elif before.is_structured:
+        one, other = before.document(), after.document()
+        yield from json_changes(one, align(one, other, unordered), (), secrets)
         yield from _repetition_changes(old, new)
         yield from _digit_changes(old, new, unordered)
     elif before.kind in (BodyKind.TEXT, BodyKind.HTML):
         yield from text_changes(before.value, after.value, before.kind is BodyKind.HTML, secrets)
-    elif before.kind is BodyKind.BYTES and before.sha256 == after.sha256:
-        return
-    elif not _same_canonical(before.canonical(), after.canonical(), secrets):
+    elif before.sha256 != after.sha256:
         yield Change("body", _summary(before), _summary(after))
 
 
@@ -238,11 +236,6 @@ def repeated_members(content: bytes) -> list[str]:
     except (ValueError, RecursionError):
         return []
     return sorted(found)
-
-
-def _same_canonical(old: Any, new: Any, secrets: SecretPairs) -> bool:
-    """Compare forms and parts of multipart bodies."""
-    return bool(old == new) or secrets.are_equal(json.dumps(old), json.dumps(new))
 
 
 def _summary(parsed: Parsed) -> str:
@@ -348,10 +341,6 @@ def text_changes(old: str, new: str, is_html: bool = False, secrets: SecretPairs
 
 def _line_changes(old: str, new: str, is_html: bool, secrets: SecretPairs) -> Iterator[Change]:
     before, after = lines_of(old, is_html), lines_of(new, is_html)
-    if max(len(before), len(after)) > MAX_TEXT_LINES:
-        if not secrets.are_equal(old, new):
-            yield Change("text:1", f"{len(before)} lines", f"{len(after)} lines")
-        return
     one, other = ([_mask_secrets(line) for line in lines] for lines in (before, after))
     for tag, i1, i2, j1, j2 in opcodes(one, other):
         if tag == "equal" or (tag == "replace" and i2 - i1 == j2 - j1):
@@ -363,6 +352,8 @@ def _line_changes(old: str, new: str, is_html: bool, secrets: SecretPairs) -> It
 
 
 def _joined(lines: Sequence[str]) -> str | None:
+    if len(lines) > MAX_ITEMS:
+        return quantity(len(lines), "line")
     return "\n".join(lines) if lines else None
 
 

@@ -107,8 +107,7 @@ def reordered_lists(one: Response, other: Response) -> Iterator[Unordered]:
 
 
 def _document(response: Response) -> Any:
-    parsed = parsed_body.parse(response.body, response.headers)
-    return parsed.value if parsed.is_document else None
+    return parsed_body.parse(response.body, response.headers).document()
 
 
 def _json_locations(changes: list[Change], one: Response) -> dict[str, bool]:
