@@ -72,7 +72,7 @@ def test_what_came_is_the_new_baseline(recorded: Path, origin: Origin) -> None:
 REFUSED = {
     "needs a terminal": (("--accept",), "which needs a terminal; use --yes"),
     "no such entry": (("--accept", "4", "--yes"), "--accept 4: shop.har has 3 entries"),
-    "no number": (("--accept", "all"), "'all' is not a valid number of 1 or more"),
+    "no number": (("--accept", "all"), "'all' is not a number of 1 or more"),
 }
 
 
