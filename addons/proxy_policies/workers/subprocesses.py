@@ -106,6 +106,14 @@ class ChildProcesses:
         """Return the id of a running process."""
         return self._running[name].pid
 
+    def kill(self, pid: int) -> str:
+        """Kill one of the processes; return its name, "" if there is none with this id."""
+        for name, process in self._running.items():
+            if process.pid == pid:
+                process.kill()
+                return name
+        return ""
+
     def send_signal(self, signal_number: signal.Signals) -> None:
         """Send a signal to all processes."""
         for process in self._running.values():

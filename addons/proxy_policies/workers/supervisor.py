@@ -2,17 +2,18 @@
 
 Each is a process, and all listen with SO_REUSEPORT, so that the kernel distributes connections. The supervisor starts
 the first one alone, which creates the CA and checks the arguments, and then the others; it prints their output, and
-restarts one that dies. SIGHUP is sent on to them; SIGTERM or SIGINT ends them all, a second one at once.
+restarts one that dies or hangs. SIGHUP is sent on to them; SIGTERM or SIGINT ends them all, a second one at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import sys
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,8 +22,11 @@ from proxy_policies.worker_number import ENV_VAR, SINGLE_PROCESS, worker_number
 from proxy_policies.workers import subprocesses
 from proxy_policies.workers.subprocesses import Command
 
-READY_FD = "PROXY_POLICIES_WORKER_READY_FD"
-"""The environment variable with the descriptor to which a worker writes its grace period once it serves."""
+REPORT_FD = "PROXY_POLICIES_WORKER_REPORT_FD"
+"""The environment variable with the descriptor to which a worker that serves regularly writes its reports."""
+REPORT_INTERVAL = 5.0  # seconds between two reports of a worker
+MAX_MISSED_REPORTS = 6  # a worker is killed after 30 s, as Gunicorn's are
+PIPE_SIZE = 1 << 16  # bytes that a pipe holds, so that each read gets whole reports
 RESERVED_PORT = "PROXY_POLICIES_RESERVED_PORT"
 """The environment variable with the port that we have reserved; while it is set, any other must be free."""
 END_MARGIN = 3.0  # seconds after its grace period until a worker is killed
@@ -68,12 +72,15 @@ class Supervisor:
         self._reservation = {RESERVED_PORT: str(reserved_port)}
         self._children = subprocesses.ChildProcesses(log)
         self._one_works = asyncio.Event()
-        self._ready_reader, self._ready_writer = os.pipe()
+        self._report_reader, self._report_writer = os.pipe()
+        os.set_blocking(self._report_writer, False)
+        self._missed_reports: Counter[int] = Counter()  # by process id
         self._grace = 0.0
 
     async def run(self) -> int:
         """Run until stopped; return the exit code, that of the first worker if it never worked."""
         self._listen()
+        watch = asyncio.ensure_future(self._watch())
         first = asyncio.ensure_future(self._keep(1))
         stop, works = (asyncio.ensure_future(event.wait()) for event in (self._children.stopping, self._one_works))
         await asyncio.wait([first, stop, works], return_when=asyncio.FIRST_COMPLETED)
@@ -84,30 +91,46 @@ class Supervisor:
         sd_notify.notify(sd_notify.STOPPING)
         await self._children.end(self._grace + END_MARGIN)
         await asyncio.gather(first, *others)
+        watch.cancel()
         self._children.close()
         return code
 
     def _listen(self) -> None:
         """Read the workers' reports, and handle signals."""
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._ready_reader, self._read_ready)
+        loop.add_reader(self._report_reader, self._read_reports)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._children.stop)
         loop.add_signal_handler(signal.SIGHUP, self._children.hang_up)
 
-    def _read_ready(self) -> None:
-        """Note that a worker serves, and its grace period."""
-        graces = os.read(self._ready_reader, 4096).split()
-        self._grace = max(self._grace, *map(float, graces))
+    def _read_reports(self) -> None:
+        """Note which workers serve, and their grace period."""
+        for line in os.read(self._report_reader, PIPE_SIZE).splitlines():
+            pid, grace = line.split()
+            self._missed_reports[int(pid)] = 0
+            self._grace = max(self._grace, float(grace))
         self._reservation.clear()
         self._children.note_working(*map(_name, range(1, self._count + 1)))
         if not self._one_works.is_set():
             sd_notify.notify(sd_notify.READY)
         self._one_works.set()
 
+    async def _watch(self) -> None:
+        """Kill workers that no longer report, because their event loop hangs: they would still be sent clients.
+
+        Missing reports are counted instead of time, in which this process may have been suspended, too.
+        """
+        while True:
+            await asyncio.sleep(REPORT_INTERVAL)
+            self._missed_reports.update(list(self._missed_reports))
+            for pid in [pid for pid, missed in self._missed_reports.items() if missed > MAX_MISSED_REPORTS]:
+                del self._missed_reports[pid]
+                if name := self._children.kill(pid):
+                    log(f"{name} has not responded for {MAX_MISSED_REPORTS * REPORT_INTERVAL:g} s and is killed")
+
     async def _keep(self, number: int) -> int:
         number_text = str(number if self._count > 1 else SINGLE_PROCESS)
-        environment = ChainMap(self._reservation, {ENV_VAR: number_text, READY_FD: str(self._ready_writer)})
+        environment = ChainMap(self._reservation, {ENV_VAR: number_text, REPORT_FD: str(self._report_writer)})
         mitmdump = (
             sys.executable,
             "-c",
@@ -115,7 +138,7 @@ class Supervisor:
             *self._arguments,
         )
         return await self._children.keep(
-            Command(_name(number), mitmdump, environment, (self._ready_writer,), f"{number} ")
+            Command(_name(number), mitmdump, environment, (self._report_writer,), f"{number} ")
         )
 
 
@@ -146,6 +169,14 @@ def take_interrupt_for_terminate() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, signal.raise_signal, signal.SIGTERM)
 
 
+async def report(descriptor: int, grace: float) -> None:
+    """Report regularly that this worker serves, with its grace period in seconds."""
+    while True:
+        with contextlib.suppress(OSError):  # the supervisor is suspended, or gone
+            os.write(descriptor, b"%d %f\n" % (os.getpid(), grace))
+        await asyncio.sleep(REPORT_INTERVAL)
+
+
 def work() -> None:
     """Run one worker: mitmdump with a shared port."""
     from mitmproxy import ctx
@@ -155,6 +186,7 @@ def work() -> None:
     from mitmproxy.tools import dump
     from mitmproxy.tools.main import mitmdump
 
+    from proxy_policies.background.tasks import spawn
     from proxy_policies.options.parsers import parse_duration
     from proxy_policies.script_paths import PROGRAM
     from proxy_policies.start_up import mitmproxy_program
@@ -170,7 +202,8 @@ def work() -> None:
     def finish(check: ErrorCheck) -> None:
         finished(check)  # type: ignore[no-untyped-call]
         take_interrupt_for_terminate()
-        os.write(int(os.environ[READY_FD]), b"%f\n" % parse_duration(getattr(ctx.options, "grace_period", "0")))
+        grace = parse_duration(getattr(ctx.options, "grace_period", "0"))
+        spawn(report(int(os.environ[REPORT_FD]), grace), eager=True)
 
     finished, ErrorCheck.finish = ErrorCheck.finish, finish  # type: ignore[method-assign]
     dump.DumpMaster.run = run  # type: ignore[assignment, method-assign]
