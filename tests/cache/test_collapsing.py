@@ -1,6 +1,8 @@
 """Who follows whom: collapsed forwarding as a model."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -202,3 +204,19 @@ async def test_a_leader_is_needed_while_its_body_is_read() -> None:
     assert not released.done()
     await reader.close()
     await released
+
+
+async def test_a_body_is_freed_with_its_leader_without_the_garbage_collector() -> None:
+    table = CollapsedForwarding()
+    leader = table.lead(SAME, "c", NOW)
+    leader.body = IncomingBody(Room(), leader.changed)
+    leader.body.feed(b"x")
+    leader.body.finish()
+    table.end(leader, Outcome.STORED, NOW)
+    body = weakref.ref(leader.body)
+    gc.disable()
+    try:
+        del leader
+        assert body() is None
+    finally:
+        gc.enable()

@@ -1,5 +1,8 @@
 """The response side: what an origin's head leads to."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from proxy_policies.cache import request_phase, response_phase
@@ -59,3 +62,28 @@ async def test_interim_heads_are_ignored() -> None:
     response = respond(flow, status=103)
     await response_phase.handle_response(made, flow, transaction, response)
     assert "cache-status" not in response.headers
+
+
+async def begun(made: CacheEngine) -> tuple[Any, Transaction]:
+    """Ask, and get the head of a response that may be stored, as its last hook before the body is stored sees it."""
+    flow = request()
+    await request_phase.handle_request(made, flow)
+    response, transaction = respond(flow, ("Cache-Control", "max-age=60")), transaction_of(flow)
+    assert isinstance(transaction, Transaction)
+    await response_phase.handle_response(made, flow, transaction, response)
+    return flow, transaction
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+async def test_only_a_body_that_is_not_stored_at_once_is_waited_for(
+    is_removed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timers = list[object]()
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", lambda *timer: timers.append(timer))
+    made = engine()
+    flow, transaction = await begun(made)
+    response_phase.finish(made, transaction)
+    if not is_removed:
+        await body_of(flow, b"hello")
+    await asyncio.sleep(0)
+    assert bool(timers) is is_removed

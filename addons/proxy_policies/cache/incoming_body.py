@@ -38,6 +38,10 @@ class _Piece:
         self.next: _Piece | None = None
 
 
+def _ignore() -> None:
+    """Do nothing."""
+
+
 class IncomingBody:
     """The tap that receives a body, and passes it to readers."""
 
@@ -85,6 +89,7 @@ class IncomingBody:
         self.is_finished = True
         self._release_room()
         self._tell()
+        self._changed = _ignore  # in a cycle with its leader, a body would be held until garbage is collected
 
     def _reserve(self, size: int) -> None:
         if self._first is not None and self._reserved < MAX_HELD:

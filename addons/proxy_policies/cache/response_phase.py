@@ -238,5 +238,11 @@ def finish(engine: CacheEngine, transaction: Transaction) -> None:
     """Release requests that wait for an exchange that ended without storing."""
     if not transaction.stored:
         release_followers(engine, transaction, Outcome.FAILED)
-    elif transaction.leader is not None:  # usually stored in a moment, unless an addon removed the body
+    elif transaction.leader is not None:  # stored by the hooks that follow, unless an addon removes the body
+        asyncio.get_running_loop().call_soon(_await_storing, engine, transaction)
+
+
+def _await_storing(engine: CacheEngine, transaction: Transaction) -> None:
+    """Release requests that wait for a response if it is not encoded and stored in time."""
+    if transaction.leader is not None:
         asyncio.get_running_loop().call_later(STORING, release_followers, engine, transaction, Outcome.FAILED)
