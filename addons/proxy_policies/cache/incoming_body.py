@@ -56,7 +56,8 @@ class IncomingBody:
         self._reserved = self._spooled = 0
         self._overflow: IO[bytes] | None = None
         self._readers: set[IncomingReader] = set()
-        self._news = asyncio.Event()
+        self._news: asyncio.Event | None = None
+        """Set at the next change; created when a reader waits."""
         self.size = 0
         self.is_finished = False
         self.is_broken = False
@@ -105,12 +106,15 @@ class IncomingBody:
         self._release_room()
 
     def _tell(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        news, self._news = self._news, None
+        if news is not None:
+            news.set()
         self._changed()
 
     async def news(self) -> None:
         """Wait for a change."""
+        if self._news is None:
+            self._news = asyncio.Event()
         await self._news.wait()
 
     @property
