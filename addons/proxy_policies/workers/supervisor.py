@@ -164,6 +164,19 @@ class _ReusePortAsyncio:
         return await asyncio.start_server(serve, host, port, reuse_port=True)
 
 
+class NoDatagrams:
+    """Stands in for a server of datagrams in all workers but the first: mitmproxy_rs cannot share its port."""
+
+    sockets = ()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+async def _no_datagrams(*_: object) -> NoDatagrams:
+    return NoDatagrams()
+
+
 def take_interrupt_for_terminate() -> None:
     """Have SIGINT do what SIGTERM does, as in the supervisor; mitmproxy would cut responses in progress."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, signal.raise_signal, signal.SIGTERM)
@@ -208,6 +221,9 @@ def work() -> None:
     finished, ErrorCheck.finish = ErrorCheck.finish, finish  # type: ignore[method-assign]
     dump.DumpMaster.run = run  # type: ignore[assignment, method-assign]
     mode_servers.asyncio = _ReusePortAsyncio()  # type: ignore[attr-defined, assignment]
+    if worker_number() > 1:
+        for kind in (mode_servers.AsyncioServerInstance, mode_servers.WireGuardServerInstance):
+            kind.start_udp_based_server = _no_datagrams  # type: ignore[method-assign, assignment]
     sys.exit(mitmproxy_program.run(mitmdump, f"{PROGRAM} run", sys.argv[1:]))
 
 

@@ -38,6 +38,18 @@ def started() -> Iterator[list[Workers]]:
             workers.stop()
 
 
+@pytest.mark.parametrize("mode", ["reverse:https://127.0.0.1:9", "dns"])
+def test_the_first_has_the_port_for_datagrams(tmp_path: Path, started: list[Workers], mode: str) -> None:
+    workers = Workers(tmp_path, "2", *COMMAND, "--mode", mode)
+    started.append(workers)
+    workers.wait_listening(2)
+    socket.create_connection(("127.0.0.1", workers.port), timeout=100).close()
+    with socket.socket(type=socket.SOCK_DGRAM) as sock, pytest.raises(OSError, match="in use"):
+        sock.bind(("127.0.0.1", workers.port))
+    assert workers.stop() == 0
+    assert "died" not in workers.text
+
+
 def test_they_share_a_port_and_come_back(tmp_path: Path, started: list[Workers]) -> None:
     origin = Origin()
     workers = Workers(tmp_path, "3", *COMMAND, "--mode", f"reverse:{origin.url}")
