@@ -1,5 +1,6 @@
 """What changed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from proxy_policies.capture.bodies import json_path
 from proxy_policies.capture.check.diff import Change, compare, json_changes, slower, text_changes
-from proxy_policies.capture.model import Body, Response
+from proxy_policies.capture.model import Body, Response, WebSocketMessage
+from proxy_policies.capture.websocket.transcript import Transcript, as_response
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
@@ -215,11 +217,23 @@ def test_values_that_differ_each_time_are_known(change: Change, expected: bool) 
     assert change.is_dynamic is expected
 
 
-@pytest.mark.parametrize("mime", ["image/png", "application/octet-stream", "multipart/mixed; boundary=b", ""])
-def test_other_bytes_are_never_taken_for_noise(mime: str) -> None:
-    whole = b"--b\r\nContent-Type: image/gif\r\n\r\n%b\r\n--b--\r\n"
+PART = b"--b\r\nContent-Type: image/gif\r\n\r\n%b\r\n--b--\r\n"
+UPGRADE = (("Upgrade", "websocket"),)
+BINARY: dict[str, Callable[[bytes], Response]] = {
+    "image": lambda data: response(200, data, ("Content-Type", "image/png")),
+    "no type": lambda data: response(200, data),
+    "part": lambda data: response(200, PART % data, ("Content-Type", PARTS)),
+    "gRPC": lambda data: response(200, b"\0\0\0\0\5\x0a\3%b" % data, ("Content-Type", "application/grpc")),
+    "WebSocket": lambda data: as_response(
+        Transcript(Response(101, "", UPGRADE), (WebSocketMessage(False, False, data, 0.0),))
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BINARY)
+def test_other_bytes_are_never_taken_for_noise(kind: str) -> None:
     for last in range(8):  # whatever digits the hash has
-        one, other = (response(200, whole % bytes([255, 0, byte]), ("Content-Type", mime)) for byte in (last, last + 8))
+        one, other = (BINARY[kind](bytes([255, 0, byte])) for byte in (last, last + 8))
         assert [change.is_dynamic for change in compare(one, other)] == [False]
 
 

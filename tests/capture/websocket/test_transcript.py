@@ -24,7 +24,7 @@ MESSAGES = (
 def test_what_the_server_said_is_the_body() -> None:
     response = as_response(Transcript(SHAKEN, MESSAGES, 4001, "enough", False))
     assert json.loads(response.body.content) == {
-        "messages": [{"a": [1]}, "{no json", "2 bytes, sha256 06eb7d6a69ee19e5…"],
+        "messages": [{"a": [1]}, "{no json", "2 bytes, sha256 06eb7d6a69ee…"],
         "close": {"code": 4001, "reason": "enough"},
     }
     assert response.headers == (("Upgrade", "WebSocket"), ("X-Room", "1"), ("Content-Type", "application/json"))

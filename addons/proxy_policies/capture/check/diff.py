@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from proxy_policies.capture import dynamic_values
+from proxy_policies.capture.binary_summary import summary_of
 from proxy_policies.capture.bodies import json_path, parsed_body
 from proxy_policies.capture.bodies.json_path import Step
 from proxy_policies.capture.bodies.parsed_body import BodyKind, Parsed
@@ -44,7 +45,6 @@ IGNORED_HEADERS = frozenset(
 )
 _LINE_END = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _LONG_AGO = re.compile(r"\b(?:19\d\d|200\d|[01]\d [A-Z][a-z]{2} \d\d) ")
-SHOWN_DIGITS = 12  # of a hash; from 16 on, it would be taken for a dynamic value
 MAX_LIST_ITEMS = 2000  # longer lists are compared index by index
 
 
@@ -240,7 +240,7 @@ def repeated_members(content: bytes) -> list[str]:
 
 def _summary(parsed: Parsed) -> str:
     if parsed.kind is BodyKind.BYTES:
-        return f"{quantity(parsed.size, 'byte')}, sha256 {parsed.sha256[:SHOWN_DIGITS]}…"
+        return summary_of(parsed.size, parsed.sha256)
     if parsed.kind is BodyKind.EMPTY:
         return "empty"
     value = parsed.value if isinstance(parsed.value, str) else json.dumps(parsed.value, ensure_ascii=False)

@@ -4,12 +4,11 @@ A length-delimited value is taken for a text if it is printable UTF-8, else for 
 else for bytes.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from proxy_policies.log_lines import quantity
+from proxy_policies.capture.binary_summary import summary
 
 VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5
 MAX_DEPTH = 32  # levels of nested messages; protobuf's own parsers allow 100
@@ -126,8 +125,3 @@ def _value(field: Field, depth: int) -> Any:
         return int.from_bytes(field.value, "little")
     text = printable_text(field.value)
     return to_value(field.value, depth - 1) if text is None else text
-
-
-def summary(data: bytes) -> str:
-    """Return a text that represents bytes in a comparison."""
-    return f"{quantity(len(data), 'byte')}, sha256 {hashlib.sha256(data).hexdigest()[:16]}…"

@@ -4,14 +4,13 @@ The server's messages become the response's body, a JSON document: JSON messages
 ones as size and hash. Each message of the client becomes the body of a request.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from proxy_policies.capture.binary_summary import summary
 from proxy_policies.capture.model import Body, Entry, Request, Response, WebSocketMessage, header, without
-from proxy_policies.log_lines import quantity
 
 SWITCHING_PROTOCOLS = 101
 _HANDSHAKE_FIELDS = ("sec-websocket-accept", "sec-websocket-extensions", "content-type")
@@ -69,7 +68,7 @@ def as_request(request: Request, message: WebSocketMessage) -> Request:
 
 def _value(message: WebSocketMessage) -> Any:
     if not message.text:
-        return f"{quantity(len(message.data), 'byte')}, sha256 {hashlib.sha256(message.data).hexdigest()[:16]}…"
+        return summary(message.data)
     text = message.data.decode("utf-8", "replace")
     try:
         return json.loads(text) if text.lstrip()[:1] in ("{", "[") else text
