@@ -46,7 +46,7 @@ OURS = [
         "reverse_tunnel.protocol.messages",
         "reverse_tunnel.work.agent",
     ),
-    *("access_log.writer", "counting.collector", "dashboard.server", "metrics.families", "mirror.copies"),
+    *("access_log.log_file", "counting.collector", "dashboard.server", "metrics.families", "mirror.copies"),
 ]
 
 

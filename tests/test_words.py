@@ -19,7 +19,7 @@ REPLACED = {
     "tape": "Cassette",
     "shelf": "EntryIndex",
     "shelves": "a mapping, by its key",
-    "spool": "ReplyFile",
+    "spool": "ResultFile",
     "vault": "SecretValues",
     "spot": "Location",
     "home_port": "command listener",

@@ -180,7 +180,7 @@ def breaks(asked):
 async def run(self):
     raise RuntimeError("on purpose")
 
-Responders.respond, Responders.reply = breaks(Responders.respond), breaks(Responders.reply)
+Responders.response_to, Responders.send_learned = breaks(Responders.response_to), breaks(Responders.send_learned)
 DirectTunnel.run = run
 """
 
