@@ -7,7 +7,8 @@ import pytest
 from mitmproxy import http
 
 from proxy_policies.byte_streams.socket_stream import SocketStream
-from proxy_policies.exchange.response_writer import DRAIN_LIMIT, ResponseWriter, SplitError
+from proxy_policies.exchange.response_writer import ResponseWriter, SplitError
+from proxy_policies.http1.framing import DRAIN_LIMIT
 from proxy_policies.http1.request_heads import RequestHead
 
 Sent = Callable[[], bytes]

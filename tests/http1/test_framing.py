@@ -10,6 +10,7 @@ from proxy_policies.fields import Fields
 from proxy_policies.http1.framing import (
     Framing,
     Head,
+    SentBody,
     chunk,
     field_lines,
     frame_request,
@@ -174,3 +175,24 @@ def test_chunks() -> None:
     assert chunk(b"a" * 20) == b"14\r\n" + b"a" * 20 + b"\r\n"
     assert last_chunk(Fields()) == b"0\r\n\r\n"
     assert last_chunk(Fields.of(("X-Sum", "1"))) == b"0\r\nX-Sum: 1\r\n\r\n"
+
+
+PIECES = st.lists(st.binary(max_size=8), max_size=5)
+
+
+@given(PIECES, st.sampled_from(Framing))
+def test_a_body_in_pieces_is_the_body(pieces: list[bytes], framing: Framing) -> None:
+    body, whole = SentBody(framing, Fields()), b"".join(pieces)
+    sent = b"".join(map(body.piece, pieces)) + body.end(Fields())
+    if framing is Framing.CHUNKED:
+        assert sent == b"".join(map(chunk, pieces)) + last_chunk(Fields())
+    else:
+        assert sent == (b"" if framing is Framing.NONE else whole)
+    assert (body.size, body.missing) == (0 if framing is Framing.NONE else len(whole), None)
+
+
+@given(PIECES, st.integers(0, 20))
+def test_nothing_is_sent_beyond_the_declared_length(pieces: list[bytes], length: int) -> None:
+    body, whole = SentBody(Framing.LENGTH, Fields.of(("Content-Length", str(length)))), b"".join(pieces)
+    assert b"".join(map(body.piece, pieces)) == whole[:length]
+    assert (body.size, body.missing) == (len(whole[:length]), max(0, length - len(whole)))

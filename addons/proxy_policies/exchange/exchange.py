@@ -42,7 +42,7 @@ from proxy_policies.http1.framing import RAW_VERSION
 from proxy_policies.http1.new_messages import new_flow, new_request
 from proxy_policies.http1.request_heads import RequestHead
 from proxy_policies.http1.sent_heads import error_response
-from proxy_policies.streaming.addon import take_back
+from proxy_policies.streaming.addon import reattach
 from proxy_policies.streaming.decision import BUFFER_LIMIT, BUFFERED_FOR, declared_length
 
 
@@ -202,7 +202,7 @@ class Exchange:
     async def _stream_body(self, buffered: bytes) -> None:
         """Send the body as it arrives, after the part already buffered."""
         response, upstream, sender = self._response, self._upstream, self._body_sender
-        take_back(response, flow_state.state_of(self.flow).response_body)
+        reattach(response, flow_state.state_of(self.flow).response_body)
         self._send_head(response, length=None if response.raw_content is None else len(response.raw_content))
         sender.kept = [] if ctx.options.store_streamed_bodies else None
         await sender.send(buffered + upstream.received(), response.stream)

@@ -6,24 +6,23 @@ from mitmproxy import http
 
 from proxy_policies import validity
 from proxy_policies.byte_streams.byte_stream import ByteStream
-from proxy_policies.fields import Fields, RawFields, fields_of, tokens
+from proxy_policies.fields import NO_FIELDS, Fields, RawFields, fields_of, tokens
 from proxy_policies.http1.framing import (
+    DRAIN_LIMIT,
     VERSION,
     Framing,
-    chunk,
+    SentBody,
     frame_response,
-    last_chunk,
     with_persistence,
 )
 from proxy_policies.http1.request_heads import RequestHead
 from proxy_policies.http1.sent_heads import SPLITS, reason_of, write_head
 
-DRAIN_LIMIT = 64 * 1024
-"""Bytes of an upload's rest that are read to keep the connection; with more to come, it is closed."""
 RECORDED = 1 << 20
 """Bytes of a response that are kept for learning."""
 JOINED = 16384
 """Largest body, in bytes, that is copied to be sent together with its head."""
+NO_BODY = SentBody(Framing.NONE, NO_FIELDS)
 
 
 class SplitError(Exception):
@@ -42,17 +41,20 @@ class ResponseWriter:
         """The connection stays open afterwards."""
         self.wire: list[bytes] | None = None
         """The bytes sent, kept for learning."""
-        self.bytes_sent = self.body_sent = 0
+        self.bytes_sent = 0
         self.status = 0
         """The status sent; 0: none yet."""
-        self._framing = Framing.NONE
-        self._missing: int | None = None
-        """Bytes that the body still lacks of its declared length."""
+        self._body = NO_BODY
 
     @property
     def must_be_cut(self) -> bool:
         """Return whether only a reset can show the client that the body is incomplete."""
-        return self.is_begun and self._framing is Framing.CLOSE
+        return self.is_begun and self._body.framing is Framing.CLOSE
+
+    @property
+    def body_sent(self) -> int:
+        """The number of bytes sent of the body."""
+        return self._body.size
 
     def send_interim(self, status: int, fields: RawFields, reason: bytes) -> None:
         """Send an interim response."""
@@ -72,11 +74,9 @@ class ResponseWriter:
         reason = reason_of(response)
         if validity.would_split((*fields.raw, (b"", reason))):
             raise SplitError(SPLITS)
-        self.is_begun, self.persists, self._framing = True, not closes, head.framing
-        declared = fields.get("content-length") or ""
-        self._missing = int(declared) if head.framing is Framing.LENGTH and declared.isdecimal() else None
+        self.is_begun, self.persists, self._body = True, not closes, SentBody(head.framing, fields)
         self.status = status
-        self._send(write_head(status, reason, fields.raw), self._framed(body))
+        self._send(write_head(status, reason, fields.raw), self._body.piece(body))
 
     def _closes(self, fields: Fields, framing: Framing) -> bool:
         stream = self._stream
@@ -90,23 +90,14 @@ class ResponseWriter:
 
     def send(self, data: bytes) -> None:
         """Send a part of the body."""
-        if framed := self._framed(data):
+        if framed := self._body.piece(data):
             self._send(framed)
-
-    def _framed(self, data: bytes) -> bytes:
-        if self._framing is Framing.NONE:
-            return b""
-        if self._framing is Framing.LENGTH and self._missing is not None:
-            data = data[: self._missing]
-            self._missing -= len(data)
-        self.body_sent += len(data)
-        return chunk(data) if self._framing is Framing.CHUNKED else data
 
     def send_end(self, trailers: RawFields = ()) -> None:
         """Send the end of the body; a body shorter than declared ends the connection."""
-        if self._framing is Framing.CHUNKED:
-            self._send(last_chunk(Fields(trailers)))
-        if self._missing:
+        if end := self._body.end(Fields(trailers)):
+            self._send(end)
+        if self._body.missing:
             self.persists = False
 
     def _send(self, *pieces: bytes) -> None:

@@ -13,6 +13,8 @@ from proxy_policies.validity import Invalid
 VERSION = "HTTP/1.1"
 """The version of every HTTP/1 message we send: our own, not the peer's (RFC 9110, section 2.5)."""
 RAW_VERSION = VERSION.encode()
+DRAIN_LIMIT = 64 * 1024
+"""Bytes of an upload's rest that are read to keep the connection; with more to come, it is closed."""
 INTERIM_LIMIT = 256
 """Interim responses to one request: over an hour of a 102 every 20 s (RFC 2518, section 10.1); Go accepts 5."""
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
@@ -158,6 +160,34 @@ def with_persistence(fields: Fields, version: str, closes: bool) -> Fields:
     if kept == options:
         return fields
     return fields.replacing("Connection", ", ".join(kept)) if kept else fields.without(["connection"])
+
+
+class SentBody:
+    """The body of a message that we send piece by piece, framed as its head says."""
+
+    __slots__ = ("framing", "missing", "size")
+
+    def __init__(self, framing: Framing, fields: Fields) -> None:
+        self.framing = framing
+        declared = fields.get("content-length") or ""
+        self.missing = int(declared) if framing is Framing.LENGTH and declared.isdecimal() else None
+        """Bytes that the body still lacks of its declared length; None if no length was declared."""
+        self.size = 0
+        """Bytes of content so far."""
+
+    def piece(self, data: bytes) -> bytes:
+        """Return a piece as it is sent; nothing beyond the declared length, or if there is no body."""
+        if self.framing is Framing.NONE:
+            return b""
+        if self.missing is not None:
+            data = data[: self.missing]
+            self.missing -= len(data)
+        self.size += len(data)
+        return chunk(data) if self.framing is Framing.CHUNKED else data
+
+    def end(self, trailers: Fields) -> bytes:
+        """Return what follows the last piece."""
+        return last_chunk(trailers) if self.framing is Framing.CHUNKED else b""
 
 
 def chunk(data: bytes) -> bytes:

@@ -71,7 +71,7 @@ class Streaming:
         """Send a buffered upload through its pipeline, or publish the preview of a streamed one."""
         _publish_preview(flow, flow.request)
         pipeline = flow_state.state_of(flow).request_body
-        return _or_kill(flow, _completing(flow.request, pipeline)) if pipeline else None
+        return _or_kill(flow, _run_pipeline(flow.request, pipeline)) if pipeline else None
 
     def decide_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Stream responses that are large, of unknown length or endless. Addons' responses are sent whole."""
@@ -103,7 +103,7 @@ class Streaming:
         if state.origin is None:
             return None
         if state.response_body and not has_no_body(flow.request.method, response.data.status_code):
-            return _noting(state, response)
+            return _note_origin_body(state, response)
         state.content = response.raw_content
         return None
 
@@ -118,7 +118,7 @@ class Streaming:
             # Notify the taps of the end; an encoder's output for an empty body must not be sent.
             state.response_body.finish()
             return None
-        return _or_kill(flow, _completing(response, state.response_body))
+        return _or_kill(flow, _run_pipeline(response, state.response_body))
 
     def error(self, flow: http.HTTPFlow) -> None:
         """Abort the taps, because the exchange broke off; publish previews."""
@@ -133,7 +133,7 @@ class Streaming:
         attach(message, pipeline)
 
 
-def _completing(message: http.Message, pipeline: Pipeline, before: Stage | None = None) -> Awaitable[None] | None:
+def _run_pipeline(message: http.Message, pipeline: Pipeline, before: Stage | None = None) -> Awaitable[None] | None:
     """Send a buffered body through its pipeline, or only through the parts before a stage."""
     content = message.raw_content
     if pipeline.is_finished or content is None or pipeline.pass_taps(content, before):
@@ -182,9 +182,9 @@ async def _read_whole(state: flow_state.FlowState, response: http.Response, sour
         state.response_body.add(Stage.ORIGIN, Replace(content))
 
 
-def _noting(state: flow_state.FlowState, response: http.Response) -> Awaitable[None] | None:
+def _note_origin_body(state: flow_state.FlowState, response: http.Response) -> Awaitable[None] | None:
     """Note the origin's body before scripts edit it."""
-    running = _completing(response, state.response_body, before=Stage.SCRIPT)
+    running = _run_pipeline(response, state.response_body, before=Stage.SCRIPT)
     if running is None:
         state.content = response.raw_content
         return None
@@ -205,7 +205,7 @@ def _apply_to_stored(state: flow_state.FlowState, response: http.Response) -> No
     response.stream = False
 
 
-def take_back(message: http.Message | None, pipeline: Pipeline) -> None:
+def reattach(message: http.Message | None, pipeline: Pipeline) -> None:
     """Make the pipeline the stream of a message for which another addon or option requested streaming."""
     if message is not None and message.stream and not isinstance(message.stream, Stream):
         attach(message, pipeline)

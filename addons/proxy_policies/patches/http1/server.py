@@ -27,15 +27,15 @@ from mitmproxy.proxy.layers.http._http1 import Http1Server
 
 from proxy_policies import validity
 from proxy_policies.exchange.client_presence import HALF_CLOSED
-from proxy_policies.fields import Fields, fields_of, tokens
+from proxy_policies.fields import NO_FIELDS, Fields, fields_of, tokens
 from proxy_policies.finished import flow_records, reporting
 from proxy_policies.http1.framing import (
+    DRAIN_LIMIT,
     VERSION,
     Framing,
-    chunk,
+    SentBody,
     frame_response,
     is_modern,
-    last_chunk,
     persists,
     with_persistence,
 )
@@ -49,16 +49,13 @@ from proxy_policies.streaming.decision import is_endless
 from proxy_policies.validity import Invalid
 from proxy_policies.waits import NOT_WAITING, Wait, Waiting
 
-DRAIN_LIMIT = 64 * 1024
-"""Bytes of an upload's rest that are read to keep the connection; with more to come, it is closed."""
+NO_BODY = SentBody(Framing.NONE, NO_FIELDS)
 
 
 class Server(Lingering, Bodies, Http1Server):
     """Receives requests and sends responses. `request` is as received, `response` as sent."""
 
-    _framing = Framing.NONE
-    _unsent_length: int | None = None
-    """Bytes of the response's declared length that were not sent yet; None if no length was declared."""
+    _body = NO_BODY
     _trailers = Fields()
     _is_last = False
     """The client has ended its half of the connection: no request follows."""
@@ -272,9 +269,7 @@ class Server(Lingering, Bodies, Http1Server):
             yield from self._fail(ResponseProtocolError(self.stream_id, SPLITS, ErrorCode.GENERIC_SERVER_ERROR))
             return
         self.response = kept_response(response, fields)
-        self._framing, self._trailers = head.framing, Fields()
-        declared = fields.get("content-length") or ""
-        self._unsent_length = int(declared) if head.framing is Framing.LENGTH and declared.isdecimal() else None
+        self._body, self._trailers = SentBody(head.framing, fields), Fields()
         if head.framing is Framing.CLOSE:
             # undone at its end: if this process dies before, the client must not see a normal end
             resets.cut(self.conn, self.context)
@@ -305,16 +300,7 @@ class Server(Lingering, Bodies, Http1Server):
         return "transfer-encoding" not in received and size.isdecimal() and int(size) <= DRAIN_LIMIT
 
     def _framed(self, data: bytes) -> bytes:
-        if self.is_tunnel or self._framing is Framing.CLOSE:
-            return data
-        if self._framing is Framing.CHUNKED:
-            return chunk(data)
-        if self._framing is Framing.NONE:
-            return b""
-        if self._unsent_length is not None:
-            data = data[: self._unsent_length]
-            self._unsent_length -= len(data)
-        return data
+        return data if self.is_tunnel else self._body.piece(data)
 
     @property
     def is_tunnel(self) -> bool:
@@ -322,11 +308,11 @@ class Server(Lingering, Bodies, Http1Server):
         return bool(self.state == self.passthrough)
 
     def _send_end(self) -> CommandGenerator[None]:
-        if self._framing is Framing.CHUNKED:
-            yield commands.SendData(self.conn, last_chunk(self._trailers))
-        if self._framing is Framing.CLOSE:
+        if end := self._body.end(self._trailers):
+            yield commands.SendData(self.conn, end)
+        if self._body.framing is Framing.CLOSE:
             resets.cut(self.conn, self.context, is_on=False)
-        if self._unsent_length and self.response:
+        if self._body.missing and self.response:
             # the body was shorter than its Content-Length: only a close can show that
             self.response.headers["connection"] = "close"
         closes = self.response is not None and not persists(VERSION, fields_of(self.response.headers))

@@ -34,7 +34,7 @@ from proxy_policies import trace
 from proxy_policies.flows import flow_state
 from proxy_policies.patch import Section
 from proxy_policies.patches.wakeups import Awaited
-from proxy_policies.streaming.addon import take_back
+from proxy_policies.streaming.addon import reattach
 from proxy_policies.streaming.decision import BUFFER_LIMIT, BUFFERED_FOR, declared_length, is_limited
 from proxy_policies.streaming.stream import Stream
 
@@ -150,12 +150,12 @@ class LateStreaming(HttpStream):
 
     def start_request_stream(self) -> CommandGenerator[None]:
         """Stream the request through its pipeline."""
-        take_back(self.flow.request, flow_state.state_of(self.flow).request_body)
+        reattach(self.flow.request, flow_state.state_of(self.flow).request_body)
         yield from super().start_request_stream()
 
     def start_response_stream(self) -> CommandGenerator[None]:
         """Stream the response through its pipeline."""
-        take_back(self.flow.response, flow_state.state_of(self.flow).response_body)
+        reattach(self.flow.response, flow_state.state_of(self.flow).response_body)
         yield from super().start_response_stream()
 
 
