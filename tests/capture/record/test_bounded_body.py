@@ -10,7 +10,7 @@ def test_what_is_beyond_the_bound_is_counted_and_hashed() -> None:
     body = BoundedBody(5)
     for part in (b"abc", b"def", b"ghi"):
         body.feed(part)
-    assert (body.data, body.dropped, body.is_whole) == (b"abcde", 4, False)
+    assert (bytes(body.kept), body.dropped, body.is_whole) == (b"abcde", 4, False)
     assert body.sha256 == hashlib.sha256(b"abcdefghi").hexdigest()
     body.finish()
     assert body.is_whole

@@ -54,7 +54,7 @@ def write_entry(entry: Entry, beside: ExternalBodies | None = None) -> dict[str,
     origin = entry.origin
     fields: dict[str, Any] = {
         "startedDateTime": _date_time(entry.times.request_start),
-        "time": round(entry.times.seconds * 1000, 3),
+        "time": _milliseconds(entry.times.seconds),
         "request": _request(entry.request, beside),
         "response": _response(entry.response, beside),
         "cache": {},
@@ -196,14 +196,16 @@ def _response(response: Response, beside: ExternalBodies | None, is_same: bool =
     """Return a response object; with `is_same`, the origin's, whose body the client received unchanged, without it."""
     body = NO_BODY if is_same else response.body
     head = _head(response.headers)
-    content = har_body.write_body(body, head.media_type, "encoding", beside.of(body) if beside else None)
+    attach = beside.of(body) if beside else None
     fields: dict[str, Any] = {
         "status": response.status,
         "statusText": response.reason,
         "httpVersion": response.version,
         "cookies": head.set_cookies,
         "headers": head.pairs,
-        "content": {"_same": True} if is_same else {"size": len(body.content), **content},
+        "content": {"_same": True}
+        if is_same
+        else {"size": len(body.content), **har_body.write_body(body, head.media_type, "encoding", attach)},
         "redirectURL": head.location,
         "headersSize": -1,
         "bodySize": len(body.content if body.wire is None else body.wire),
@@ -229,11 +231,10 @@ def _times(times: Times) -> list[float | None]:
 
 
 def _timings(times: Times) -> dict[str, float]:
-    def span(start: float | None, end: float | None) -> float:
-        return round(max(0.0, end - start) * 1000, 3) if start and end else 0
+    moments = _times(times)
+    spans = zip(("send", "wait", "receive"), moments, moments[1:], strict=False)
+    return {name: _milliseconds(end - start) if start and end and end > start else 0 for name, start, end in spans}
 
-    return {
-        "send": span(times.request_start, times.request_end),
-        "wait": span(times.request_end, times.response_start),
-        "receive": span(times.response_start, times.response_end),
-    }
+
+def _milliseconds(seconds: float) -> float:
+    return int(seconds * 1_000_000 + 0.5) / 1000  # unlike round(), without making a text of it

@@ -31,19 +31,12 @@ _PAIR = re.compile(r'\{\n\s+("name": "(?:[^"\\]|\\.)*+",)\n\s+("value": "(?:[^"\
 class Pairs(list[dict[str, str]]):
     """Names and values of a message, one pair per line. Not to be changed, as their JSON is cached."""
 
-    __slots__ = ("_fragment",)
+    __slots__ = ("fragment",)
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         super().__init__([{"name": name, "value": value} for name, value in pairs])
-        self._fragment: orjson.Fragment | None = None
-
-    @property
-    def fragment(self) -> orjson.Fragment:
-        """Their JSON. Raise TypeError if they have lone surrogates."""
-        if self._fragment is None:
-            lines = [b'      {"name": %b, "value": %b}' % tuple(map(orjson.dumps, pair.values())) for pair in self]
-            self._fragment = orjson.Fragment(b"[\n" + b",\n".join(lines) + b"\n    ]" if lines else b"[]")
-        return self._fragment
+        self.fragment = _laid_out(self)
+        """Their JSON; None if they have lone surrogates."""
 
 
 class OneLine(list[float]):
@@ -83,8 +76,16 @@ def entry_lines(fields: dict[str, Any], first: bool) -> bytes:
     return b"%b%b\n" % (b"" if first else b",", text)
 
 
+def _laid_out(pairs: Iterable[dict[str, str]]) -> orjson.Fragment | None:
+    try:
+        lines = [b'      {"name": %b, "value": %b}' % tuple(map(orjson.dumps, pair.values())) for pair in pairs]
+    except TypeError:
+        return None
+    return orjson.Fragment(b"[\n" + b",\n".join(lines) + b"\n    ]" if lines else b"[]")
+
+
 def _fragment(value: Any) -> orjson.Fragment:
-    if value.__class__ is Pairs:
+    if value.__class__ is Pairs and value.fragment is not None:
         return value.fragment
     if value.__class__ is OneLine:
         return orjson.Fragment(orjson.dumps(list(value)))

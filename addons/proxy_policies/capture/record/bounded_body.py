@@ -11,10 +11,11 @@ from proxy_policies.capture.streams.arrivals import MAX_ARRIVALS, Arrival
 class BoundedBody:
     """A tap that keeps the first `limit` bytes of a body and, once `time_arrivals` was called, when they arrived."""
 
-    __slots__ = ("_clock", "_hash", "_kept", "_limit", "arrivals", "at_end", "dropped", "is_whole")
+    __slots__ = ("_clock", "_hash", "_limit", "arrivals", "at_end", "dropped", "is_whole", "kept")
 
     def __init__(self, limit: int) -> None:
-        self._kept: bytes | bytearray = b""
+        self.kept: bytes | bytearray = b""
+        """The first `limit` bytes of the body."""
         self._limit = limit
         self._hash: hashlib._Hash | None = None
         self._clock: Callable[[], float] | None = None
@@ -30,28 +31,28 @@ class BoundedBody:
 
     def feed(self, data: bytes) -> None:
         """Add a chunk."""
-        if not self._kept and len(data) <= self._limit and not self.dropped:
-            self._kept = data  # most bodies come in one piece, which need not be copied
+        if not self.kept and len(data) <= self._limit and not self.dropped:
+            self.kept = data  # most bodies come in one piece, which need not be copied
         else:
             self._keep(data)
         if self._clock is not None and len(self.arrivals) < MAX_ARRIVALS:
-            self.arrivals.append((len(self._kept), self._clock()))
+            self.arrivals.append((len(self.kept), self._clock()))
 
     def _keep(self, data: bytes) -> None:
-        room = max(0, self._limit - len(self._kept))
+        room = max(0, self._limit - len(self.kept))
         if self.dropped or len(data) > room:
             self._overflow(data, room)
         else:
             self._add(data)
 
     def _add(self, data: bytes) -> None:
-        if isinstance(self._kept, bytes):
-            self._kept = bytearray(self._kept)
-        self._kept += data
+        if isinstance(self.kept, bytes):
+            self.kept = bytearray(self.kept)
+        self.kept += data
 
     def _overflow(self, data: bytes, room: int) -> None:
         if self._hash is None:
-            self._hash = hashlib.sha256(self._kept)
+            self._hash = hashlib.sha256(self.kept)
         self._hash.update(data)
         self._add(data[:room])
         self.dropped += len(data) - min(room, len(data))
@@ -64,16 +65,6 @@ class BoundedBody:
 
     def abort(self) -> None:
         """Do nothing: the body was broken off."""
-
-    @property
-    def size(self) -> int:
-        """The number of bytes that are kept."""
-        return len(self._kept)
-
-    @property
-    def data(self) -> bytes:
-        """The first `limit` bytes of the body."""
-        return bytes(self._kept)
 
     @property
     def sha256(self) -> str:

@@ -41,7 +41,7 @@ class Recording:
     @property
     def size(self) -> int:
         """Bytes of the bodies that were kept."""
-        return self.sent.size + self.origin.size + self.client.size
+        return len(self.sent.kept) + len(self.origin.kept) + len(self.client.kept)
 
 
 def begin(flow: http.HTTPFlow, limit: int) -> Recording:
@@ -127,7 +127,7 @@ def _has_head(response: http.Response, head: flow_state.OriginHead) -> bool:
 
 def _body(collected: BoundedBody, by: str) -> Body:
     """Return a body as it was sent; `by` names the peer that aborted the exchange, if any."""
-    cut, data = "" if collected.is_whole else by, collected.data
+    cut, data = "" if collected.is_whole else by, bytes(collected.kept)
     if not (data or collected.dropped or cut):
         return NO_BODY
     return Body(data, dropped=collected.dropped, sha256=collected.sha256, cut=cut)

@@ -170,7 +170,7 @@ class Redactor:
 
     def _with_body(self, response: Response, body: Body) -> Response:
         headers = self._response_redactor.headers(response.headers)
-        trailers = self._response_redactor.headers(response.trailers)
+        trailers = self._response_redactor.headers(response.trailers) if response.trailers else response.trailers
         (reason,) = self._response_redactor.notes((response.reason,))
         is_same = headers is response.headers and trailers is response.trailers and body is response.body
         if is_same and reason == response.reason:

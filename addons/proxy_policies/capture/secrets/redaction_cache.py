@@ -20,6 +20,10 @@ type Hide = Callable[[str, str], str]
 """Function that returns the placeholder of a secret found by a rule."""
 type Secrets = list[tuple[str, str]]
 """Secrets, each with the rule by which it was found."""
+type Outcome = tuple[Any, Secrets]
+"""The redacted text, None if it is unchanged, and the secrets found in it."""
+
+_UNCHANGED: Outcome = (None, [])
 
 
 class RedactionCache:
@@ -40,7 +44,9 @@ class RedactionCache:
     def redacted[Text: (str, bytes)](self, kind: str, text: Text, redact: Callable[[str, Text], Text]) -> Text:
         """Return `redact(kind, text)`, from the cache if possible."""
         key = (kind, text if len(text) <= MAX_UNHASHED else _digest(text))
-        return self._cached(self._texts, key, text, len(text) <= MAX_CHANGED_SIZE, lambda: redact(kind, text))
+        if (outcome := self._texts.get(key)) is not None:
+            return self._repeat(text, outcome)
+        return self._redact_and_store(self._texts, key, text, len(text) <= MAX_CHANGED_SIZE, lambda: redact(kind, text))
 
     def redacted_group[Texts: tuple[Any, ...]](
         self, texts: Texts, size: int, redact: Callable[[Texts], Texts]
@@ -48,13 +54,11 @@ class RedactionCache:
         """Return `redact(texts)` of texts with this total size, from the cache if possible."""
         if size > MAX_GROUP_SIZE:
             return redact(texts)
-        return self._cached(self._groups, texts, texts, True, lambda: redact(texts))
+        if (outcome := self._groups.get(texts)) is None:
+            return self._redact_and_store(self._groups, texts, texts, True, lambda: redact(texts))
+        return texts if outcome is _UNCHANGED else self._repeat(texts, outcome)
 
-    def _cached[Value](
-        self, outcomes: "_Outcomes", key: Hashable, value: Value, is_short: bool, redact_value: Callable[[], Value]
-    ) -> Value:
-        if (outcome := outcomes.get(key)) is None:
-            return self._redact_and_store(outcomes, key, value, is_short, redact_value)
+    def _repeat[Value](self, value: Value, outcome: Outcome) -> Value:
         replaced, hidden = outcome
         for secret, rule in hidden:
             self.hide(secret, rule)
@@ -67,7 +71,8 @@ class RedactionCache:
         try:
             replaced = redact_value()
             if replaced == value or is_short:
-                outcomes.put(key, None if replaced == value else replaced, self._hidden)
+                outcome = (None if replaced == value else replaced, self._hidden)
+                outcomes.put(key, outcome if self._hidden or replaced != value else _UNCHANGED)
         finally:
             if outer_hidden is not None:
                 outer_hidden += self._hidden
@@ -76,19 +81,19 @@ class RedactionCache:
 
 
 class _Outcomes:
-    """The redacted texts and their secrets, of the latest `limit` texts; None for an unchanged text."""
+    """The outcomes of the latest `limit` texts."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._texts: OrderedDict[Hashable, tuple[Any, Secrets]] = OrderedDict()
+        self._texts: OrderedDict[Hashable, Outcome] = OrderedDict()
 
-    def get(self, key: Hashable) -> tuple[Any, Secrets] | None:
+    def get(self, key: Hashable) -> Outcome | None:
         if (outcome := self._texts.get(key)) is not None:
             self._texts.move_to_end(key)
         return outcome
 
-    def put(self, key: Hashable, replaced: Any, hidden: Secrets) -> None:
-        self._texts[key] = (replaced, hidden)
+    def put(self, key: Hashable, outcome: Outcome) -> None:
+        self._texts[key] = outcome
         if len(self._texts) > self._limit:
             self._texts.popitem(last=False)
 

@@ -17,9 +17,7 @@ _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 def is_binary(content: bytes, mime: str) -> bool:
     """Return whether content has no text to search."""
-    kind = mime.lower()
-    is_binary_type = kind.startswith(BINARY) and "svg" not in kind
-    return is_binary_type or (content.find(0, 0, 4096) >= 0 and not _is_text(content, mime))
+    return _binary_kind(mime)[0] or (content.find(0, 0, 4096) >= 0 and not _is_text(content, mime))
 
 
 def _is_text(content: bytes, mime: str) -> bool:
@@ -43,24 +41,29 @@ def unsearched_reason(body: Body, headers: Headers) -> str:
         return ""
     if body.dropped:
         return "cut"
-    if _is_encoded(headers) and body.wire in (None, body.content):
+    is_encoded, mime = _content_fields(headers)
+    if is_encoded and body.wire in (None, body.content):
         return "coding"
-    mime = header(headers, "content-type") or ""
     return "binary" if _has_binary_data(body.content, mime) and not mime.lower().startswith("multipart/") else ""
 
 
 @lru_cache(HEADS)
-def _is_encoded(headers: Headers) -> bool:
+def _content_fields(headers: Headers) -> tuple[bool, str]:
+    """Return whether fields declare a content coding, and the media type."""
     coding = header(headers, "content-encoding")
-    return coding is not None and codings_of(coding) not in ([], ["identity"])
+    is_encoded = coding is not None and codings_of(coding) not in ([], ["identity"])
+    return is_encoded, header(headers, "content-type") or ""
 
 
 def _has_binary_data(content: bytes, mime: str) -> bool:
-    if is_binary(content, mime):
+    is_binary_type, is_binary_format = _binary_kind(mime)
+    if is_binary_type or (content.find(0, 0, 4096) >= 0 and not _is_text(content, mime)):
         return True
-    return not content.isascii() and _is_binary_format(mime) and rewrite_binary(content, mime, str) is None
+    return is_binary_format and not content.isascii() and rewrite_binary(content, mime, str) is None
 
 
 @lru_cache(256)  # media types repeat with every exchange
-def _is_binary_format(mime: str) -> bool:
-    return any(name in mime.lower() for name in _BINARY_FORMATS)
+def _binary_kind(mime: str) -> tuple[bool, bool]:
+    """Return whether a media type is that of an image or the like, and whether it is that of a binary format."""
+    kind = mime.lower()
+    return kind.startswith(BINARY) and "svg" not in kind, any(name in kind for name in _BINARY_FORMATS)
