@@ -1,10 +1,12 @@
 """What messages say of themselves."""
 
+from urllib.parse import urlsplit
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy_policies.capture.model import Body, Headers, Request, Times, header, media_type, without
+from proxy_policies.capture.model import Body, Headers, Request, Times, header, media_type, query_of, target_of, without
 
 FIELDS: Headers = (("X-A", "1"), ("x-a", ""), ("X-B", "2"), ("Content-Type", " Text/HTML ; charset=latin-1"))
 
@@ -46,3 +48,16 @@ def test_an_exchange_lasts_to_its_last_step_and_never_less_than_nothing(
 def test_what_came_is_the_same_whenever_it_came() -> None:
     assert Body(b"a", frame_times=(1.0,)) == Body(b"a", frame_times=(2.0,))
     assert Body(b"a") != Body(b"a", wire=b"a")
+
+
+@given(
+    st.sampled_from(["http://h", "https://a.test:8", "ws://h", "http://", "http://u@h", "http://[::1]:80", "h:1", ""]),
+    st.text("/?#&=a%2 ;:@\t\x85é\xad", max_size=9),
+)
+@example("http://h", "/a?")
+@example("http://h", "?a/b")
+@example("http://h", "/a#b?c")
+def test_the_parts_of_a_url_are_those_of_urllib(origin: str, rest: str) -> None:
+    parts = urlsplit(origin + rest)
+    assert query_of(origin + rest) == parts.query
+    assert target_of(origin + rest) == parts.path + (f"?{parts.query}" if parts.query else "")

@@ -57,3 +57,23 @@ def test_a_pair_is_written_as_what_it_is(value: Any) -> None:
         [(text, _)] = found(line_framing.entry_lines(entry, first=True))
         assert json.loads(text) == entry
         assert list(json.loads(text)["a"]["headers"][1]) == ["value", "name"]
+
+
+@pytest.mark.parametrize("other", ["plain", "\ud800", 1 << 70])
+def test_a_header_field_is_one_line_whatever_else_there_is(other: Any) -> None:
+    headers = line_framing.Pairs([("Accept", "*/*"), ("X-Quote", '"\\\n{')])
+    lines = line_framing.entry_lines({"request": {"headers": headers}, "other": other}, first=False)
+    assert json.loads(lines[1:]) == {"request": {"headers": [*headers]}, "other": other}
+    assert b'\n      {"name": "Accept", "value": "*/*"},\n' in lines
+    assert len(lines.splitlines()) == 9
+
+
+@pytest.mark.parametrize("text", ["", "a", 'é"', "\u2028 \x85", "\ud800"])
+def test_a_known_text_is_written_as_any_other(text: str) -> None:
+    plain, known = (line_framing.entry_lines({"text": value}, True) for value in (text, line_framing.KnownText(text)))
+    assert known == plain
+    assert json.loads(plain) == {"text": text}
+
+
+def test_a_number_that_json_does_not_have_is_null() -> None:
+    assert json.loads(line_framing.entry_lines({"a": float("nan"), "b": float("inf")}, True)) == {"a": None, "b": None}

@@ -24,6 +24,7 @@ PIECES = [
         "\uff50\uff57\uff44",
     ),
     *("hunter2x9", "aB3kd93kDkq02kd9", "ghp_", "0123456789abcdefABCDEF0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9"),
+    *("12", "0000", "/orders/60017/", "2026-11-30T10:00:00Z", "a0b1c2d3-e4f5", "\\u20ac", "\\ud83d\\ude00"),
     *("cGFzc3dvcmQ9aHVudGVyMg", "70617373776f72643d68756e74657232", "pass\\u0077ord", "p%61ssword", "&#112;assword"),
     *(
         "login",
@@ -155,6 +156,12 @@ def test_contents_of_apis_are_harmless(text: str) -> None:
 )
 def test_what_may_be_a_secret_is_searched(text: str) -> None:
     assert not is_harmless(text.encode(), is_response=False, is_markup=True)
+
+
+def test_a_secret_that_a_frame_cuts_out_of_a_text_is_found() -> None:
+    """The first five bytes are a flag and a length, and what follows is base64."""
+    content = b"AAAAmCiRwYXNzd29yZDogWnE3LWh1bnRlcjItUTl4Wi00NzExLWFiY2Q="
+    assert b"WnE3LWh1bnRlcjItUTl4" not in SEARCHES[True].content(content, "application/grpc")
 
 
 def test_few_words_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,16 @@ class Pairs(list[dict[str, str]]):
         """Their JSON; None if they have lone surrogates."""
 
 
+class KnownText(str):
+    """A text whose JSON is cached, as the same bodies come again."""
+
+    __slots__ = ("fragment",)
+
+    def __init__(self, text: str) -> None:
+        self.fragment = _laid_out_text(text)
+        """Its JSON; None if it has lone surrogates."""
+
+
 class OneLine(list[float]):
     """Numbers that are written on one line."""
 
@@ -84,8 +94,15 @@ def _laid_out(pairs: Iterable[dict[str, str]]) -> orjson.Fragment | None:
     return orjson.Fragment(b"[\n" + b",\n".join(lines) + b"\n    ]" if lines else b"[]")
 
 
+def _laid_out_text(text: str) -> orjson.Fragment | None:
+    try:
+        return orjson.Fragment(orjson.dumps(text))
+    except TypeError:
+        return None
+
+
 def _fragment(value: Any) -> orjson.Fragment:
-    if value.__class__ is Pairs and value.fragment is not None:
+    if value.__class__ in (Pairs, KnownText) and value.fragment is not None:
         return value.fragment
     if value.__class__ is OneLine:
         return orjson.Fragment(orjson.dumps(list(value)))
