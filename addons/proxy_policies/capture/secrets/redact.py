@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
 from proxy_policies.capture.model import (
@@ -45,6 +46,7 @@ __all__ = ["RedactionRules", "Redactor", "parse_rules"]
 
 UNSEARCHED = "_unsearched"
 """The field of an entry that names its bodies that could not be searched for secrets."""
+_REASONS = frozenset(status.phrase for status in HTTPStatus)
 MESSAGE_NAMES = ("request", "response", "origin")
 
 
@@ -171,7 +173,9 @@ class Redactor:
     def _with_body(self, response: Response, body: Body) -> Response:
         headers = self._response_redactor.headers(response.headers)
         trailers = self._response_redactor.headers(response.trailers) if response.trailers else response.trailers
-        (reason,) = self._response_redactor.notes((response.reason,))
+        reason = response.reason
+        if reason not in _REASONS:
+            (reason,) = self._response_redactor.notes((reason,))
         is_same = headers is response.headers and trailers is response.trailers and body is response.body
         if is_same and reason == response.reason:
             return response
