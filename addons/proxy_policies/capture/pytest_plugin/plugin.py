@@ -174,7 +174,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         try:
             require_words("block_network", [*marker.kwargs, *map(str, marker.args)], ("allowed_hosts",))
         except ValueError as error:
-            pytest.fail(str(error), pytrace=False)
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def _options(request: pytest.FixtureRequest) -> CaptureOptions:
         chosen = request.config.getoption("--http-capture")
         return merge_options(chosen, marked | named, configured, request.config.stash[_INI])
     except ValueError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def _path(request: pytest.FixtureRequest, options: CaptureOptions) -> Path:

@@ -151,6 +151,7 @@ def test_no_two_tests_share_a_capture_and_what_is_wrong_is_said(
     assert "no request reached the proxy" in first.stdout
     assert "make it in the test" in first.stdout
     assert "http_capture does not take mdoe (mode?); it takes path, mode, record_mode" in first.stdout
+    assert "another exception occurred" not in first.stdout
     captures = {path.name: path for path in (tmp_path / "captures").iterdir()}
     assert {"test_nodes.TestA.test_same.har", "test_nodes.TestB.test_same.har", "both.har"} < set(captures)
     assert "test_nodes.TestWhole.har" in captures, "the test that failed does not use it"
@@ -267,6 +268,7 @@ def test_scopes_async_clients_ini_and_the_network(
     assert "9 passed" in first.stdout, first.stdout + first.stderr
     assert "1 failed" in first.stdout
     assert "block_network does not take allowed_host (allowed_hosts?)" in first.stdout
+    assert "another exception occurred" not in first.stdout
     assert sorted(os.listdir(tmp_path / "cassettes")) == [
         "test_module.har",
         "test_scopes.TestClass.har",
