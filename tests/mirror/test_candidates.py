@@ -5,6 +5,7 @@ import pytest
 from proxy_policies.capture.model import Body, Headers, Request
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
+from proxy_policies.mirror.addon import parse_methods
 from proxy_policies.mirror.candidates import (
     MARK,
     SAFE,
@@ -73,3 +74,10 @@ def test_targets() -> None:
     assert parse_target("http://127.0.0.1:9001/") == "http://127.0.0.1:9001"
     assert parse_target("https://a.test/base/") == "https://a.test/base"
     assert parse_target("") == ""
+
+
+def test_each_method_is_a_single_one() -> None:
+    assert parse_methods([" post "]) == ("POST",)
+    for methods in (["GET,POST"], ["GET", "PUT DELETE"], [""]):
+        with pytest.raises(ValueError, match="must have a single name; repeat the option for each"):
+            parse_methods(methods)

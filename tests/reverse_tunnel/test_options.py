@@ -83,6 +83,8 @@ BAD: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
     "works at nothing but a flag": (options.parse_listen, ",proxy", "no port"),
     "allow without work": (options.parse_allow, ["=ssh"], "WORK=SERVICE"),
     "allow without service": (options.parse_allow, ["office"], "WORK=SERVICE"),
+    "allow with blanks": (options.parse_allow, ["office=ssh wiki"], "WORK=SERVICE"),
+    "allow with other names": (options.parse_allow, ["Office=ssh"], "WORK=SERVICE"),
     "allow with a hole": (options.parse_allow, ["office=a,,b"], "WORK=SERVICE"),
 }
 

@@ -20,6 +20,7 @@ from proxy_policies.flows import flow_state
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.options.files import expand_home, parse_path, parse_path_to_write, read_text
+from proxy_policies.options.parsers import require_one_name
 from proxy_policies.outbound import dial
 from proxy_policies.settings import Setting
 
@@ -47,7 +48,9 @@ def parse_share(text: str) -> float:
 
 
 def parse_methods(methods: Sequence[str]) -> tuple[str, ...]:
-    """Return the value of `mirror_methods`; if empty, the safe methods."""
+    """Return the value of `mirror_methods`; if empty, the safe methods. Raise ValueError."""
+    for method in methods:
+        require_one_name(method, method.strip(), is_field=True)  # methods are tokens, too (RFC 9110, section 9.1)
     return tuple(method.strip().upper() for method in methods) or candidates.SAFE
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy_policies.addresses import parse_address
+from proxy_policies.fields import TOKEN
 from proxy_policies.worker_number import worker_number
 
 _SIZE = re.compile(r"(\d+)\s*([bkmgt]?)b?", re.IGNORECASE)
@@ -63,6 +64,12 @@ def one_of(*words: str) -> OneOf:
 def as_text(text: str) -> str:
     """Return any text unchanged."""
     return text
+
+
+def require_one_name(spec: str, name: str, *, is_field: bool = False) -> None:
+    """Raise ValueError if the name in an item of a list cannot be one: such an item would never match, silently."""
+    if not TOKEN.fullmatch(name) if is_field else "," in name:
+        raise ValueError(f"{spec!r} must have a single name; repeat the option for each")
 
 
 def parse_page_address(text: str) -> tuple[str, int] | None:

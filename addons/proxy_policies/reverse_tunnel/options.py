@@ -12,6 +12,7 @@ Every parser raises ValueError that says how to write a valid value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -141,6 +142,8 @@ class Allowance:
 
 
 ALLOW_ALL = Allowance()
+_GLOB = re.compile(r"[a-z0-9*?!\[\]-]+")
+"""A glob that can match the name of a work or a service."""
 
 
 def parse_allow(specs: Iterable[str]) -> Allowance:
@@ -149,7 +152,7 @@ def parse_allow(specs: Iterable[str]) -> Allowance:
     for spec in specs:
         work, equals, services = spec.partition("=")
         names = [name.strip() for name in services.split(",")]
-        if not equals or not work.strip() or not all(names):
+        if not equals or not all(map(_GLOB.fullmatch, [work.strip(), *names])):
             raise ValueError(f"{spec!r} is not WORK=SERVICE,SERVICE")
         rules += [(work.strip(), name) for name in names]
     return Allowance(tuple(rules))

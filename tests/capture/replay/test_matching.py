@@ -75,6 +75,13 @@ def test_a_wrong_ignore_is_refused(spec: str) -> None:
         parse_matching([spec])
 
 
+def test_the_name_of_a_field_is_a_single_one() -> None:
+    for ignored, compared in ((["header:x-a,x-b"], []), ([], ["x-a,x-b"]), (["header:a b"], [])):
+        with pytest.raises(ValueError, match="must have a single name; repeat the option for each"):
+            parse_matching(ignored, compared)
+    assert parse_matching(["query:a,b"]).queries == {"a,b"}
+
+
 def test_a_field_of_a_multipart_body_is_ignored() -> None:
     fields = (("Content-Type", "multipart/form-data; boundary=b"),)
     bodies = [f'--b\r\nContent-Disposition: form-data; name="t"\r\n\r\n{text}\r\n--b--'.encode() for text in "ab"]

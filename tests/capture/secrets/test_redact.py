@@ -148,6 +148,10 @@ BAD_RULES = {
     "value": ("header:", "is not a valid redaction"),
     "path": ("json:$[", "invalid JSONPath"),
     "regex": ("regex:(", "is not a valid regular expression"),
+    "two rules": ("query:ref,header:x-customer", "must have a single name; repeat the option for each"),
+    "two names": ("name:nick,alias", "must have a single name"),
+    "two fields": ("header:x-customer,x-user", "must have a single name"),
+    "a field's line": ("header:X-Customer: 4711", "must have a single name"),
     "matches all": ("regex:a*", "every text would be a secret"),
 }
 

@@ -17,6 +17,7 @@ from proxy_policies.capture.bodies.json_path import Path, compile_path
 from proxy_policies.capture.model import Request, header
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, without_kinds
 from proxy_policies.log_lines import printable
+from proxy_policies.options.parsers import require_one_name
 
 KINDS = ("header", "query", "form", "json", "body", "host")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -42,6 +43,9 @@ def parse_matching(ignores: Iterable[str], headers: Sequence[str] = ()) -> Match
         if kind not in found or bool(colon and value) == (kind in ("body", "host")):
             raise ValueError(f"{spec!r}: write query:NAME, form:NAME, json:JSONPATH, header:NAME, body or host")
         found[kind].append(value)
+    for kind, names in (("match", headers), ("header", found["header"])):
+        for name in names:
+            require_one_name(f"{kind}:{name}", name, is_field=True)
     ignored = {name.lower() for name in found["header"]}
     return Matching(
         headers=tuple(sorted({name.lower() for name in headers} - ignored)),

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from proxy_policies.capture.bodies.json_path import Path, compile_path
+from proxy_policies.options.parsers import require_one_name
 
 KINDS = ("header", "query", "json", "regex", "name", "keep")
 
@@ -37,6 +38,8 @@ def parse_rules(specs: Iterable[str]) -> RedactionRules:
         kind, colon, value = spec.partition(":")
         if not colon or not value or kind not in found:
             raise ValueError(f"{spec!r} is not a valid redaction; write {', '.join(f'{kind}:…' for kind in KINDS)}")
+        if kind not in ("json", "regex"):
+            require_one_name(spec, value, is_field=kind == "header")
         found[kind].append(value)
     return RedactionRules(
         headers=frozenset(name.lower() for name in found["header"]),
