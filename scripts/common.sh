@@ -61,6 +61,7 @@ is_set_up() {
 
 install() {
     local extra=$1
+    trap 'fail "interrupted: the next start installs what is missing" 130' INT
     make_venv "$extra"
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$CONSTRAINTS" \
         --editable "$ROOT${extra:+[$extra]}" >"$VENV/.install.log" 2>&1 || { cat "$VENV/.install.log" >&2 && fail "could not install, see above"; }
@@ -76,7 +77,7 @@ announce() {
 
 # A venv that still works is kept, with the packages of all extras.
 make_venv() {
-    local python made_for=
+    local python output made_for=
     [[ -f $VENV/.installed ]] && read -r made_for <"$VENV/.installed"
     if [[ ${made_for:-$ROOT} == "$ROOT" ]] && is_suitable "$VENV/bin/python" pip; then
         announce "$1"
@@ -86,7 +87,7 @@ make_venv() {
     python=$(find_python) ||
         fail "needs Python 3.12 or newer with venv: install one, e.g. 'uv python install 3.13', 'pyenv install 3.13' or the packages python3.13 and python3.13-venv"
     announce "$1"
-    "$python" -m venv --clear "$VENV" || fail "$python could not make $VENV"
+    output=$("$python" -m venv --clear "$VENV" 2>&1) || fail "$python could not make $VENV: $output"
 }
 
 # Print the first suitable Python. A pyenv shim can exist and not run, so each one is tried.

@@ -1,5 +1,7 @@
 """How every script finds a Python and makes .venv."""
 
+import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -7,6 +9,13 @@ import pytest
 from tests.support.clone import Clone
 
 SHELL = "/bin/bash"
+SLOW = """#!/bin/sh
+[ "$2" = venv ] || exit 0
+echo Traceback >&2
+echo >"$HOME/ready"
+sleep 100
+"""
+"""A Python that takes long to make an environment."""
 RUNS_3_11 = "#!/bin/sh\nexit 1\n"
 SHIM_WITHOUT_PYTHON = "#!/bin/sh\necho 'pyenv: python3.13: command not found' >&2\nexit 127\n"
 
@@ -90,6 +99,23 @@ def test_an_environment_behind_a_link_is_not_emptied(fresh_clone: Clone, tmp_pat
     assert done.returncode == 1
     assert "remove the link" in done.stderr
     assert (elsewhere / "precious").exists()
+
+
+def test_ctrl_c_while_it_installs_prints_a_line(fresh_clone: Clone, tmp_path: Path) -> None:
+    program(tmp_path, "python3.13", SLOW)
+    os.mkfifo(fresh_clone.home / "ready")
+    env = fresh_clone.environment(PATH=f"{tmp_path}:{os.environ['PATH']}")
+    with subprocess.Popen(
+        [str(fresh_clone.root / "scripts/proxy")], env=env, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        assert running.stderr
+        (fresh_clone.home / "ready").read_text()
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+        assert running.stderr.readlines() == [
+            "proxy: installing into .venv, once …\n",
+            "proxy: interrupted: the next start installs what is missing\n",
+        ]
+        assert running.wait(100) == 130
 
 
 @pytest.mark.parametrize("script", ["proxy", "test", "check", "fix", "certs", "bench"])

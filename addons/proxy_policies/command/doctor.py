@@ -7,12 +7,10 @@ from collections.abc import Iterator
 
 from proxy_policies.certificates import folders
 from proxy_policies.command import mitmproxy_arguments
-from proxy_policies.doctor import certificates, environment, trial_run, upstreams
+from proxy_policies.doctor import certificates, environment, modes, trial_run
 from proxy_policies.doctor.finding import Finding, report
 from proxy_policies.options.files import expand_home
 from proxy_policies.terminal.argument_parser import port, set_help
-
-PORT = 8080
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +19,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         parser,
         "Check what a proxy needs on this machine, and print the results with advice: versions, packages, the clock,\n"
         "the certificate authority and which clients trust it (by real connections through a proxy that is started\n"
-        "for a moment), the port, the servers of --mode, the options, the cache, the tunnel's certificates.\n\n"
+        "for a moment), the ports and servers of --mode, the options, the cache, the tunnel's certificates.\n\n"
         "Give it the arguments of `run`; a running proxy is not disturbed.",
         (
             "doctor",
@@ -30,21 +28,22 @@ def describe(parser: argparse.ArgumentParser) -> None:
         ),
         {0: "nothing is wrong; there may be warnings", 1: "something is wrong"},
     )
-    parser.add_argument("-p", "--listen-port", type=port, default=PORT, help="the port to check (default: 8080)")
+    parser.add_argument("-p", "--listen-port", type=port, help="the port to check (default: that of --mode, or 8080)")
     parser.add_argument("--listen-host", default="127.0.0.1", help="the address to check (default: 127.0.0.1)")
     parser.add_argument("--json", action="store_true", help="print a JSON list: level, subject, text, advice")
     parser.set_defaults(run_command=run, takes_mitmproxy_arguments=True)
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print the findings."""
+    """Print the findings. Raise ValueError for a number that is no port."""
+    mitmproxy_arguments.require_ports(given.mitmproxy_arguments)
     return report(look(given), given.json)
 
 
 def look(given: argparse.Namespace) -> Iterator[Finding]:
     """Run all checks, and yield their findings."""
-    named = mitmproxy_arguments.value_of(given.mitmproxy_arguments, "confdir")
-    confdir = expand_home(named) if named else folders.own_confdir() or folders.mitmproxy_confdir()
+    folder = mitmproxy_arguments.value_of(given.mitmproxy_arguments, "confdir")
+    confdir = expand_home(folder) if folder else folders.own_confdir() or folders.mitmproxy_confdir()
     yield from environment.python()
     yield from environment.packages()
     yield from environment.open_files()
@@ -52,6 +51,12 @@ def look(given: argparse.Namespace) -> Iterator[Finding]:
     yield from certificates.look_at_authority(confdir)
     yield from certificates.look_at_trust(confdir)
     yield from certificates.look_at_tunnel()
-    yield from trial_run.look_at_port(given.listen_host, given.listen_port, confdir)
-    yield from upstreams.look_at_upstreams(mitmproxy_arguments.modes(given.mitmproxy_arguments))
+    named = mitmproxy_arguments.modes(given.mitmproxy_arguments)
+    yield from modes.look_at_modes(named, given.listen_host, _listen_port(given), confdir)
     yield from trial_run.look_at_options(given.mitmproxy_arguments, confdir)
+
+
+def _listen_port(given: argparse.Namespace) -> int | None:
+    """Return the port that is given; None if it is not."""
+    text = mitmproxy_arguments.value_of(given.mitmproxy_arguments, "listen_port")
+    return given.listen_port if given.listen_port is not None or not text.isdecimal() else int(text)
