@@ -42,7 +42,7 @@ def test_a_certificate_of_the_other_kind(tmp_path: Path, kind: str, other: str) 
 
 
 def test_a_certificate_for_anything_is_for_either(tmp_path: Path) -> None:
-    assert certificates.kinds_of(certificates.make_authority().certificate) == ["home", "work"]
+    assert certificates.kinds_of(certificates.make_tunnel_authority().certificate) == ["home", "work"]
 
 
 def test_secrets(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def _sign(
     return CertifiedKey(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
 
 
-def make_authority() -> CertifiedKey:
+def make_tunnel_authority() -> CertifiedKey:
     """Return a new certificate authority."""
     return _sign(
         "proxy-policies tunnel", CA_LIFE, None, [x509.BasicConstraints(ca=True, path_length=0), signing_only()]
@@ -138,7 +138,7 @@ def make(kind: str, name: str, folder: Path) -> Path:
         raise ValueError(f"{folder} has the certificate of {owner}; {other}")
     root = folder.parent / AUTHORITY
     if not (root / KEY).exists():
-        make_authority().save(root)
+        make_tunnel_authority().save(root)
     authority = CertifiedKey.load(root)
     make_leaf(kind, name, authority).save(folder)
     write_files({folder / CA: pem(authority.certificate)}, FILES)

@@ -160,7 +160,7 @@ def _with_secret(kind: str, secret: str) -> Credentials:
     with tempfile.TemporaryDirectory() as folder:
         pair.save(Path(folder))
         context.load_cert_chain(Path(folder, certificates.CERT), Path(folder, certificates.KEY))
-    digest = fingerprint(pair.certificate)
+    digest = digest_of(pair.certificate)
     return Credentials(Mode.SECRET, context, key=key, digest=digest, is_guessable=is_guessable)
 
 
@@ -185,7 +185,7 @@ def _with_certificates(kind: str, folder: Path) -> Credentials:
     return Credentials(Mode.CERTIFICATES, context, name, ends=certificate.not_valid_after_utc)
 
 
-def fingerprint(certificate: x509.Certificate) -> bytes:
+def digest_of(certificate: x509.Certificate) -> bytes:
     """Return the SHA-256 digest of a certificate."""
     return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest()
 
