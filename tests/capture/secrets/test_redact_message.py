@@ -1,5 +1,7 @@
 """The secrets of one message, each part looked through as what it is."""
 
+import json
+
 import pytest
 
 from proxy_policies.capture.model import Body
@@ -147,6 +149,8 @@ GONE = {
     "credentials with parameters": (f'> Authorization: Digest username="a", response="{V}"\n', "text/plain"),
     "lines of TOML": (f'[a]\npassword = """\n{V}"""\n', "text/plain"),
     "JSON in a data URL": (f'<a href="data:application/json,%7B%22token%22%3A%22{V}%22%7D">', "text/html"),
+    "a private key in JSON": (f'{{"keys": [{{"kty": "EC", "x": "a", "d": "{V}"}}]}}', "application/json"),
+    "a symmetric key in a string": (json.dumps({"key": f'{{"k": "{V}", "kty": "oct"}}'}), "application/json"),
     "a list of sessions": (f'{{"sessions": ["{V}"]}}', "application/json"),
     "Value in XML": (f"<AutoLogon><Password><Value>{V}</Value></Password></AutoLogon>", "text/xml"),
     **{
@@ -186,6 +190,8 @@ STAYS = {
     "classes of Python": ('class BasicAuth:\n    """Checks a password.\n\n    It is short."""\n', "text/plain"),
     "a page with a label": ("<h2>Password</h2><p>Forgot it? <a href=/x>Reset</a></p>", "text/html"),
     "a page's scripts": (f'<p>Token</p><script src="/a.{V}.js"></script>', "text/html"),
+    "a public key in JSON": (f'{{"kty": "RSA", "n": "{V}", "e": "AQAB", "kid": "{V}"}}', "application/json"),
+    "members of one letter": (f'[{{"kty": "RSA", "n": "a"}}, {{"d": "{V}"}}]', "application/json"),
     "JSON in attributes": ('<div data-page="{&quot;token_type&quot;:&quot;bearer&quot;}">', "text/html"),
 }
 

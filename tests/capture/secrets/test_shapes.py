@@ -25,6 +25,7 @@ SHAPES = {
     "shopify": f"shpat_{RUN[:16] * 2}",
     "databricks": f"dapi{'0123456789abcdef' * 2}",
     "vault": f"hvs.{RUN}",
+    "age": "AGE-SECRET-KEY-1" + "QPZRY9X8GF" * 5 + "2TVDW0S3",
     "PGP": "-----BEGIN PGP PRIVATE " + "KEY BLOCK-----\nMIIE\n-----END PGP PRIVATE " + "KEY BLOCK-----",
     "private key": "-----BEGIN PRIVATE " + "KEY-----\nMIIE\n-----END PRIVATE " + "KEY-----",
 }

@@ -47,7 +47,7 @@ _SECRET_WORDS = PASSWORDS | TOKENS | PERHAPS | {"key"}
 _JOINED_WORDS = TOKENS | PERHAPS
 """Names of secrets that may be written as several words: `sess_id`, `card number`."""
 _ENDINGS = tuple(ending for endings in ENDINGS.values() for ending in endings)
-_NOTATION_WORDS = frozenset(("basic", "identified", "params", "methodname", "convertto", "form"))
+_NOTATION_WORDS = frozenset(("basic", "identified", "params", "methodname", "convertto", "form", "kty"))
 """Words before or around values without a name: credentials in a line, SQL, arguments in a list, uploads."""
 _NOTATION_PARTS = ("curl", "oracle", "sqlplus", "contrase", *PATH_WORDS)
 _PROGRAMS = tuple(program.partition(" ")[0].partition("-")[0] for program in PASSWORD_FLAGS)

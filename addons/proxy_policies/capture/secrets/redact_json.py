@@ -49,6 +49,11 @@ _ESCAPES: tuple[Callable[[str], str], ...] = (
 )
 """The ways in which programs escape a text in a JSON string."""
 
+_KEY_OBJECT = re.compile(r'\{[^{}]*?"kty"[^{}]*+\}?')
+"""A JSON Web Key (RFC 7517)."""
+_PRIVATE_MEMBER = re.compile(r'"(?:d|p|q|dp|dq|qi|k)"\s*+:\s*+"(?P<value>[\w-]{8,}+)')
+"""A member of a private or symmetric key (RFC 7518 sections 6.2.2, 6.3.2 and 6.4)."""
+
 FEW_NAMES = 4
 """Maximum number of names that are searched for one by one."""
 
@@ -62,6 +67,7 @@ def in_json(text: str, decider: Decider) -> str:
         return text
     members = ESCAPED_MEMBER if '\\"' in text else _MEMBER
     before, names = text, _names_in(text, members, decider)
+    text = _in_keys(text, decider)
     if names.have_values and has_pairs(_texts(text, members), decider):
         text = in_pairs(text, decider)
     if names.have_columns:
@@ -76,6 +82,15 @@ def in_json(text: str, decider: Decider) -> str:
     if '"rawHeaders"' in text:  # Node.js: names and values alternate
         text = _replace_after(text, _NEXT_TO_NAME, decider, Place.CODE)
     return _replace_after(text, members, decider, Place.MEMBER) if names.secret or text != before else text
+
+
+def _in_keys(text: str, decider: Decider) -> str:
+    """Replace the private members of JSON Web Keys."""
+
+    def member(found: re.Match[str]) -> str:
+        return found[0][: found.start("value") - found.start()] + decider.replace("private_key", found["value"])
+
+    return _KEY_OBJECT.sub(lambda found: _PRIVATE_MEMBER.sub(member, found[0]), text) if '"kty"' in text else text
 
 
 @dataclass(frozen=True, slots=True)

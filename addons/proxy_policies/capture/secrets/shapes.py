@@ -38,6 +38,7 @@ _PREFIXES = {  # by the prefix of the secret
     "shp": r"(?:at|ca|pa|ss)_[0-9a-fA-F]{32}",  # Shopify
     "dapi": r"[0-9a-f]{32}",  # Databricks
     "dop_v1_": r"[0-9a-f]{64}",  # DigitalOcean
+    "AGE-SECRET-KEY-1": r"[0-9A-Z]{50,}",  # age
     "hvs.": r"[\w-]{24,}",  # Vault
 }
 _PUNCTUATION = "_-."
