@@ -11,7 +11,7 @@ from typing import Any
 
 from mitmproxy import flow as flows
 from mitmproxy import http, tcp, udp
-from mitmproxy.connection import Client, Server
+from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import trace
@@ -58,6 +58,16 @@ def of_request(
         _add_upstream(record, flow)
     if not status and state.client_left:
         record.status = CLIENT_CLOSED
+    return record
+
+
+def of_refused_connect(flow: http.HTTPFlow, response: http.Response) -> Record:
+    """Return the record of a CONNECT with a response that does not open a tunnel."""
+    record = of_request(flow, summary_of(flow.request), response.status_code, len(response.raw_content or b""), 0)
+    if flow.server_conn.error:
+        record.error, record.upstream = flow.server_conn.error[:LONGEST_TEXT], flow.server_conn.address
+    if _has_left(flow.client_conn):
+        record.status, record.sent = CLIENT_CLOSED, 0
     return record
 
 
@@ -116,12 +126,18 @@ def of_failed_tunnel(data: ServerConnectionHookData) -> Record:
     """Return the record of a tunnel that could not be opened."""
     now, server = time.time(), data.server
     started = server.timestamp_start or now
+    status = CLIENT_CLOSED if _has_left(data.client) else 502
     record = Record(
-        RequestSummary(b"CONNECT", _target(server)), data.client.peername, started, now - started, 502, 0, 0
+        RequestSummary(b"CONNECT", _target(server)), data.client.peername, started, now - started, status, 0, 0
     )
     record.is_tunnel, record.upstream = True, server.address
     record.error = (server.error or "")[:LONGEST_TEXT]
     return record
+
+
+def _has_left(client: Client) -> bool:
+    """Return whether a client's connection has been reset or closed, so that a dial for it was given up."""
+    return client.state is ConnectionState.CLOSED
 
 
 def _target(server: Server) -> bytes:

@@ -14,6 +14,7 @@ from proxy_policies.finished import reporting
 from proxy_policies.finished.flow_records import (
     message_bytes,
     of_failed_tunnel,
+    of_refused_connect,
     of_request,
     of_stream,
     summary_of,
@@ -55,11 +56,7 @@ class FinishedFlows:
     def http_connect_error(self, flow: http.HTTPFlow) -> None:
         """Report a CONNECT that was refused."""
         if flow.response is not None:
-            response = flow.response
-            record = of_request(
-                flow, summary_of(flow.request), response.status_code, len(response.raw_content or b""), 0
-            )
-            reporting.report(record)
+            reporting.report(of_refused_connect(flow, flow.response))
 
     @only_if("is_needed")
     def server_connect_error(self, data: ServerConnectionHookData) -> None:

@@ -1,6 +1,7 @@
 """Every request and every tunnel is one line, whichever way it took, and the line is right."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import struct
@@ -13,7 +14,7 @@ from tests.support.connect_tunnels import connect, serving
 from tests.support.curl import curl
 from tests.support.fast_lane import echo
 from tests.support.origin import exchange_raw
-from tests.support.waiting import free_port
+from tests.support.waiting import free_port, wait_until
 from tests.support.websocket_server import Chat
 from tests.support.websocket_server import serving as websocket_serving
 
@@ -84,10 +85,35 @@ def test_a_client_that_leaves_before_its_answer(logged: Logged) -> None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
             writer.transport.abort()
             line = await asyncio.to_thread(logged.lines.one)
-            assert (line["status"], line["bytes"]) == (499, 0)
+            assert (line["status"], line["bytes"]) == (499, 0), line
             assert line["error"]
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("request_line", [b"GET http://%b/ HTTP/1.1", b"CONNECT %b HTTP/1.1"])
+def test_a_client_that_leaves_while_its_origin_is_dialled(logged: Logged, request_line: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as stack:
+        port = full.getsockname()[1]
+        for _ in range(2):  # more connections than it accepts: the kernel ignores the next
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        dials, host = _dials(port), b"127.0.0.1:%d" % port
+        client = socket.create_connection(("127.0.0.1", logged.proxy.port))
+        client.sendall(request_line % host + b"\r\nHost: %b\r\n\r\n" % host)
+        wait_until(lambda: _dials(port) > dials)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+        client.close()
+        line = logged.lines.one()
+    assert (line["status"], line["bytes"]) == (499, 0), line
+    assert line["error"]
+
+
+def _dials(port: int) -> int:
+    """Return the number of connections to a port that the kernel tries to open."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(line[2].endswith(f":{port:04X}") and line[3] == "02" for line in lines)
 
 
 @pytest.mark.parametrize("said", [b"GARBAGE\x1b[2J\r\n\r\n", b"GET http://h/ HTTP/1.1\r\nBad Name: x\r\n\r\n"])
@@ -159,6 +185,8 @@ def test_a_tunnel_that_cannot_be_opened(logged: Logged) -> None:
         assert client.recv(100).startswith(b"HTTP/1.1 502 ")
     line = logged.lines.one()
     assert (line["request"], line["status"]) == (f"CONNECT 127.0.0.1:{port} HTTP/1.1", 502)
+    assert "refused" in line["error"]
+    assert line["upstream"] == f"127.0.0.1:{port}"
 
 
 def test_what_is_asked_inside_of_a_tunnel(logged: Logged) -> None:

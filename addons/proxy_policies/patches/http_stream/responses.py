@@ -8,6 +8,7 @@ yet. mitmproxy's own error response has fixed fields: `FlowState.error_fields` a
 from typing import Any
 
 from mitmproxy import http
+from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy.commands import Command
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
@@ -52,10 +53,10 @@ class PolicyResponses(layers.HttpStream):
             yield from self._end()
             return
         handling = super().handle_protocol_error(event)
-        if isinstance(event, RequestProtocolError):
+        is_from_client = isinstance(event, RequestProtocolError)
+        if is_from_client or self.context.client.state is ConnectionState.CLOSED:  # mitmproxy then gives up dialling
             flow_state.state_of(self.flow).client_left = True
-            yield from handling
-        elif self._is_unsent:
+        if self._is_unsent and not is_from_client:
             yield from self._unless_answered(handling)
         else:
             yield from handling
