@@ -365,3 +365,30 @@ async def test_a_client_that_is_gone_at_once_is_nothing_to_log(
         assert await reader.read() == b""
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
     assert not list(tunnel.home.sessions)
+
+
+@pytest.mark.parametrize("spares", [0, 2])
+async def test_a_session_that_is_being_opened_is_finished_as_well(
+    spares: int, tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A work that is told to stop ends once it serves no session: a slow service's client would be cut off."""
+    is_dialled, may_connect = asyncio.Event(), asyncio.Event()
+    genuine = connections.dial_bare
+
+    async def dial(address: Any) -> Any:
+        is_dialled.set()
+        await may_connect.wait()
+        return await genuine(address)
+
+    monkeypatch.setattr(connections, "dial_bare", dial)
+    await tunnel.start_home()
+    address = await tunnel.client_listener("it")
+    work = await tunnel.start_work(services={"it": await tunnel.serve(echo)}, spares=spares)
+    await eventually(lambda: [len(one.spares) for one in tunnel.home.works] == [spares])
+    client = asyncio.create_task(ask(address, b"hello"))
+    await is_dialled.wait()
+    await work.leave()
+    assert work.is_serving
+    may_connect.set()
+    assert await client == b"hello"
+    await eventually(lambda: not work.is_serving)

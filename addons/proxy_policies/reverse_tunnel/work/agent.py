@@ -106,7 +106,7 @@ class WorkAgent:
         self._instance = secrets.token_hex(8)
         self._last_connected = -math.inf  # the last time of an open command connection, in seconds of the loop's clock
         self._short_connections = 0  # successive short command connections
-        self._sessions = 0  # open ones
+        self._sessions = 0  # open ones, and those being opened
 
     async def apply(self, config: WorkConfig) -> None:
         """Apply the options; open sessions continue."""
@@ -129,7 +129,7 @@ class WorkAgent:
 
     @property
     def is_serving(self) -> bool:
-        """Return whether a session is open."""
+        """Return whether a session is open, or being opened."""
         return self._sessions > 0
 
     async def close(self) -> None:
@@ -271,19 +271,20 @@ class WorkAgent:
 
     async def _serve(self, framed: Framed, call: OpenRequest) -> None:
         """Open the service, and link it with the data connection."""
+        self._sessions += 1
         try:
-            transport = await self._open_service(call)
+            await self._link(framed, call)
         except Refusal as refusal:
             self._log.warning((call.service, refusal.reason), f"work: {call.service}: {refusal}")
             framed.send(encode(Refuse(refusal.reason, refusal.text[:500])))
-            return
-        framed.send(encode(Ready()))
-        start = time.monotonic()
-        self._sessions += 1
-        try:
-            counts = await relay_transports(framed, transport, names=END_NAMES)
         finally:
             self._sessions -= 1
+
+    async def _link(self, framed: Framed, call: OpenRequest) -> None:
+        transport = await self._open_service(call)
+        framed.send(encode(Ready()))
+        start = time.monotonic()
+        counts = await relay_transports(framed, transport, names=END_NAMES)
         logger.info(f"work: {_shown_client(call)} left {call.service}: {counts.account(time.monotonic() - start)}")
 
     async def _open_service(self, call: OpenRequest) -> Any:
