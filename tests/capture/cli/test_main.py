@@ -42,8 +42,8 @@ def test_every_command_has_examples_and_exit_codes() -> None:
 
 WRONG = {
     "no command": ([], "COMMAND"),
-    "entry 0": (["show", "a.har", "0"], "'0' is not a valid number of 1 or more"),
-    "no number": (["check", "a.har", "--jobs", "²"], "'²' is not a valid number of 1 or more"),
+    "entry 0": (["show", "a.har", "0"], "'0' is not a number of 1 or more"),
+    "no number": (["check", "a.har", "--jobs", "²"], "'²' is not a number of 1 or more"),
     "accept nothing": (["check", "a.har", "--accept", "-1"], "--accept"),
     "no size": (["export", "a.har", "b.har", "--bodies-over", "much"], "--bodies-over: "),
     "nothing to run": (["record", "a.har"], "command"),
