@@ -8,7 +8,7 @@ from typing import Any
 
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import NextLayer
-from mitmproxy.proxy.layers import http, modes
+from mitmproxy.proxy.layers import DNSLayer, http, modes
 from mitmproxy.proxy.layers.tls import ClientTLSLayer
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server import ConnectionHandler
@@ -72,7 +72,10 @@ class MitmproxyConnection:
         for first in (_first_words(self.undecided), self._first_request()):
             if first is not None:
                 return first
-        return side.waiting() if side is not None else _before_http(self._handler)
+        if side is not None:
+            return side.waiting()
+        last = self._handler.layer.context.layers[-1]
+        return _dns(last) if isinstance(last, DNSLayer) else _before_http(self._handler)
 
     def _first_request(self) -> Waiting | None:
         """Return the wait for the first request inside TLS; None once it has begun."""
@@ -153,8 +156,18 @@ def _take_for_http(undecided: NextLayer) -> None:
     undecided.layer, undecided._handle = side, side.handle_event
 
 
+def _dns(layer: DNSLayer) -> Waiting:
+    """Return what a client that asks for names over TCP waits for; several of its questions may be unanswered."""
+    if layer.req_buf:
+        return Waiting(Wait.HEAD)
+    flows = layer.flows.values()
+    if not all(flow.response or flow.error for flow in flows):
+        return NOT_WAITING
+    return Waiting(Wait.REQUEST, which=max((flow.timestamp_created for flow in flows), default=0.0))
+
+
 def _before_http(handler: ConnectionHandler) -> Waiting:
-    """Return what is awaited before the protocol is known, in modes in which it will be HTTP."""
+    """Return what is awaited before the protocol is known, in modes whose clients speak first."""
     layers: list[Any] = handler.layer.context.layers
     top = layers[0] if len(layers) == 1 else None
     if top is None or top._paused:
@@ -165,6 +178,6 @@ def _before_http(handler: ConnectionHandler) -> Waiting:
     if not isinstance(top, _HTTP_MODES) or not isinstance(below, NextLayer) or below.layer is not None:
         return NOT_WAITING
     mode = handler.client.proxy_mode
-    if isinstance(mode, ReverseMode) and mode.scheme not in ("http", "https"):
+    if isinstance(mode, ReverseMode) and mode.scheme not in ("http", "https", "tls", "dns"):
         return NOT_WAITING
     return Waiting(Wait.HEAD if below.data_client() else Wait.REQUEST)

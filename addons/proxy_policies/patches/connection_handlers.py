@@ -19,7 +19,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.log_lines import admit_client_line
 from proxy_policies.patch import Companion, Patch
-from proxy_policies.patches import back_pressure, client_hellos, datagrams, resets, tcp_resets, turns
+from proxy_policies.patches import back_pressure, client_hellos, datagrams, dns_flows, resets, tcp_resets, turns
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.wakeups import Awaited
 from proxy_policies.start_up.starting import started
@@ -142,6 +142,7 @@ PATCH = Patch(
     companions=(
         tcp_resets.COMPANION,
         *client_hellos.COMPANIONS,
+        dns_flows.COMPANION,
         Companion(
             owner=clientplayback,
             attribute="ReplayHandler",
