@@ -1,5 +1,6 @@
 """What a proxy is started with for a moment, and what is made of what it says."""
 
+import itertools
 import socket
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from proxy_policies.doctor.trial_run import judge, look_at_port, trial_arguments
 
 
 def test_it_has_the_options_but_does_not_disturb_a_running_proxy() -> None:
-    meant = ["--set", "cache=off", "--set=encode=gzip", "--mode", "socks5"]
+    meant = ["--set", "cache=off", "--set=encode=gzip"]
     disturbing = [
         "--set",
         "home_listen=9000",
@@ -27,6 +28,14 @@ def test_it_has_the_options_but_does_not_disturb_a_running_proxy() -> None:
     assert given[given.index("--listen-port") + 1] == "0"
     paged = trial_arguments(["--set", "metrics=9090", *meant], Path("/trial"), ["metrics"])
     assert ("metrics=off" in paged, "metrics=9090" in paged) == (True, False)
+
+
+def test_no_mode_has_the_port_of_a_running_proxy() -> None:
+    modes = ["regular", "socks5@8081", "reverse:http://a:b@127.0.0.1:80@::1:9", "regular@x", "regular@99999"]
+    given = trial_arguments([part for mode in modes for part in ("--mode", mode)], Path("/trial"))
+    named = [value for word, value in itertools.pairwise(given) if word == "--mode"]
+    free = ["socks5@127.0.0.3:0", "reverse:http://a:b@127.0.0.1:80@127.0.0.4:0"]
+    assert named == ["regular", *free, "regular@x", "regular@99999"], "an invalid one is to be reported"
 
 
 @pytest.mark.parametrize(

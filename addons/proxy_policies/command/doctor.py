@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Iterator
 
 from proxy_policies.certificates import folders
-from proxy_policies.command import mitmproxy_arguments
 from proxy_policies.doctor import certificates, environment, modes, trial_run
 from proxy_policies.doctor.finding import Finding, report
+from proxy_policies.options import mitmproxy_arguments
 from proxy_policies.options.files import expand_home
 from proxy_policies.terminal.argument_parser import port, set_help
 

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 
 from proxy_policies.certificates import folders
-from proxy_policies.command import mitmproxy_arguments
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.options import mitmproxy_arguments
 from proxy_policies.options.files import expand_home, require_file_or_folder
 from proxy_policies.script_paths import PROGRAM, scripts
 from proxy_policies.start_up import early_hang_up, mitmproxy_program

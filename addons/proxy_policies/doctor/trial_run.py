@@ -17,12 +17,13 @@ from pathlib import Path
 from proxy_policies.control import client, socket_files
 from proxy_policies.control.messages import ControlError
 from proxy_policies.doctor.finding import Finding, fail, ok, warn
+from proxy_policies.options import mitmproxy_arguments
 
 START_TIMEOUT = 60.0  # seconds for a start on a busy machine
 POLL_INTERVAL = 0.05
 OFF = ("home_listen", "work_home", "capture_file")
 """Options that would disturb a running proxy."""
-LEFT_OUT = (*OFF, "listen_port", "control_socket", "termlog_verbosity", "confdir")
+LEFT_OUT = (*OFF, "mode", "listen_port", "control_socket", "termlog_verbosity", "confdir")
 """Options that the trial sets itself."""
 PAGES = ("metrics", "dashboard")
 """Options with an address to listen on, which a running proxy may have already."""
@@ -100,7 +101,7 @@ def trial_arguments(arguments: Sequence[str], confdir: Path, off: Sequence[str] 
     `off` names further options, which are set to off.
     """
     kept: list[str] = []
-    words = iter(arguments)
+    words = iter(mitmproxy_arguments.without_modes(arguments))
     for word in words:
         is_apart = word == "--set"
         spec = next(words, "") if is_apart else word.removeprefix("--set=")
@@ -115,7 +116,16 @@ def trial_arguments(arguments: Sequence[str], confdir: Path, off: Sequence[str] 
         *(f"{name}=off" for name in off),
     ]
     ours = [part for spec in own for part in ("--set", spec)]
-    return ["--listen-host", "127.0.0.1", "--listen-port", "0", *ours, *kept]
+    return ["--listen-host", "127.0.0.1", "--listen-port", "0", *ours, *_modes_on_free_ports(arguments), *kept]
+
+
+def _modes_on_free_ports(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the arguments of the given modes, with an address of its own for each: mitmproxy accepts no two alike."""
+    for number, spec in enumerate(mitmproxy_arguments.modes(arguments), 2):
+        bare, _, address = spec.rpartition("@")
+        port = address.rpartition(":")[2]
+        is_valid = bare and port.isdecimal() and int(port) <= 65535
+        yield from ("--mode", f"{bare}@127.0.0.{number}:0" if is_valid else spec)
 
 
 def _stored(instance: client.Instance) -> str:

@@ -2,7 +2,14 @@
 
 import pytest
 
-from proxy_policies.command.mitmproxy_arguments import flow_files, modes, require_patterns, require_ports, value_of
+from proxy_policies.options.mitmproxy_arguments import (
+    flow_files,
+    modes,
+    require_patterns,
+    require_ports,
+    value_of,
+    without_modes,
+)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +45,13 @@ def test_the_flow_files(words: str) -> None:
 def test_all_modes_are_found() -> None:
     given = ["-m", "socks5", "--mode=regular@8081", "--set", "mode=reverse:http://a", "--set=cache=off", "--mode"]
     assert modes(given) == ["socks5", "regular@8081", "reverse:http://a"]
+    assert without_modes(["-n", *given[:-1], "~u x"]) == [
+        "-n",
+        "--set",
+        "mode=reverse:http://a",
+        "--set=cache=off",
+        "~u x",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 HOST_PATTERNS = ("ignore_hosts", "allow_hosts", "tcp_hosts", "udp_hosts")
 """Options whose values are regular expressions that mitmproxy compiles unchecked."""
 
+MODE = ("-m", "--mode")
+
 FLOW_FILES = (("-r", "--rfile"), ("-C", "--client-replay"), ("-S", "--server-replay"))
 """Arguments of mitmproxy that are followed by the path of a file to read."""
 
@@ -31,7 +33,12 @@ def require_patterns(arguments: Sequence[str]) -> None:
 
 def modes(arguments: Sequence[str]) -> list[str]:
     """Return the modes that are given."""
-    return [*_flag_values(arguments, ["-m", "--mode"]), *_set_values(arguments, "mode")]
+    return [*_flag_values(arguments, MODE), *_set_values(arguments, "mode")]
+
+
+def without_modes(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments without `--mode`; `--set mode=…` stays."""
+    return _parsed(arguments, MODE)[1]
 
 
 def require_ports(arguments: Sequence[str]) -> None:
@@ -53,8 +60,13 @@ def flow_files(arguments: Sequence[str]) -> list[str]:
 
 def _flag_values(arguments: Sequence[str], *flags: Sequence[str]) -> list[str]:
     """Return the values of arguments, each of which may have several names, in their order."""
+    return _parsed(arguments, *flags)[0]
+
+
+def _parsed(arguments: Sequence[str], *flags: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the values of arguments, and the other arguments."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for names in flags:
         parser.add_argument(*names, dest="values", action="append", nargs="?", default=[])
-    given, _ = parser.parse_known_args(arguments)
-    return [value for value in given.values if value]
+    given, others = parser.parse_known_args(arguments)
+    return [value for value in given.values if value], others
