@@ -103,6 +103,22 @@ def test_a_value_is_learned_whole_not_by_what_two_of_them_share() -> None:
     assert noise.split(ORDER, other)[0]
 
 
+def test_a_word_that_stayed_between_two_others_is_not_covered() -> None:
+    line = "{} {} orders at Sat, 28 Nov 2026 10:00:0{} GMT, total {}"
+    one, other = line.format(1, "open", 1, 5), line.format(2, "open", 2, 6)
+    noise = NoiseRules(rules_for_changes(ORDER, list(text_changes(one, other))))
+    assert noise.split(ORDER, list(text_changes(one, line.format(30, "open", 3, 7))))[0] == []
+    assert noise.split(ORDER, list(text_changes(one, line.format(30, "closed", 3, 7))))[0] != []
+
+
+def test_a_rule_for_a_line_of_many_values_is_short_and_quick() -> None:
+    one, other = (" ".join(str(number + step) for number in range(5000)) for step in (0, 1))
+    rules = rules_for_changes(ORDER, list(text_changes(one, other)))
+    assert max(len(str(rule)) for rule in rules) < 200
+    few = NoiseRules(rules_for_changes(ORDER, list(text_changes("1 " * 99, "2 " * 99))))
+    assert few.split(ORDER, [Change("text:1", "1 " * 99, "1 " * 98 + "(")])[0] != []
+
+
 def test_noise_is_for_requests_like_the_one_it_was_learned_from() -> None:
     change = Change("json:$.items[0].at", "a", "b")
     noise = NoiseRules(rules_for_changes(ORDER, [change]))

@@ -23,10 +23,15 @@ from proxy_policies.capture.check import matchers
 from proxy_policies.capture.check.diff import Change
 from proxy_policies.capture.check.unordered import PREFIX, Unordered, any_index, parse_unordered
 from proxy_policies.capture.model import Request
+from proxy_policies.capture.secrets import word_model
 
 FILE_HEADER = "# What differs by itself, learned by sending everything twice to the same build. Edit as you like.\n"
 _VALUE_CHARACTERS = string.ascii_letters + string.digits + "-_:.,+/"
 """The characters of a value: 10:59:58 and 10:59:59 differ as a whole, not in the last digit."""
+_VALUE = re.compile("[A-Za-z0-9_:.,+/-]+")
+_ANY_VALUE = "[A-Za-z0-9_:.,+/-]*"
+MAX_VALUES = 100
+"""Maximum number of values in a pattern for a line; of a longer line, it has the beginning and the end."""
 _LOCATION_PREFIXES = (
     "status",
     "cache",
@@ -152,6 +157,28 @@ def _lines(text: object) -> list[str]:
 
 
 def _common_pattern(one: str, other: str) -> str:
+    """Return a pattern for what two lines have in common: with the same text between their values, each equal word.
+
+    Anything else that was the same twice, such as a time or a node's name, may differ next time.
+    """
+    before, after = (list(_VALUE.finditer(line)) for line in (one, other))
+    dynamic = dynamic_values.spans(one)
+    is_stable = [
+        value[0] == new[0]
+        and word_model.is_word(value[0].strip("-_:.,+/"))
+        and not any(start < value.end() and value.start() < end for start, end in dynamic)
+        for value, new in zip(before, after, strict=False)
+    ]
+    if _VALUE.split(one) != _VALUE.split(other) or len(before) > MAX_VALUES or is_stable.count(False) == 1:
+        return _common_ends(one, other)
+    pieces, done = [], 0
+    for value, stays in zip(before, is_stable, strict=True):
+        pieces += [_escape(one[done : value.start()]), _escape(value[0]) if stays else _ANY_VALUE]
+        done = value.end()
+    return f"^{''.join(pieces)}{_escape(one[done:])}$"
+
+
+def _common_ends(one: str, other: str) -> str:
     """Return a pattern for the beginning and end that two lines have in common."""
     head = 0
     while head < min(len(one), len(other)) and one[head] == other[head]:
