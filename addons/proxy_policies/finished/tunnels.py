@@ -67,14 +67,19 @@ class FinishedFlows:
         if ctx.options.connection_strategy != "eager" or isinstance(data.client.proxy_mode, CONNECT_MODES):
             return
         if not any(request.client_id == data.client.id for request in _in_progress()):
-            reporting.report(of_failed_tunnel(data))
+            record = of_failed_tunnel(data)
+            record.user = _socks_user(data.client)
+            reporting.report(record)
 
     @only_if("is_needed")
     def tcp_start(self, flow: tcp.TCPFlow) -> None:
         """Note a stream; it is reported instead of the CONNECT that opened it."""
         self.streams[flow.id] = flow
         if waiting := self._connected.get(flow.client_conn.id):
-            flow_state.state_of(flow).user = user_of(connect := waiting.pop(), flow_state.state_of(connect))
+            user = user_of(connect := waiting.pop(), flow_state.state_of(connect))
+        else:
+            user = _socks_user(flow.client_conn)
+        flow_state.state_of(flow).user = user
 
     @only_if("is_needed")
     def client_disconnected(self, client: Client) -> None:
@@ -131,6 +136,12 @@ class FinishedFlows:
         up, down = message_bytes(flow, flow.websocket.messages if flow.websocket else ())
         request = flow_state.state_of(flow).original_request or summary_of(flow.request)
         reporting.report(of_request(flow, request, 101, down, up))
+
+
+def _socks_user(client: Client) -> str:
+    """Return the user whom mitmproxy's proxyauth has authenticated by SOCKS; "" if none."""
+    authenticated = getattr(ctx.master.addons.get("proxyauth"), "authenticated", {})
+    return str(authenticated[client][0]) if client in authenticated else ""
 
 
 def _in_progress() -> list[reporting.InProgress]:

@@ -74,17 +74,22 @@ def test_the_script_alone_in_reverse_mode(mitmdump: Start, origin: Callable[...,
 
 @pytest.mark.parametrize("lane", ["on", "off"])
 def test_behind_socks(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path, lane: str) -> None:
-    running, path, gone = origin(), tmp_path / "log", free_port()
-    options = ("--set", "inspect_hosts=*", "--set", f"access_log={path}", "--set", f"fast_lane={lane}")
-    proxy = mitmdump(*options, mode="socks5")
-    lines = AccessLines(path)
-    assert curl("--socks5", f"127.0.0.1:{proxy.port}", f"http://127.0.0.1:{gone}/").code == 97
+    running, untouched, path, gone = origin(), origin(), tmp_path / "log", free_port()
+    options = ("--set", f"inspect_hosts=127.0.0.1:{running.port}", "--set", f"access_log={path}")
+    proxy = mitmdump(*options, "--set", f"fast_lane={lane}", "--set", "proxyauth=any", mode="socks5")
+    lines, socks = AccessLines(path), ("--proxy-user", "ann:secret", "--socks5", f"127.0.0.1:{proxy.port}")
+    assert curl(*socks, f"http://127.0.0.1:{gone}/").code == 97
     line = lines.one()
+    assert line["user"] == "ann"
     assert (line["type"], line["request"], line["status"]) == ("tunnel", f"CONNECT 127.0.0.1:{gone}", 502)
     assert "refused" in line["error"]
-    assert curl("--socks5", f"127.0.0.1:{proxy.port}", running.url + "/x").status == 200
+    assert curl(*socks, running.url + "/x").status == 200
     line = lines.one()
     assert (line["type"], line["status"], line["host"]) == ("request", 200, f"127.0.0.1:{running.port}")
+    assert line["user"] == "ann"
+    assert curl(*socks, untouched.url + "/x").status == 200
+    line = lines.one()
+    assert (line["type"], line["user"], line["upstream"]) == ("tunnel", "ann", f"127.0.0.1:{untouched.port}")
 
 
 @pytest.mark.parametrize("lane", ["on", "off"])
