@@ -100,3 +100,12 @@ def test_what_happens_often_is_said_seldom_each_kind_by_itself() -> None:
     said = [throttles.admit("a", "x", now) for now in (100, 101, 109, 110, 111, 121, 140)]
     assert said == ["x", None, None, "x (and 2 more like this)", None, "x (and 1 more like this)", "x"]
     assert throttles.admit("b", "y", 141) == "y"
+
+
+def test_a_traceback_keeps_its_last_line() -> None:
+    said = admit_client_line(
+        "\n".join(["the exchange has failed:", *["a frame"] * 500, "x" * 5000, "ValueError: broken"]), 0.0
+    )
+    assert said is not None
+    *_, cut, last = said.split("\n")
+    assert (last, len(cut)) == ("ValueError: broken", MAX_CLIENT_LINE + 1)

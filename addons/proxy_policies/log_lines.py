@@ -106,7 +106,9 @@ _CLIENT_LINES = {
 
 def admit_client_line(line: str, now: float) -> str | None:
     """Return the text to log for a line about a client; None if there were too many like it. `now` is in seconds."""
-    if len(line) > MAX_CLIENT_LINE:
-        line = f"{line[:MAX_CLIENT_LINE]}…"
+    if len(line) > MAX_CLIENT_LINE:  # each line of a traceback, whose last one is the error
+        line = "\n".join(
+            part if len(part) <= MAX_CLIENT_LINE else f"{part[:MAX_CLIENT_LINE]}…" for part in line.split("\n")
+        )
     throttle = next((throttle for prefix, throttle in _CLIENT_LINES.items() if line.startswith(prefix)), None)
     return line if throttle is None else throttle.admit(line, now)
