@@ -54,6 +54,13 @@ def test_rules_add_up() -> None:
     assert effects_for(rules, lambda _: False) is NO_EFFECTS
 
 
+@pytest.mark.parametrize("name", ["ttl", "stale_while_revalidate", "stale_if_error"])
+def test_durations_are_limited_as_those_in_responses_are(name: str) -> None:
+    """So `ttl` in Cache-Status has no more digits than an integer of a structured field may have (RFC 8941, 3.3.1)."""
+    rule = parse_cache_rule(parse_rule(f"//{name.replace('_', '-')}={'9' * 300}d"))
+    assert getattr(effects_for([rule], lambda _: True).overrides_for(200), name) == 2**31
+
+
 def test_rules_say_which_answers_their_ttl_is_for() -> None:
     specs = ["//ttl=60", "//status=404 5xx, ttl=5"]
     effects = effects_for([parse_cache_rule(parse_rule(spec)) for spec in specs], lambda _: True)

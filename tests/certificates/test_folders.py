@@ -89,6 +89,13 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_certificate_without_its_key_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / authority.CERTIFICATE_FILE).touch()
+    line = f"{tmp_path}: mitmproxy-ca-cert.pem is there without its key, mitmproxy-ca.pem; restore it, or delete"
+    with pytest.raises(ValueError, match=f"^{line}"):
+        require_confdir(tmp_path)
+
+
 def test_a_confdir_is_made(tmp_path: Path) -> None:
     for _ in range(2):
         require_confdir(tmp_path / "new/one")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from proxy_policies.cache.rfc9111.directives import MAX_DELTA
 from proxy_policies.cache.rfc9111.freshness import NO_OVERRIDES, Overrides
 from proxy_policies.cache.rfc9111.key import OWN, without_query
 from proxy_policies.cache.rfc9111.storability import DATED_BY_RULES_STATUS, NEVER_STORED_STATUS
@@ -119,8 +120,13 @@ def _override(**changes: object) -> Change:
     return change
 
 
+def _delta_seconds(value: str) -> float:
+    """Parse a duration, limited like those in responses (RFC 9111, section 1.2.2)."""
+    return min(parse_duration(value), MAX_DELTA)
+
+
 def _ttl(value: str) -> Change:
-    ttl = Ttl(parse_duration(value), DATED_BY_RULES_STATUS)
+    ttl = Ttl(_delta_seconds(value), DATED_BY_RULES_STATUS)
     return lambda effects: replace(effects, ttls=(*effects.ttls, ttl))
 
 
@@ -166,8 +172,8 @@ _SWITCHES: dict[str, Change] = {
 }
 _VALUED: dict[str, Callable[[str], Change]] = {
     "ttl": _ttl,
-    "stale-while-revalidate": lambda value: _override(stale_while_revalidate=parse_duration(value)),
-    "stale-if-error": lambda value: _override(stale_if_error=parse_duration(value)),
+    "stale-while-revalidate": lambda value: _override(stale_while_revalidate=_delta_seconds(value)),
+    "stale-if-error": lambda value: _override(stale_if_error=_delta_seconds(value)),
     "ignore-query": _ignore_query,
     "key-header": _key_header,
 }

@@ -21,7 +21,7 @@ CONFDIR = "confdir"
 """The name of the confdir in the folder for certificates."""
 SIZE_OF_CA = 64 * 1024
 """Bytes that mitmproxy's files need, rounded up."""
-RESTORE = "restore it, or delete it: mitmproxy then makes another, which clients must trust"
+RESTORE = "restore it, or delete every mitmproxy-ca* there: mitmproxy then makes another CA, which clients must trust"
 
 
 def certificates_folder() -> Path:
@@ -50,9 +50,12 @@ def mitmproxy_confdir() -> Path:
 def require_confdir(confdir: Path, how: str = "--set confdir=FOLDER") -> None:
     """Raise ValueError or OSError if mitmproxy can neither read a CA nor make one; it would end with a traceback.
 
-    A key with a passphrase (`cert_passphrase`) is not checked.
+    A certificate without its key is not replaced silently: clients trust it. A key with a passphrase
+    (`cert_passphrase`) is not checked.
     """
     key = confdir / authority.KEY_FILE
+    if (confdir / authority.CERTIFICATE_FILE).exists() and not os.path.exists(key):
+        raise ValueError(f"{confdir}: {authority.CERTIFICATE_FILE} is there without its key, {key.name}; {RESTORE}")
     if not all(os.path.exists(path) for path in (key, confdir / authority.DH_FILE)):
         _require_folder(confdir, how)
     if os.path.exists(key) and not authority.is_encrypted(key):
