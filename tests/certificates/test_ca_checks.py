@@ -53,7 +53,7 @@ def test_what_mitmproxy_fails_at_is_refused_in_a_line(tmp_path: Path, content: b
         CertStore.from_store(tmp_path, "mitmproxy", 2048)
     line = refusal(tmp_path)
     assert line.startswith(f"{tmp_path}/{KEY_FILE} is not a key with its certificate: ")
-    assert "; restore it, or delete it" in line
+    assert "; restore it, or delete every mitmproxy-ca* there" in line
 
 
 @pytest.mark.parametrize("format", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL], ids=str)
