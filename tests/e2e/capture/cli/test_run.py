@@ -179,12 +179,11 @@ def test_a_terminated_recorder_ends_its_command_and_leaves_nothing_behind(origin
 
 STAYS = """
 import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 print("ready", flush=True)
-try:
-    signal.pause()
-except KeyboardInterrupt:
-    pass
+signal.sigwait([signal.SIGINT])
 """
+"""A program that ends in response to SIGINT, whether that comes before it waits or after."""
 
 
 def test_ctrl_c_before_a_request_is_no_fault_of_the_command(tmp_path: Path) -> None:
