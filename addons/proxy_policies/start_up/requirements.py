@@ -29,6 +29,7 @@ MODULES = {
     "hyperframe": "hyperframe",
     "jinja2": "jinja2",
     "jsonpath": "python-jsonpath",
+    "orjson": "orjson",
     "pyparsing": "pyparsing",
     "redis": "redis",
     "rich": "rich",
