@@ -1,8 +1,8 @@
 """The encoding policy: compresses responses for the clients that accept it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
-from mitmproxy import http
+from mitmproxy import ctx, http
 
 from proxy_policies import subrequest, trace
 from proxy_policies.body import Replace, Stage
@@ -47,9 +47,14 @@ class EntityTags:
         fields = fields_of(flow.request.data.headers)
         if fields.has_any(CONDITIONS):
             accepted = accepted_by(fields.get("Accept-Encoding"))
-            restored = with_origins_tags(fields, flow.request.method, _reads(accepted))
+            restored = with_origins_tags(fields, flow.request.method, _reads(accepted), _codings_in_use())
             if restored is not fields:
                 set_fields(flow.request.headers, restored)
+
+
+def _codings_in_use() -> Collection[str]:
+    encoding = ctx.master.addons.get("encoding")
+    return () if encoding is None else encoding.codings_in_use
 
 
 class Encoding:
@@ -70,6 +75,11 @@ class Encoding:
         parse_rules(read_rule),
         "Encoding for some flows: /flow-filter/off or /flow-filter/gzip; the first match applies.",
     )
+
+    @property
+    def codings_in_use(self) -> set[str]:
+        """The codings in which some responses are sent; which rule matches is known only with a response."""
+        return {*self.encode, *(coding for rule in self.encode_rules for coding in rule.codings)}
 
     def late_hooks(self) -> Hooks:
         """Return the hooks that run after all scripts: encoding in pieces from the head on, or whole."""

@@ -16,7 +16,7 @@ is weak at the origin is sent to it as weak. Otherwise no resource read in compr
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from proxy_policies.encoding.negotiation import IDENTITY
 from proxy_policies.fields import EntityTag, Fields, parse_entity_tag, split_tags, tokens
@@ -65,27 +65,28 @@ def unmarked(tag: EntityTag) -> tuple[EntityTag, str]:
     return (own, coding) if marked(own, coding) == tag else (tag, IDENTITY)
 
 
-def with_origins_tags(fields: Fields, method: str, accepts: Accepts) -> Fields:
+def with_origins_tags(fields: Fields, method: str, accepts: Accepts, codings: Iterable[str] = CODINGS) -> Fields:
     """Return a request's fields with the origin's own tags in its conditions (RFC 9110, section 13.1).
 
     Tags of a coding that the client does not accept are removed: they must not be confirmed. If a part may continue a
-    compressed form, the whole is requested: parts are of the plain form (sections 13.1.5 and 14.2).
+    compressed form, the whole is requested: parts are of the plain form (sections 13.1.5 and 14.2). `codings` are those
+    in which the client may hold a form without a tag.
     """
-    if "Range" in fields and _may_continue_encoded(fields, accepts):
+    if "Range" in fields and _may_continue_encoded(fields, accepts, codings):
         fields = fields.without(["If-Range", "Range"])
     fields = _in_list(fields, "If-Match", lambda _: True)
     fields = _in_list(fields, "If-Range", lambda _: True)
     return _in_list(fields, "If-None-Match", accepts if method in ("GET", "HEAD") else lambda _: True)
 
 
-def _may_continue_encoded(fields: Fields, accepts: Accepts) -> bool:
+def _may_continue_encoded(fields: Fields, accepts: Accepts, codings: Iterable[str]) -> bool:
     """Return whether the client may hold a compressed form: it has its tag, or a date, which all forms share."""
     if_range = fields.get("If-Range")
     tags = [parse_entity_tag(tag) for tag in (if_range, *split_tags(fields.get("If-Match") or ""))]
     if any(tag and unmarked(tag)[1] != IDENTITY for tag in tags):
         return True
     is_dated = "If-Unmodified-Since" in fields or (if_range is not None and tags[0] is None)
-    return is_dated and any(map(accepts, CODINGS))
+    return is_dated and any(map(accepts, codings))
 
 
 def _in_list(fields: Fields, name: str, counts: Accepts) -> Fields:

@@ -118,6 +118,24 @@ def test_a_part_does_not_continue_a_compressed_form(
         assert resumed(plain) == (206, PAGE[:10]), plain
 
 
+@pytest.mark.parametrize(
+    ("settings", "status"),
+    [
+        (["encode=off"], 206),
+        (["encode=zstd,br"], 206),
+        (["encode=off", "encode_rules=/~t html/gzip"], 200),
+    ],
+)
+def test_a_date_is_of_the_plain_form_if_no_other_is_sent(
+    settings: list[str], status: int, mitmdump: Start, origin: Callable[..., Origin], curl: Any
+) -> None:
+    server = origin()
+    server.route("/", lambda got: Answer(206 if got.get("Range") else 200, [HTML], PAGE))
+    proxy = mitmdump(*(part for spec in settings for part in ("--set", spec)))
+    dated = ("-H", "If-Range: Thu, 01 Jan 2026 00:00:00 GMT")
+    assert curl(*accepting(proxy, "gzip"), "-r", "0-", *dated, f"{server.url}/0").status == status
+
+
 @pytest.mark.parametrize("lane", ["off", "on"])
 def test_hits_and_stores(lane: str, mitmdump: Start, origin: Callable[..., Origin], curl: Any, tmp_path: Path) -> None:
     """A stored response has the origin's own tag, whichever client caused it to be stored or requests it."""
