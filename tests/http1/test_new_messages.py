@@ -1,5 +1,6 @@
 """Messages are as mitmproxy's own constructors make them."""
 
+import random
 import uuid
 
 from mitmproxy import http
@@ -31,6 +32,14 @@ def test_a_flows_id_is_a_random_uuid() -> None:
     for text in ids:
         assert str(uuid.UUID(text)) == text
         assert (uuid.UUID(text).version, uuid.UUID(text).variant) == (4, uuid.RFC_4122)
+
+
+def test_a_script_that_seeds_random_does_not_repeat_ids() -> None:
+    ids = set()
+    for _ in range(2):
+        random.seed("/path")
+        ids.add(new_flow(tflow.tclient_conn(), tflow.tserver_conn()).id)
+    assert len(ids) == 2
 
 
 def test_a_request_is_as_mitmproxy_makes_it() -> None:

@@ -11,6 +11,9 @@ from mitmproxy.connection import Client, Server
 from proxy_policies.fields import RawFields
 from proxy_policies.http1.framing import RAW_VERSION
 
+_random = random.Random()  # noqa: S311 -- ids are no secrets
+"""Ours alone: a script that seeds the module's, so as to decide the same for the same URL, would repeat ids."""
+
 
 def new_flow(client: Client, server: Server) -> http.HTTPFlow:
     """Return the flow of a request that is in progress."""
@@ -34,7 +37,7 @@ def new_flow(client: Client, server: Server) -> http.HTTPFlow:
 
 def _uuid() -> str:
     """Return a random UUID (RFC 9562, section 5.4), without a system call."""
-    digits = f"{random.getrandbits(128):032x}"
+    digits = f"{_random.getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
 
