@@ -49,6 +49,16 @@ async def test_who_will_not_end_is_killed() -> None:
     assert await process.wait() == -signal.SIGKILL
 
 
+async def test_one_that_has_just_ended_is_not_killed() -> None:
+    children, process = subprocesses.ChildProcesses(print), await start("")
+    children._running["it"] = process
+    assert process.stdout
+    await process.stdout.read()
+    await process.wait()
+    assert children.kill(process.pid) == ""
+    assert children.kill(-1) == ""
+
+
 def test_pauses_grow_to_a_bound() -> None:
     assert [subprocesses.restart_delay(times) for times in (1, 2, 3, 7, 100)] == [1, 2, 4, 60, 60]
 

@@ -107,9 +107,9 @@ class ChildProcesses:
         return self._running[name].pid
 
     def kill(self, pid: int) -> str:
-        """Kill one of the processes; return its name, "" if there is none with this id."""
+        """Kill one of the processes; return its name, "" if none with this id runs."""
         for name, process in self._running.items():
-            if process.pid == pid:
+            if process.pid == pid and process.returncode is None:
                 process.kill()
                 return name
         return ""
