@@ -60,6 +60,8 @@ TEXTS = {
     "form": ("form", "a=b%20c&password=S&d&=e", "a=b%20c&password=~&d&=e"),
     "form on a line": ("form", "a=b&password=S\r\n", "a=b&password=~\r\n"),
     "a pair in a form": ("form", "q=a+token%3DS+b&n=1", "q=a+token%3D~+b&n=1"),
+    "a pair encoded twice": ("url", "/?q=token%253DS&n=1", "/?q=token%253D~&n=1"),
+    "encoded thousands of times": ("url", f"/?q=%{'25' * 4000}3Dtoken", f"/?q=%{'25' * 4000}3Dtoken"),
     "a query of GraphQL": ("url", "/x?query=%7Blogin(token:%22S%22)%7D", "/x?query=%7Blogin%28token%3A%22~%22%29%7D"),
     "a percent sign": ("url", "/x?q=%token%&t=S", "/x?q=%token%&t=S"),
     "JSON in a form": ("form", 'data={"token":"S","n":1}', 'data={"token":"~","n":1}'),

@@ -48,6 +48,8 @@ _BARE_PAIR = re.compile(
 )
 _TIGHT_PAIR = re.compile(r"=(?<=[\w.-]=)(?P<value>[^\s&;,\"'<>(){}\[\]\\=][^\s&;,\"'<>(){}\[\]\\]*+)(?!\()")
 _NAME_CHARACTERS = f"{ascii_letters}{digits}_$-"
+MAX_ENCODINGS = 5
+"""Maximum number of times that a value is percent-encoded to be searched, as in a URL in a URL."""
 MAX_NAME_LENGTH = 100  # characters before a sign that are searched for a name
 _BEFORE_PARAMETER = ("?", "&", "#", ".", "%")  # the character before the name of a parameter
 _CREDENTIALS_LINE = re.compile(
@@ -161,15 +163,20 @@ def _form_pair(pair: str, decider: Decider) -> str:
 
 
 def _parameter(name: str, value: str, decider: Decider) -> str:
-    """Replace a parameter's value, or the secrets in it: in JSON, a GraphQL query, a pair; encoded at any depth."""
+    """Replace a parameter's value, or the secrets in it: in JSON, a GraphQL query, a pair; encoded repeatedly."""
     replaced = _encoded(name, value, decider)
-    if replaced != value or not (_JSON_VALUE.match(value) or may_have_secret_word(value)):
-        return replaced
-    plain = unquote_plus(value)
-    if plain[:1] == "%" and plain != value:
-        inner = _parameter("", plain, decider)
-    else:
+    return replaced if replaced != value else _in_encoded(value, decider, MAX_ENCODINGS)
+
+
+def _in_encoded(value: str, decider: Decider, times: int) -> str:
+    """Return a value, encoded up to this number of times, without the secrets in it."""
+    if not (_JSON_VALUE.match(value) or may_have_secret_word(value)):
+        return value
+    plain = inner = unquote_plus(value)
+    if plain[:1] != "%":
         inner = in_bare_pairs(in_assignments(in_json(plain, decider), decider, Place.MEMBER), decider)
+    if inner == plain and plain != value and "%" in plain and times > 1:
+        inner = _in_encoded(plain, decider, times - 1)
     encode = next((encode for encode in _PERCENT_ENCODERS if encode(plain) == value), _PERCENT_ENCODERS[1])
     return value if inner == plain else encode(inner)
 
