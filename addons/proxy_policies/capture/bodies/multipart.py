@@ -4,7 +4,7 @@ import re
 
 _BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)
 _FIRST_LINE = re.compile(rb"\s*--([^\r\n]{1,200})\r?\n")
-_FORM = re.compile(rb"--([^\r\n]{1,200})\r?\ncontent-[^\r\n]{0,400}form-data;", re.IGNORECASE)
+_FORM = re.compile(rb"--(?=[^\r\n]{0,199}\S)([^\r\n]{1,200})\r?\ncontent-[^\r\n]{0,400}form-data;", re.IGNORECASE)
 
 
 def is_form_data(content: bytes) -> bool:
@@ -19,4 +19,4 @@ def boundary_of(content: bytes, mime: str) -> bytes:
     if named and named in content:
         return named
     first = _FORM.search(content) or _FIRST_LINE.match(content)
-    return first[1].strip() if first else b""
+    return first[1].rstrip() if first else b""
