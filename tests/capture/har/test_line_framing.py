@@ -75,5 +75,7 @@ def test_a_known_text_is_written_as_any_other(text: str) -> None:
     assert json.loads(plain) == {"text": text}
 
 
-def test_a_number_that_json_does_not_have_is_null() -> None:
-    assert json.loads(line_framing.entry_lines({"a": float("nan"), "b": float("inf")}, True)) == {"a": None, "b": None}
+@pytest.mark.parametrize("other", ["plain", "\ud800", 1 << 70])
+def test_a_number_that_json_does_not_have_is_null(other: Any) -> None:
+    lines = line_framing.entry_lines({"a": float("nan"), "b": [float("-inf")], "other": other}, True)
+    assert json.loads(lines) == {"a": None, "b": [None], "other": other}

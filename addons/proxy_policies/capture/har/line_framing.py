@@ -79,11 +79,16 @@ def entry_lines(fields: dict[str, Any], first: bool) -> bytes:
     try:
         text = orjson.dumps(fields, _fragment, _WRITTEN)
     except TypeError:  # it has lone surrogates, integers of more than 64 bits, or subclasses of other types
-        text = _PAIR.sub(r"{\1 \2}", json.dumps(fields, indent=2)).encode()
+        text = _PAIR.sub(r"{\1 \2}", json.dumps(_without_nan(fields), indent=2)).encode()
     if not text.isascii():
         for separator, escaped in _SEPARATORS:
             text = text.replace(separator, escaped)
     return b"%b%b\n" % (b"" if first else b",", text)
+
+
+def _without_nan(fields: dict[str, Any]) -> Any:
+    """Return an object with `null` for the numbers that JSON does not have, as orjson writes them."""
+    return json.loads(json.dumps(fields), parse_constant=lambda _: None)
 
 
 def _laid_out(pairs: Iterable[dict[str, str]]) -> orjson.Fragment | None:
