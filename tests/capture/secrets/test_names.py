@@ -25,6 +25,11 @@ def test_a_name_that_carries_secrets_is_known(name: str) -> None:
     assert is_secret_name(name)
 
 
+@pytest.mark.parametrize("name", ["yeniŞifre", "новыйПароль", "… sessionKey", "“licenseKey”", "新しいパスワード"])
+def test_words_are_told_apart_by_case_in_any_script(name: str) -> None:
+    assert is_secret_name(name)
+
+
 @pytest.mark.parametrize("name", PLAIN_NAMES)
 def test_a_name_that_only_looks_alike_is_left(name: str) -> None:
     assert not is_secret_name(name)

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from enum import IntEnum
 from functools import lru_cache
+from itertools import pairwise
 
 
 class Grade(IntEnum):
@@ -92,7 +93,11 @@ _WORD_BEYOND_LATIN_1 = re.compile(r"[^\W\d_]+|\d+")
 def words(name: str) -> list[str]:
     """Return the words of a name in lower case: `x`, `api` and `key` for `X-ApiKey` as for `x_api_key`."""
     if max(name, default="") > "ÿ":
-        return _WORD_BEYOND_LATIN_1.findall(unicodedata.normalize("NFKC", name).lower())
+        text = unicodedata.normalize("NFKC", name)
+        pairs = pairwise(f" {text}")
+        return _WORD_BEYOND_LATIN_1.findall(
+            "".join([f" {after}" if before.islower() and after.isupper() else after for before, after in pairs]).lower()
+        )
     return [word.lower() for word in _WORD.findall(name)]
 
 
