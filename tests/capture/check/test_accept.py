@@ -44,6 +44,11 @@ def test_only_what_changed_is_taken_from_a_document() -> None:
     }
 
 
+def test_a_number_in_place_of_a_boolean_is_not_accepted_with_another_change() -> None:
+    old, new = response({"ok": True, "n": 1}), response({"ok": 1, "n": 2})
+    assert accepted(old, new, Acceptance({"json:$.n"})).body.content == b'{"ok": true, "n": 2}'
+
+
 def test_what_a_later_request_hands_back_stays() -> None:
     what = Acceptance({"json:$.id", "json:$.n"}, linked={"json:$.id"})
     done = accepted(response({"id": 100, "n": 1}), response({"id": 700, "n": 2}), what)

@@ -90,10 +90,14 @@ def _body(old: Response, new: Response, acceptance: Acceptance) -> Body:
         return _new_body(new.body, acceptance)
     aligned = align(before.value, after.value, acceptance.unordered)
     document = _merged(before.value, aligned, (), acceptance)
-    if document == _restored(after.value, acceptance):  # nothing recorded stays: keep also how it is written
+    if _is_same(document, _restored(after.value, acceptance)):  # nothing recorded stays: keep also how it is written
         return _new_body(new.body, acceptance)
     text = json.dumps(document, ensure_ascii=False, **_json_layout(new.body.content))
     return Body(text.encode(charset(header(new.headers, "content-type") or ""), "backslashreplace"))
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)  # in Python, True == 1
 
 
 def _json_layout(content: bytes) -> dict[str, Any]:
