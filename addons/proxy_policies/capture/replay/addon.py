@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from mitmproxy import ctx, http
 from mitmproxy.flow import Flow
@@ -106,6 +106,8 @@ class Replay:
         self._inexact: list[dict[str, Any]] = []  # answered, though ids, times or random values differ
         self._report: Path | None = None  # of the open session: the option may already name the next one
         self._heads: WeakKeyDictionary[Flow, model.Request] = WeakKeyDictionary()
+        self._unmatched: WeakSet[Flow] = WeakSet()
+        """Flows whose requests have no recording, and are counted."""
         self._restore_connection_options: Callable[[], None] | None = None
         self._stopped = asyncio.Event()
 
@@ -231,9 +233,14 @@ class Replay:
     async def _refuse_unmatched(
         self, flow: http.HTTPFlow, recordings: cassette.Cassette, key: matching.RequestKey, unmatched: cassette.NoMatch
     ) -> None:
-        explained = await recordings.explain(key, unmatched)
+        requested = f"{key.method} {key.origin}{key.path}"
+        miss = {"url": requested, "why": "not recorded"}
+        self._misses.append(miss)  # before the search, during which this session may end
+        self._unmatched.add(flow)
+        miss["why"] = reason = (await recordings.explain(key, unmatched)).explain()
+        _log_miss(requested, reason)
         if not flow.error:
-            self._refuse(flow, f"{key.method} {key.origin}{key.path}", explained.explain())
+            self._send_refusal(flow, requested, reason)
 
     def _answer(
         self, flow: http.HTTPFlow, entry: model.Entry, number: int, source: flow_state.Source | None = None
@@ -286,7 +293,7 @@ class Replay:
         url, misses = entry.request.url, self._misses
 
         def on_miss(reason: str) -> None:
-            _log_miss(misses, url, f"entry {number}, {reason}")
+            _add_miss(misses, url, f"entry {number}, {reason}")
 
         any_secret = self._session.cassette.any_secret
         redact_message = self._session.redactor.message
@@ -298,10 +305,13 @@ class Replay:
         websockets.set_responder(flow, player)
 
     def _add_miss(self, requested: str, reason: str) -> None:
-        _log_miss(self._misses, requested, reason)
+        _add_miss(self._misses, requested, reason)
 
     def _refuse(self, flow: http.HTTPFlow, requested: str, reason: str) -> None:
         self._add_miss(requested, reason)
+        self._send_refusal(flow, requested, reason)
+
+    def _send_refusal(self, flow: http.HTTPFlow, requested: str, reason: str) -> None:
         trace.note(flow, self.name, "missed", reason)
         flow_state.state_of(flow).replayed = True
         fields = {"content-type": "text/plain; charset=utf-8", "x-replay": "missed"}
@@ -311,7 +321,7 @@ class Replay:
     @only_if("_is_offline")
     def error(self, flow: http.HTTPFlow) -> None:
         """Count a request that was refused before `request`: one in a tunnel that is not inspected."""
-        if self._is_offline and flow.response is None and flow.error:
+        if self._is_offline and flow.response is None and flow.error and flow not in self._unmatched:
             self._misses.append({"url": flow.request.pretty_url, "why": flow.error.msg})
 
     def http_connect_error(self, flow: http.HTTPFlow) -> None:
@@ -350,6 +360,10 @@ class Replay:
             logger.error(f"option replay_report: {report}: {error.strerror or error}")
 
 
-def _log_miss(misses: list[dict[str, Any]], requested: str, reason: str) -> None:
+def _add_miss(misses: list[dict[str, Any]], requested: str, reason: str) -> None:
     misses.append({"url": requested, "why": reason})
+    _log_miss(requested, reason)
+
+
+def _log_miss(requested: str, reason: str) -> None:
     logger.warning(f"replay: {requested}: {reason}")
