@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ from tests.support.waiting import free_port as find_free_port
 
 # Users do not set this, and it hides that one of our programs does not flush what it prints.
 os.environ.pop("PYTHONUNBUFFERED", None)
+
+# A shell ignores this in what it starts in the background, and so would the programs that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The short search draws the same examples in every run: what is judged is the change. The deep one draws new ones.
 settings.register_profile(
