@@ -20,6 +20,7 @@ def _with_own_flow(original: Handle) -> Handle:
     @functools.wraps(original)
     def handle_request(layer: DNSLayer, flow: dns.DNSFlow, question: dns.DNSMessage) -> CommandGenerator[None]:
         if flow.response or flow.error:
+            flow.live = False  # the layer, which ends flows with their connection, forgets it
             flow = layer.flows[question.id] = dns.DNSFlow(layer.context.client, layer.context.server, live=True)
         yield from original(layer, flow, question)
 
