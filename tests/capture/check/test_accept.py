@@ -109,6 +109,11 @@ WHOLE = {
         Response(200, "", LATIN, Body("é".encode("latin-1"))),
         Response(200, "", UTF8, Body("é".encode())),
     ),
+    "the same bytes in another charset": (
+        Response(200, "", JSON, Body('"é"'.encode())),
+        Response(200, "", (("Content-Type", "application/json; charset=iso-8859-1"),), Body('"é"'.encode())),
+    ),
+    "a cookie without a value": (Response(200), Response(200, "", (("Set-Cookie", "seen; Path=/"),))),
 }
 
 
