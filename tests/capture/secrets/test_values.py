@@ -90,6 +90,7 @@ def test_words_slugs_versions_and_dates_were_not_drawn(value: str) -> None:
 UNLUCKY = [
     *("Wz-zbpjD-jMLZkbxrVhyYQ", "Abcdefghijk", "Abcdefghijklmnopqrstuv", "a-b-cdefghijklmnopqrst", "abc-def-ghi"),
     *("/abcdefghijkLmnoqrstuvwx", "/Ab/cdefghij/mnoqrstuvwx", "ABCDEFGHIJK", "12345678", "abcdefab"),
+    *("uploads/9f86d081884c7d659a2feaa0c55ad015.png", "aB3dE5gH7jK9mN2pQ4/x8Y2z.Ab"),
 ]
 
 
@@ -111,7 +112,10 @@ def test_what_an_answer_says_about_a_secret_is_a_label(value: str) -> None:
     assert is_label(value)
 
 
-@pytest.mark.parametrize("value", ["mac", "5", "99999", "/login", "/api/v1/session", "/a/b.html", "may be left out"])
+PATHS = ["/login", "/api/v1/session", "/a/b.html", "orders/2026/11/30.json", "invoices/INV-2026-0042.pdf"]
+
+
+@pytest.mark.parametrize("value", ["mac", "5", "99999", *PATHS, "may be left out"])
 def test_no_token_is_a_short_word_a_count_or_a_path(value: str) -> None:
     assert is_word_or_count(value)
 

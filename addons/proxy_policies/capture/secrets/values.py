@@ -108,6 +108,8 @@ _PARTLY_MASKED = re.compile(r".{0,8}(?:[*\u2022]{3,}|\u2026|\.{3}).{0,8}|(\w)\1{
 """A token of which some characters are shown, or only how long it is: `sk_live_...1234`, `xxxxxxxx`."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[\w.\[\]:@%-]+(?:[/?#][^\s\"'<>]*)?")
 _PATH = re.compile(r"(?://[\w-]+(?:\.[\w-]+)+)?/[\w./-]*(?:[?#]\S*)?")
+_FILE = re.compile(r"[\w-]+(?:/[\w.-]+)*/[\w-]+\.[A-Za-z]{2,4}")
+"""A relative path, as object stores have under `storageKey`; keys of Azure's storage are base64, without a dot."""
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+(?:[eE][+-]?\d+)?)?")  # 12e4567890123456 may be hexadecimal
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}(?::\d+)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?")
 _LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,20}|[A-ZÀ-Þ]{1,8})?(?:[ '\u2019,:!?/-]+[^\W\d_]+)+[ .:!?…]*")
@@ -169,6 +171,8 @@ def is_word_or_count(value: str) -> bool:
         return len(text) < MIN_NUMBER_LENGTH
     if _PATH.fullmatch(text):
         return bool(_WORD_PATH.fullmatch(text)) or not (_BASE64.fullmatch(text) or is_random(text))
+    if _FILE.fullmatch(text) and not is_random(text):
+        return True
     is_short = text.isalpha() and len(text) <= MAX_WORD_LENGTH
     if text.lower() in PLAIN_WORDS or is_short or _SCOPE.fullmatch(text):
         return True
