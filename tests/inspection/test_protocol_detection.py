@@ -34,6 +34,26 @@ def test_what_the_client_sent(data: bytes, protocol: Protocol) -> None:
     assert detect(asked(data)) == (protocol, None)
 
 
+UNREADABLE = {
+    "TLS, an empty record first": ("tcp", b"\x16\x03\x01\0\0\x16\x03\x01\0\x10" + bytes(16)),
+    "DTLS": ("udp", b"\x16\xfe\xfd" + bytes(8) + b"\0\x10" + bytes(16)),
+    "QUIC version 1": ("udp", b"\xc0\0\0\0\1\x08" + bytes(40)),
+    "QUIC version 2": ("udp", b"\xd0\x6b\x33\x43\xcf\x08" + bytes(40)),
+}
+
+
+@pytest.mark.parametrize(("transport", "data"), UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("port", [443, 4433])
+def test_a_handshake_that_mitmproxy_cannot_read_is_one(transport: str, data: bytes, port: int) -> None:
+    """The server may be able to read it: it must not pass untouched to a host in inspect_hosts."""
+    assert detect(asked(data, transport=transport, port=port)) == (Protocol.TLS, None)
+
+
+@pytest.mark.parametrize("data", [b"\x80\0" + bytes(40), b"\x40" + bytes(40)], ids=["RTP", "a short header"])
+def test_other_datagrams_are_no_handshake(data: bytes) -> None:
+    assert detect(asked(data, transport="udp")) == (Protocol.OTHER, None)
+
+
 def test_what_the_server_sends_first() -> None:
     assert detect(asked(server=b"220 ready\r\n")) == (Protocol.SERVER, None)
 

@@ -1,6 +1,7 @@
 """Detects the protocol of a new connection, and whether mitmproxy's own options decide. Tested with mitmproxy 12.2."""
 
 from mitmproxy import ctx
+from mitmproxy.addons import next_layer
 from mitmproxy.addons.next_layer import NeedsMoreData, NextLayer
 from mitmproxy.proxy import layer
 from mitmproxy.proxy.layers.tls import ClientTLSLayer
@@ -71,6 +72,14 @@ def _detect(nextlayer: layer.NextLayer) -> tuple[Protocol, str | None]:
         return Protocol.TLS, hello.sni
     if data[:1] == b"\x16" and len(data) < 3:
         return Protocol.NOTHING, None
-    if data[:2] == b"\x16\x03":
+    if _starts_like_handshake(data, nextlayer.context.client.transport_protocol):
         return Protocol.TLS, None  # servers accept what mitmproxy cannot read, such as an empty record before it
     return detect_http(data), None
+
+
+def _starts_like_handshake(data: bytes, transport: str) -> bool:
+    """Return whether data starts like TLS, or a datagram like DTLS or a QUIC long header (RFC 9000, section 17.2)."""
+    if transport == "tcp":
+        return data.startswith(b"\x16\x03")
+    is_dtls = next_layer.starts_like_dtls_record(data)  # type: ignore[attr-defined]  # where `patches` replaces it
+    return bool(is_dtls or next_layer._starts_like_quic(data, None))

@@ -344,6 +344,7 @@ class NextProxy(SocketServer):
         b"opened": interim + b"HTTP/1.1 200 OK\r\n\r\n",
         b"refused": interim + b"HTTP/1.1 403 Forbidden\r\n\r\n",
         b"endless": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * (1 << 20),
+        b"interim": b"HTTP/1.1 100 Continue\r\n\r\n" * 1000,
     }
 
     def serve(self, sock: socket.socket) -> None:
@@ -356,16 +357,20 @@ class NextProxy(SocketServer):
 def test_what_an_upstream_proxy_may_send_before_its_answer(mitmdump: Callable[..., Mitmdump]) -> None:
     with contextlib.closing(NextProxy()) as upstream:
         proxy = mitmdump(mode=f"upstream:http://127.0.0.1:{upstream.port}")
-        answers = {name: connect(proxy.port, f"{name}.test:443") for name in ("opened", "refused", "endless")}
+        answers = {
+            name: connect(proxy.port, f"{name}.test:443") for name in ("opened", "refused", "endless", "interim")
+        }
         assert {name: head.split()[1] for name, (_, head) in answers.items()} == {
             "opened": b"200",
             "refused": b"403",
             "endless": b"502",
+            "interim": b"502",
         }
         opened = answers["opened"][0]
         opened.sendall(b"hello")
         opened.shutdown(socket.SHUT_WR)
         assert read_all(opened) == b"hello"
         assert b"the response head has over" in read_all(answers["endless"][0])
+        assert b"interim responses" in read_all(answers["interim"][0])
         for sock, _ in answers.values():
             sock.close()

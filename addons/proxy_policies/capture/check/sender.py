@@ -113,18 +113,18 @@ class Sender:
         request = target.to_live(self.prepared(number, entry.request), options.keep_host)
         try:
             if is_conversation(entry.response):
-                reply = await self._replay_conversation(number, entry, request, connection.port, options.timeout)
+                result = await self._replay_conversation(number, entry, request, connection.port, options.timeout)
             else:
-                reply = await _send_http(entry, request, connection, options.timeout)
+                result = await _send_http(entry, request, connection, options.timeout)
         except SendError as error:
             return SendResult(error=str(error))
-        live = target.to_recorded(reply.response)
+        live = target.to_recorded(result.response)
         self._correlator.learn(number, live)
         exchange = self._redactor.entry(
             Entry(request, live, entry.times)
         )  # masks the request's secrets in the response, too
         secrets = pairs_in_requests(entry.request, exchange.request)
-        return SendResult(exchange.response, reply.seconds, secrets=tuple(secrets))
+        return SendResult(exchange.response, result.seconds, secrets=tuple(secrets))
 
     async def _replay_conversation(
         self, number: int, entry: Entry, request: Request, port: int, timeout: float

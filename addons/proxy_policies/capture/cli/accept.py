@@ -71,14 +71,14 @@ def _accepted(
     """Yield the new entries with their numbers: the chosen ones, counted from 1, or all that changed if none are."""
     indices = {outcome.number: index for index, outcome in enumerate(outcomes)}
     for number in [number - 1 for number in chosen] or sorted(indices):
-        outcome, entry, reply = outcomes[indices[number]], run.entries[number], results[number]
-        reason = refusal_reason(entry) or ("" if reply.response else outcome.error or outcome.skipped)
-        if outcome.changes and not reason and reply.response:
+        outcome, entry, result = outcomes[indices[number]], run.entries[number], results[number]
+        reason = refusal_reason(entry) or ("" if result.response else outcome.error or outcome.skipped)
+        if outcome.changes and not reason and result.response:
             linked = {link.source for link in run.links.from_entry(number)}
             locations = {change.location for change in outcome.changes}
             unordered = options.noise.unordered(entry.request)
             acceptance = Acceptance(locations, linked, unordered, options.secrets.restore)
-            yield number, accept(entry, reply.response, reply.seconds, acceptance)
+            yield number, accept(entry, result.response, result.seconds, acceptance)
         elif chosen or reason:
             say(f"entry {number + 1} is left as it is: {reason or 'nothing in it changed'}")
 
