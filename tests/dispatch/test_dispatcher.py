@@ -312,6 +312,15 @@ async def test_an_intercepted_flow_is_left_to_wait_for() -> None:
         assert calls == ["a.request", "a.request"], "each event is triggered once"
 
 
+async def test_an_event_that_has_begun_is_finished_by_the_dispatcher_of_a_reloaded_script() -> None:
+    with taddons.context(loadcore=False) as context:
+        calls, event = list[str](), HttpRequestHook(tflow.tflow())
+        context.master.addons.add(Recorder("a", calls, "awaits"))
+        assert not Dispatch(context.master.addons).trigger_now(event)
+        await Dispatch(context.master.addons).handle_lifecycle(event)
+        assert calls == ["a.request", "a.request, later"]
+
+
 def test_an_idle_hook_is_not_asked() -> None:
     calls = list[str]()
 

@@ -61,3 +61,4 @@ def test_what_others_put_in_place_keeps_working() -> None:
     assert made().greet() == "good day!"
     assert (made.__name__, made.__module__, issubclass(made, Original)) == ("Mended", Mended.__module__, True)
     assert wrap(made) is made, "ours is not derived from itself"
+    assert wrap(Theirs) is made, "layers made before a script was loaded again are still its instances"

@@ -16,7 +16,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from types import CoroutineType
-from typing import Any
+from typing import Any, ClassVar
 
 from mitmproxy import addonmanager, exceptions, flow, hooks
 from mitmproxy.proxy import events
@@ -32,11 +32,13 @@ STOCK_EVENTS = frozenset({"running", "done"})  # left to stock, because addons m
 class Dispatch:
     """Replaces an addon manager's `trigger_event` and `handle_lifecycle` while installed."""
 
+    _begun: ClassVar[dict[hooks.Hook, Coroutine[Any, Any, None] | None]] = {}
+    """Events that are to be finished; shared, as a reloaded script has another dispatcher."""
+
     def __init__(self, manager: addonmanager.AddonManager, legacy_log: logging.Handler | None = None) -> None:
         self._manager, self._legacy_log = manager, legacy_log
         self.table = Table(manager)
         self._stock = manager.trigger_event
-        self._begun: dict[hooks.Hook, Coroutine[Any, Any, None] | None] = {}
 
     def install(self) -> Callable[[], None]:
         """Replace the methods, and return the function that restores them."""

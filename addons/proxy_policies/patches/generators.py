@@ -1,5 +1,6 @@
 """Running mitmproxy's generators of commands: up to a command, or with each command changed."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -39,9 +40,11 @@ def in_place_of(ours: type) -> Callable[[Any], Any]:
     """Return a patch's `wrap` that replaces mitmproxy's class with one that has `ours`'s methods.
 
     Replacements by other patches keep working: ours derives from them. It is applied only once, even with two chains in
-    one process, because a class cannot derive from `ours` twice.
+    one process, because a class cannot derive from `ours` twice. When a script is loaded again, the class stays the
+    same: the layers of open connections remain its instances.
     """
 
+    @functools.cache
     def wrap(original: Any) -> Any:
         if issubclass(original, ours):
             return original

@@ -2,7 +2,9 @@
 
 import re
 import socket
+import ssl
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 from tests.support.files import rewrite
 from tests.support.mitmdump import ADDONS, Mitmdump
+from tests.support.openings import issuer
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import wait_until
 
@@ -138,3 +141,30 @@ def test_a_broken_edit_changes_nothing(
     assert proxy.log().count("Traceback") == proxy.log().count("Addon error: not today") <= 1
     assert len(server.requests) == 1
     assert proxy.stop() == 0
+
+
+WAITS = """
+import asyncio, pathlib
+async def server_connect(data):
+    pathlib.Path({asked!r}).touch()
+    while not pathlib.Path({permitted!r}).exists():
+        await asyncio.sleep(0.01)
+"""
+
+
+def test_a_tunnel_that_is_being_opened_stays_untouched(
+    mitmdump: Start, origin: Callable[..., Origin], server_tls: ssl.SSLContext, tmp_path: Path
+) -> None:
+    server, policy, waits = origin(server_tls), tmp_path / "mine.py", tmp_path / "waits.py"
+    asked, permitted = tmp_path / "asked", tmp_path / "permitted"
+    text = f"import sys\nsys.path.insert(0, {str(ADDONS)!r})\n" + (ADDONS / "policy.py").read_text()
+    rewrite(policy, text)
+    waits.write_text(WAITS.format(asked=str(asked), permitted=str(permitted)))
+    proxy = mitmdump("-s", str(policy), "-s", str(waits), script=None)
+    with ThreadPoolExecutor(1) as pool:
+        shown_to_client = pool.submit(issuer, proxy.port, f"localhost:{server.port}", "localhost")
+        wait_until(asked.exists)
+        rewrite(policy, text + "# edited\n")
+        wait_until(partial(loaded, proxy, policy, 2))
+        permitted.touch()
+        assert shown_to_client.result() == "trustme"
