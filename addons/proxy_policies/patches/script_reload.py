@@ -25,6 +25,9 @@ from proxy_policies.patch import Companion, Patch
 
 logger = logging.getLogger(__name__)
 
+type FileState = tuple[int, int]
+"""When the file was last changed, in nanoseconds, and its size."""
+
 _outgoing: list[object] = []
 """The addons of the script whose new version is being executed."""
 
@@ -80,43 +83,44 @@ def watch_loaded_scripts() -> None:
             _watched.add(script)
             script.reloadtask.cancel()
             failure = f"{script.path}: its changes are no longer noticed"
-            script.reloadtask = spawn(_follow(script, _source(script)), is_held=True, failure=failure)
+            script.reloadtask = spawn(_follow(script, _state_of(script)), is_held=True, failure=failure)
 
 
 def _watching(original: Callable[[Script], Coroutine[None, None, None]]) -> Callable[[Script], Any]:
     async def watcher(script: Script) -> None:
         await asyncio.sleep(0)  # mitmproxy first finishes what creates it
         _watched.add(script)
-        source = _source(script)
+        state = _state_of(script)
         script.loadscript()
-        await _follow(script, source)
+        await _follow(script, state)
 
     return watcher
 
 
-async def _follow(script: Script, source: bytes | None) -> None:
-    """Load a script again whenever its source changes. A file that is gone, as during an upgrade, changes nothing.
+async def _follow(script: Script, state: FileState | None) -> None:
+    """Load a script again whenever its file was written or touched. While it is gone, as during an upgrade, wait.
 
     A change is loaded once the file has stayed the same for a second: it could be half written.
     """
-    before = source
+    before = state
     while True:
         await asyncio.sleep(ReloadInterval)
-        now = _source(script)
+        now = _state_of(script)
         if now is None and before is not None:
             logger.warning(f"script {script.path} is gone; it stays in use")
-        if now is not None and now == before != source:
-            source = now
+        if now is not None and now == before != state:
+            state = now
             script.loadscript()
         before = now
 
 
-def _source(script: Script) -> bytes | None:
-    """Return a script's source; None if it cannot be read."""
+def _state_of(script: Script) -> FileState | None:
+    """Return the state of a script's file; None if there is none."""
     try:
-        return Path(script.fullpath).read_bytes()
+        found = Path(script.fullpath).stat()
     except OSError:
         return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _keeping_the_last_version(original: Callable[[Script], None]) -> Callable[[Script], None]:

@@ -80,8 +80,20 @@ def test_a_script_whose_file_is_gone_stays_loaded(
     rewrite(policy, right)  # the same as before
     rewrite(other, own.replace("here", "changed"))
     wait_until(lambda: curl(f"{proxy.url}/").get("x-other") == "changed")
+    wait_until(lambda: proxy.log().count(f"Loading script {policy}") == 2)
     assert curl(f"{proxy.url}/").get("x-new") == "1"
-    assert [proxy.log().count(f"Loading script {path}") for path in (policy, other)] == [1, 2]
+    assert [proxy.log().count(f"Loading script {path}") for path in (policy, other)] == [2, 2]
+    assert proxy.stop() == 0
+
+
+def test_a_touched_script_is_loaded_again(mitmdump: Start, tmp_path: Path) -> None:
+    """As in mitmproxy: what a script imports or reads may have changed."""
+    policy, other = tmp_path / "mine.py", tmp_path / "other.py"
+    two_scripts(policy, other)
+    proxy = mitmdump("-s", str(policy), "-s", str(other), script=None)
+    for path in (policy, other):
+        path.touch()
+        wait_until(partial(loaded, proxy, path, 2))
     assert proxy.stop() == 0
 
 
