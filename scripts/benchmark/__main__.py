@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scripts.benchmark import chart, report, tuning, watching
 from scripts.benchmark import targets as known
@@ -131,7 +132,7 @@ def play(scenario: Scenario, chosen: list[Target], ports: dict[str, int], plan: 
             results[target.name] = Measured()
             with recording(results[target.name]):
                 running.append(stack.enter_context(started(target, scenario, ports, plan)))
-        for turn in range(plan.rounds + scenario.warm_up):
+        for turn in range((scenario.rounds or plan.rounds) + scenario.warm_up):
             for one in running:
                 measured = results[one.target.name]
                 if measured.error:
@@ -162,6 +163,14 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def write(folder: Path, results: Results, scenarios: list[Scenario], about: dict[str, Any]) -> None:
+    """Write what has been measured so far: a run takes half an hour, and its end may not come."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.md").write_text(report.as_markdown(results, scenarios, about))
+    (folder / "bench.json").write_text(json.dumps(report.as_json(results, scenarios, about), indent=1) + "\n")
+    (folder / "bench.svg").write_text(chart.as_svg(results))
+
+
 def main() -> None:
     """Measure and write."""
     asked = arguments()
@@ -184,12 +193,9 @@ def main() -> None:
     with origins() as ports:
         for scenario in scenarios:
             results[scenario.name] = play(scenario, [t for t in chosen if applies(scenario, t)], ports, plan)
-    print(text := report.as_markdown(results, scenarios, about))
-    if asked.write:
-        asked.write.mkdir(parents=True, exist_ok=True)
-        (asked.write / "bench.md").write_text(text)
-        (asked.write / "bench.json").write_text(json.dumps(report.as_json(results, scenarios, about), indent=1) + "\n")
-        (asked.write / "bench.svg").write_text(chart.as_svg(results))
+            if asked.write:
+                write(asked.write, results, scenarios, about)
+    print(report.as_markdown(results, scenarios, about))
 
 
 if __name__ == "__main__":

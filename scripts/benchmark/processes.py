@@ -112,6 +112,7 @@ def _spawn(command: Sequence[str], folder: Path, cores: set[int] | None) -> subp
             start_new_session=True,
             preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None,
             cwd=folder,
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": ""},  # a user's second start finds compiled modules
         )
 
 
