@@ -131,6 +131,7 @@ class Case:
     redirected: bool = False
 
 
+ALL_BUT = ("*", "!pay.test", "!10.2.2.2")
 CASES = [
     Case("name not listed", "other.test", Protocol.NOTHING, Action.UNTOUCHED),
     Case("nothing listed", "10.1.1.1", Protocol.NOTHING, Action.UNTOUCHED, globs=()),
@@ -149,6 +150,20 @@ CASES = [
     Case("address not listed, no SNI", "10.1.1.1", Protocol.TLS, Action.UNTOUCHED),
     Case("address not listed, HTTP", "10.1.1.1", Protocol.HTTP, Action.UNTOUCHED),
     Case("address not listed, server first", "fe80::1%eth0", Protocol.SERVER, Action.UNTOUCHED),
+    Case(
+        "address listed, SNI excluded", "10.1.1.1", Protocol.TLS, Action.UNTOUCHED, "pay.test", ALL_BUT, surprising=True
+    ),
+    Case("address listed, no SNI", "10.1.1.1", Protocol.TLS, Action.OPEN, None, ALL_BUT),
+    Case("address excluded, silent", "10.2.2.2", Protocol.NOTHING, Action.UNTOUCHED, globs=ALL_BUT),
+    Case(
+        "address excluded, redirected", "10.2.2.2", Protocol.TLS, Action.UNTOUCHED, "a.test", ALL_BUT, redirected=True
+    ),
+    Case("address excluded, unreadable", "10.2.2.2", Protocol.UNREADABLE, Action.UNTOUCHED, None, ALL_BUT),
+    Case("name listed, unreadable", "a.listed.test", Protocol.UNREADABLE, Action.OPEN),
+    Case("name not listed, unreadable", "other.test", Protocol.UNREADABLE, Action.UNTOUCHED),
+    Case("address not listed, unreadable", "10.1.1.1", Protocol.UNREADABLE, Action.OPEN),
+    Case("redirected, unreadable", "10.1.1.1", Protocol.UNREADABLE, Action.OPEN, redirected=True),
+    Case("nothing listed, unreadable", "10.1.1.1", Protocol.UNREADABLE, Action.UNTOUCHED, None, (), redirected=True),
     Case("redirected, silent", "10.1.1.1", Protocol.NOTHING, Action.WAIT, globs=(), redirected=True),
     Case("redirected, server first", "10.1.1.1", Protocol.SERVER, Action.UNTOUCHED, globs=(), redirected=True),
     Case("redirected, plain HTTP", "10.1.1.1", Protocol.HTTP, Action.OPEN, globs=(), redirected=True),
@@ -165,6 +180,22 @@ def test_decisions(case: Case) -> None:
     assert decision.action is case.expected
     assert decision.worth_logging is case.surprising
     assert decision.why
+
+
+@given(
+    globs=st.lists(st.sampled_from(["*", "!*", "*.test", "a.test", "!a.test", "10.*", "!10.1.1.1", "*:443", "!*:8*"])),
+    host=st.sampled_from(["a.test", "b.test", "10.1.1.1", "::1"]),
+    sni=st.none() | st.sampled_from(["a.test", "A.TEST.", "b.test"]),
+    port=st.sampled_from([443, 8443]),
+    redirected=st.booleans(),
+)
+def test_tls_of_an_excluded_host_is_untouched(
+    globs: list[str], host: str, sni: str | None, port: int, redirected: bool
+) -> None:
+    hosts = parse_hosts(globs)
+    decision = decide(hosts, host, port, Protocol.TLS, sni, redirected=redirected)
+    if any(hosts.excludes(name, port) for name in (host, sni) if name):
+        assert decision.action is Action.UNTOUCHED
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ def asked(client: bytes = b"", server: bytes = b"", transport: str = "tcp", port
     [
         (b"", Protocol.NOTHING),
         (b"\x16", Protocol.NOTHING),
+        (b"\x80\x2e\x01", Protocol.NOTHING),
+        (b"\xff\xfd\x03", Protocol.OTHER),
         (b"GET / HTTP/1.1\r\n\r\n", Protocol.HTTP),
         (b"SSH-2.0-OpenSSH_9\r\n", Protocol.OTHER),
     ],
@@ -36,6 +38,7 @@ def test_what_the_client_sent(data: bytes, protocol: Protocol) -> None:
 
 UNREADABLE = {
     "TLS, an empty record first": ("tcp", b"\x16\x03\x01\0\0\x16\x03\x01\0\x10" + bytes(16)),
+    "TLS, in the form of SSL 2.0": ("tcp", b"\x80\x2e\x01\x03\x03" + bytes(43)),
     "DTLS": ("udp", b"\x16\xfe\xfd" + bytes(8) + b"\0\x10" + bytes(16)),
     "QUIC version 1": ("udp", b"\xc0\0\0\0\1\x08" + bytes(40)),
     "QUIC version 2": ("udp", b"\xd0\x6b\x33\x43\xcf\x08" + bytes(40)),
@@ -46,7 +49,7 @@ UNREADABLE = {
 @pytest.mark.parametrize("port", [443, 4433])
 def test_a_handshake_that_mitmproxy_cannot_read_is_one(transport: str, data: bytes, port: int) -> None:
     """The server may be able to read it: it must not pass untouched to a host in inspect_hosts."""
-    assert detect(asked(data, transport=transport, port=port)) == (Protocol.TLS, None)
+    assert detect(asked(data, transport=transport, port=port)) == (Protocol.UNREADABLE, None)
 
 
 @pytest.mark.parametrize("data", [b"\x80\0" + bytes(40), b"\x40" + bytes(40)], ids=["RTP", "a short header"])

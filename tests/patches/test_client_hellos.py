@@ -10,7 +10,7 @@ from mitmproxy.addons import next_layer
 from mitmproxy.proxy.layers import tls
 from mitmproxy.proxy.layers.quic import _stream_layers
 
-from proxy_policies.patches.client_hellos import COMPANIONS, MAX_DATAGRAMS, MAX_RECORDS, MAX_SIZE
+from proxy_policies.patches.client_hellos import COMPANIONS, MAX_DATAGRAMS, MAX_RECORDS, MAX_SIZE, may_start_tls
 
 
 @pytest.fixture(autouse=True)
@@ -105,3 +105,11 @@ def test_a_record_is_recognised_whatever_version_it_states(module: object, data:
     """OpenSSL's DTLS clients state 1.0, feff, in their first record."""
     kinds = [kind for kind in ("tls", "dtls") if getattr(module, f"starts_like_{kind}_record")(bytes.fromhex(data))]
     assert "".join(kinds) == protocol
+
+
+@pytest.mark.parametrize(("data", "expected"), [("802e0103", True), ("802e0100", False), ("802e01", False)])
+def test_a_client_hello_in_the_form_of_ssl_2_is_recognised_and_cannot_be_read(data: str, expected: bool) -> None:
+    assert vars(next_layer)["starts_like_tls_record"](bytes.fromhex(data)) is expected
+    assert may_start_tls(bytes.fromhex(data)) is (data == "802e01")
+    with pytest.raises(ValueError, match="Expected TLS record"):
+        tls.parse_client_hello(bytes.fromhex("802e0103030003000000200000"))

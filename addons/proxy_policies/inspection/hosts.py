@@ -118,6 +118,10 @@ class Hosts:
         hits = [glob for glob in self.globs if glob.matches(normalize(host), port)]
         return bool(hits) and not any(glob.excludes for glob in hits)
 
+    def excludes(self, host: str, port: int) -> bool:
+        """Return whether a host is excluded, whatever else lists it."""
+        return any(glob.excludes and glob.matches(normalize(host), port) for glob in self.globs)
+
 
 def parse_hosts(values: Sequence[str]) -> Hosts:
     """Return the hosts in the values of inspect_hosts. Raise ValueError."""
@@ -132,6 +136,8 @@ class Protocol(Enum):
     SERVER = auto()
     """The server sent data first."""
     TLS = auto()
+    UNREADABLE = auto()
+    """TLS by its first bytes, with a ClientHello that mitmproxy cannot read, though servers may."""
     HTTP = auto()
     OTHER = auto()
 
@@ -179,11 +185,13 @@ def decide(
 ) -> InspectionDecision:
     """Return the decision about a connection to `host`, a name or an address, given the protocol seen so far.
 
-    If the host is a name, it must be listed, and so must the SNI; if it is an address, it or the SNI must be listed.
-    In a tunnel, everything else is untouched; on a connection `redirected` to us, plain HTTP is opened, too.
+    If the host is a name, it must be listed, and so must the SNI; if it is an address, it or the SNI must be listed,
+    and neither excluded. In a tunnel, everything else is untouched; on a connection `redirected` to us, plain HTTP is
+    opened, too.
     """
-    is_listed, is_named = hosts.matches(host, port), not is_address(host)
-    if not is_listed and (is_named or not hosts) and not redirected:
+    is_listed = hosts.matches(host, port)
+    may_be_listed = is_listed or (bool(hosts) and is_address(host) and not hosts.excludes(host, port))
+    if not may_be_listed and not redirected:
         return NOT_LISTED
     match seen:
         case Protocol.NOTHING:
@@ -194,16 +202,19 @@ def decide(
             return InspectionDecision(Action.UNTOUCHED, "neither TLS nor HTTP")
         case Protocol.HTTP if is_listed or redirected:
             return InspectionDecision(Action.OPEN, "listed" if is_listed else "plain HTTP")
-        case Protocol.HTTP:
-            return NOT_LISTED
-    return _decide_tls(hosts, port, sni, is_listed, is_named)
+        case Protocol.UNREADABLE if may_be_listed:  # mitmproxy refuses it: its server's name may be a listed one
+            return InspectionDecision(Action.OPEN, "its ClientHello cannot be read")
+        case Protocol.TLS if may_be_listed:
+            return _decide_tls(hosts, host, port, sni)
+    return NOT_LISTED
 
 
-def _decide_tls(hosts: Hosts, port: int, sni: str | None, is_listed: bool, is_named: bool) -> InspectionDecision:
-    if is_listed and (sni is None or not is_named):
+def _decide_tls(hosts: Hosts, host: str, port: int, sni: str | None) -> InspectionDecision:
+    is_listed, is_sni_listed = hosts.matches(host, port), sni is not None and hosts.matches(sni, port)
+    if is_listed and (sni is None or is_sni_listed or (is_address(host) and not hosts.excludes(sni, port))):
         return InspectionDecision(Action.OPEN, "listed")
-    if sni is not None and hosts.matches(sni, port):
-        return InspectionDecision(Action.OPEN, "listed" if is_listed else "its SNI is listed")
+    if is_sni_listed:
+        return InspectionDecision(Action.OPEN, "its SNI is listed")
     return (
         InspectionDecision(Action.UNTOUCHED, f"its SNI {sni} is not in inspect_hosts", worth_logging=True)
         if is_listed

@@ -8,6 +8,7 @@ from mitmproxy.proxy.layers.tls import ClientTLSLayer
 
 from proxy_policies.inspection.hosts import Protocol, detect_http
 from proxy_policies.patches.ask_early import is_at_end
+from proxy_policies.patches.client_hellos import may_start_tls, starts_dtls, starts_tls
 
 
 def is_dns(nextlayer: layer.NextLayer) -> bool:
@@ -70,16 +71,16 @@ def _detect(nextlayer: layer.NextLayer) -> tuple[Protocol, str | None]:
         return Protocol.NOTHING, None
     if hello := NextLayer._get_client_hello(nextlayer.context, data):
         return Protocol.TLS, hello.sni
-    if data[:1] == b"\x16" and len(data) < 3:
+    transport = nextlayer.context.client.transport_protocol
+    if transport == "tcp" and may_start_tls(data):
         return Protocol.NOTHING, None
-    if _starts_like_handshake(data, nextlayer.context.client.transport_protocol):
-        return Protocol.TLS, None  # servers accept what mitmproxy cannot read, such as an empty record before it
+    if _starts_like_handshake(data, transport):
+        return Protocol.UNREADABLE, None  # such as one after an empty record, which servers skip
     return detect_http(data), None
 
 
 def _starts_like_handshake(data: bytes, transport: str) -> bool:
     """Return whether data starts like TLS, or a datagram like DTLS or a QUIC long header (RFC 9000, section 17.2)."""
     if transport == "tcp":
-        return data.startswith(b"\x16\x03")
-    is_dtls = next_layer.starts_like_dtls_record(data)  # type: ignore[attr-defined]  # where `patches` replaces it
-    return bool(is_dtls or next_layer._starts_like_quic(data, None))
+        return starts_tls(data)
+    return starts_dtls(data) or next_layer._starts_like_quic(data, None)

@@ -4,6 +4,7 @@ mitmproxy parses what has come of a ClientHello again for every piece, and waits
 grows with the square of what a client sends before its handshake, and all other clients wait for it.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -45,9 +46,31 @@ def _in_few_datagrams(original: Callable[[list[bytes]], Any]) -> Callable[[list[
     return quic_parse_client_hello_from_datagrams
 
 
-def _of_any_version(beginning: bytes) -> Callable[[object], Callable[[bytes], bool]]:
-    """Recognise a record by its type and major version: servers ignore the rest (RFC 8446, 5.1, and RFC 9147, 4)."""
-    return lambda _: lambda data: len(data) > 2 and data.startswith(beginning)
+_DTLS = re.compile(rb"\x16\xfe.", re.DOTALL)
+_RECORD = re.compile(rb"\x16\x03.", re.DOTALL)
+"""By its type and major version: servers ignore the rest (RFC 8446, section 5.1; DTLS: RFC 9147, section 4)."""
+_OLD_HELLO = re.compile(rb"[\x80-\xff].\x01\x03", re.DOTALL)
+"""In the form of SSL 2.0, which OpenSSL and GnuTLS accept (RFC 5246, section E.2), and mitmproxy cannot read."""
+
+
+def starts_tls(data: bytes) -> bool:
+    """Return whether a client speaks TLS, by its first bytes."""
+    return bool(_RECORD.match(data) or _OLD_HELLO.match(data))
+
+
+def may_start_tls(data: bytes) -> bool:
+    """Return whether more data is needed to tell whether a client speaks TLS."""
+    is_old = data[:1] >= b"\x80" and len(data) < 4 and b"\x01\x03".startswith(data[2:])
+    return is_old or (data[:1] == b"\x16" and len(data) < 3)
+
+
+def _is_record(data: bytes) -> bool:
+    return _RECORD.match(data) is not None
+
+
+def starts_dtls(data: bytes) -> bool:
+    """Return whether a datagram is one of DTLS, by its first bytes."""
+    return _DTLS.match(data) is not None
 
 
 _SEEN_ON = "12.2.1 to 12.3.1"
@@ -85,19 +108,20 @@ COMPANIONS = (
         Companion(
             owner=module,
             attribute="starts_like_tls_record",
-            wrap=_of_any_version(b"\x16\x03"),
+            wrap=wrap,
             seen_on=_SEEN_ON,
-            why="TLS whose records state an unusual version, which servers ignore, is passed on without inspection",
+            why="TLS whose records state an unusual version, which servers ignore, or whose ClientHello has the form "
+            "of SSL 2.0, is passed on without inspection",
             test=f"{_TESTS}::test_a_record_is_recognised_whatever_version_it_states",
             source_sha256={_SEEN_ON: "746bcfe337a71d3db4860c8c42cf2dc04f2d8a6c3977e6093cd01d88d1565435"},
         )
-        for module in (tls, next_layer)
+        for module, wrap in ((tls, lambda _: _is_record), (next_layer, lambda _: starts_tls))
     ),
     *(
         Companion(
             owner=module,
             attribute="starts_like_dtls_record",
-            wrap=_of_any_version(b"\x16\xfe"),
+            wrap=lambda _: starts_dtls,
             seen_on=_SEEN_ON,
             why="`reverse:dtls` takes the hello of OpenSSL's clients, whose version is DTLS 1.0, for data",
             test=f"{_TESTS}::test_a_record_is_recognised_whatever_version_it_states",

@@ -46,6 +46,8 @@ CASES = [
     Case("its port", ("LOCALHOST.:{port}",), "localhost", "localhost", "mitmproxy"),
     Case("its port excluded", ("*", "!*:{port}"), "localhost", "localhost", "trustme"),
     Case("an excluded SNI", ("*", "!pay.example.test"), "localhost", "pay.example.test", "trustme"),
+    Case("an address by an excluded SNI", ("*", "!pay.example.test"), "127.0.0.1", "pay.example.test", "trustme"),
+    Case("an excluded address by its SNI", ("*", "!127.0.0.1"), "127.0.0.1", "a.example.test", "trustme"),
     Case("an address by an SNI with its port", ("*.test:{port}",), "127.0.0.1", "a.example.test", "mitmproxy"),
 ]
 

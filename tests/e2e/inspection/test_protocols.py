@@ -171,6 +171,28 @@ def test_no_client_hello_that_servers_understand_goes_round_inspection(
     assert not is_done or whose(tls.getpeercert(binary_form=True)) == "mitmproxy"
 
 
+UNREADABLE = [
+    b"\x16\x03\x01\0\0\x16\x03\x01\0\x10" + bytes(16),
+    b"\x80\x2e\x01\x03\x03\0\3\0\0\0\x20\0\0\x2f" + bytes(34),
+]
+
+
+@pytest.mark.parametrize("hello", UNREADABLE, ids=["after an empty record", "in the form of SSL 2.0"])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_an_unreadable_client_hello_reaches_no_host_that_may_be_listed(
+    proxy: Mitmdump, hello: bytes, host: str
+) -> None:
+    """The name that decides about an address cannot be read."""
+    way = ("127.0.0.1", proxy.port)
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(way, timeout=100) as client:
+        connect(client, f"{host}:{server.getsockname()[1]}")
+        with server.accept()[0] as accepted:
+            client.sendall(hello)
+            client.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionError):
+                assert read_all(accepted) == b""
+
+
 @pytest.mark.parametrize("is_in_tunnel", [False, True])
 def test_a_long_client_hello_ends_its_connection(proxy: Mitmdump, is_in_tunnel: bool) -> None:
     """mitmproxy would wait for 16 MiB, and read them anew for each piece."""
