@@ -22,9 +22,9 @@ requests = st.builds(
     octets,
 )
 responses = st.builds(Response, st.integers(100, 599), octets, headers, bodies, trailers=headers)
-messages = st.builds(WebSocketMessage, st.booleans(), st.just(False), st.binary(max_size=20), moments) | st.builds(
-    WebSocketMessage, st.booleans(), st.just(True), st.text(max_size=20).map(str.encode), moments
-)
+messages = st.builds(
+    WebSocketMessage, st.booleans(), st.just(False), st.binary(max_size=20), moments, st.integers(0, 1)
+) | st.builds(WebSocketMessage, st.booleans(), st.just(True), st.text(max_size=20).map(str.encode), moments)
 entries = st.builds(
     Entry,
     requests,

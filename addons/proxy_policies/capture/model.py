@@ -117,12 +117,13 @@ class Response:
 
 @dataclass(slots=True, unsafe_hash=True)
 class WebSocketMessage:
-    """One WebSocket message."""
+    """One WebSocket message. `dropped` is the number of its bytes if it was not recorded."""
 
     from_client: bool
     text: bool
     data: bytes
     time: float
+    dropped: int = 0
 
 
 @dataclass(slots=True, unsafe_hash=True)

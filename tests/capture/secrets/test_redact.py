@@ -339,6 +339,18 @@ def test_a_body_that_cannot_be_searched_is_named_and_left_out_when_strict(
     assert left.extra["_unsearched"] == {"response": why}
 
 
+def test_a_message_that_cannot_be_searched_is_named_and_left_out_when_strict() -> None:
+    contents = [(True, b"hello \xff"), (False, b'{"a": 1}'), (False, b"\x81\xa8password\xb0Zq7hunter2Q9xZab")]
+    messages = tuple(WebSocketMessage(True, is_text, data, 1.0) for is_text, data in contents)
+    entry = Entry(Request("GET", "http://a.test/"), Response(101), Times(1.0), messages=messages)
+    done = redactor().entry(entry)
+    assert (done.extra["_unsearched"], done.messages) == ({"messages": "binary"}, messages)
+    left = Redactor(parse_rules(()), KEY, strict=True).entry(entry)
+    assert left.messages == (*messages[:2], WebSocketMessage(True, False, b"", 1.0, dropped=27))
+    again = Redactor(parse_rules(()), KEY, strict=True).entry(left)
+    assert (again.messages, again.extra["_unsearched"]) == (left.messages, {"messages": "binary"})
+
+
 @pytest.mark.parametrize("mime", ["application/json", "image/png"])
 def test_what_the_origin_sent_is_redacted_as_what_it_is(mime: str) -> None:
     body = Body(b'{"password": "hunter2"}')

@@ -35,6 +35,7 @@ COMMANDS = {
     "OpenSSL": "openssl rsa -in a.pem -passin pass:§",
     "PowerShell": 'ConvertTo-SecureString "§" -AsPlainText -Force',
     "Clojure": '{:user "bob" :password "§"}',
+    "a function of OData": "/users?$filter=startswith(password, '§')",
     "OData": "/users?$filter=name eq 'bob' and password eq '§'",
 }
 STAYS = [
@@ -45,6 +46,7 @@ STAYS = [
     "jdbc:oracle:thin:@//db.test:1521/x and jdbc:postgresql://db.test/x",
     "name eq 'password' and city eq 'Bonn'",
     "mysql -u root -p shop",
+    "a.test:5432:shop:bob:summer and 12:5432:x",
     "docker run -p 127.0.0.1:80:80 image; docker login",
     "PASS tests/shop/test_login.py",
     "a --password-file /run/x --cookie-domain a.test",
@@ -70,6 +72,15 @@ def test_a_secret_goes_from_a_command_in_json(command: str) -> None:
         return json.dumps({"id": 7, "steps": [{"run": command.replace("§", secret)}]})
 
     assert redacted(written(S), "application/json") == written("~")
+
+
+@pytest.mark.parametrize("mime", ["text/plain", "application/json"])
+def test_a_line_of_pgpass_ends_with_a_password(mime: str) -> None:
+    def written(secret: str) -> str:
+        text = f"db.test:5432:shop:bob:{secret}\n*:*:*:alice:{secret}\n"
+        return json.dumps({"file": text}) if "json" in mime else text
+
+    assert redacted(written(S), mime) == written("~")
 
 
 @pytest.mark.parametrize("text", STAYS)

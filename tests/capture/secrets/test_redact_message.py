@@ -51,6 +51,13 @@ def test_a_field_is_looked_through_as_what_it_is(name: str, before: str, after: 
 URLS = {
     "JSON that is not encoded": ('/?q={"token":"S","n":1}', '/?q={"token":"~","n":1}'),
     "a call of OData": ("/Login(user='joe',password='S')", "/Login(user='joe',password='~')"),
+    "OData": ("/?$filter=a+eq+1+and+token+eq+'S'&$top=2", "/?$filter=a+eq+1+and+token+eq+'~'&$top=2"),
+    "OData, encoded": ("/?%24filter=token%20eq%20%27S%27", "/?%24filter=token%20eq%20%27~%27"),
+    "a function of OData": ("/?$filter=contains(token,'S')", "/?$filter=contains(token,'~')"),
+    "SCIM": ("/?filter=token%20ne%20%22S%22", "/?filter=token%20ne%20%22~%22"),
+    "Lucene": ("/?q=city:Bonn+token:S", "/?q=city:Bonn+token:~"),
+    "SOQL": ("/?q=SELECT+Id+WHERE+Token__c+=+'S'", "/?q=SELECT+Id+WHERE+Token__c+=+'~'"),
+    "a search for words": ("/?q=reset+my+password:+how&page=2", "/?q=reset+my+password:+how&page=2"),
     "quotes": ('/?q="session"+it\'s&n=S', '/?q="session"+it\'s&n=S'),
 }
 

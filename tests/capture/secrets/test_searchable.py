@@ -18,7 +18,18 @@ WHY: dict[str, tuple[Body, Headers, str]] = {
     "packed": (Body(PACKED), (("Content-Encoding", "x-odd"),), "coding"),
     "binary": (Body(b"a\0b"), (), "binary"),
     "picture": (Body(b"abc"), (("Content-Type", "image/png"),), "binary"),
-    "parts": (Body(b"--b\r\n\r\n\0\r\n--b--"), (("Content-Type", "multipart/form-data; boundary=b"),), ""),
+    "parts": (Body(b"--b\r\n\r\ntext\r\n--b--"), (("Content-Type", "multipart/form-data; boundary=b"),), ""),
+    "a part": (
+        Body(b"--b\r\n\r\na\r\n--b\r\n\r\n\0\r\n--b--"),
+        (("Content-Type", "multipart/x; boundary=b"),),
+        "binary",
+    ),
+    "a picture among parts": (
+        Body(b"--b\r\nContent-Type: image/png\r\n\r\na\r\n--b--"),
+        (("Content-Type", "multipart/form-data; boundary=b"),),
+        "binary",
+    ),
+    "declared as text": (Body(b'{"a": "\xff"}'), JSON, ""),
 }
 
 
@@ -31,7 +42,24 @@ def test_a_drawing_in_xml_is_text() -> None:
     assert not is_binary(b"<svg>", "image/svg+xml")
 
 
-@pytest.mark.parametrize("mime", ["application/msgpack", "application/cbor", "application/octet-stream"])
-def test_what_is_in_a_format_of_bytes_is_not_searched(mime: str) -> None:
-    assert unsearched_reason(Body(b"\x81\xa8password\xb0Zq7hunter2Q9xZab"), (("Content-Type", mime),)) == "binary"
-    assert unsearched_reason(Body(b'{"a": 1}'), (("Content-Type", mime),)) == ""
+MESSAGE_PACK = b"\x81\xa8password\xb0Zq7hunter2Q9xZab"
+FORMATS = {
+    "MessagePack": MESSAGE_PACK,
+    "CBOR": b"\xa1hpasswordqZq7hunter2Q9xZab",
+    "Protocol Buffers": b"\n\x08password\x12\x0fZq7hunter2Q9xZab",
+    "UBJSON": b"{U\x08passwordSU\x0fZq7hunter2Q9xZab}",
+}
+
+
+@pytest.mark.parametrize("mime", ["", "application/vnd.shop.v1", "application/octet-stream", "application/ubjson"])
+@pytest.mark.parametrize("content", FORMATS.values(), ids=FORMATS)
+def test_a_format_of_bytes_is_known_by_its_content(content: bytes, mime: str) -> None:
+    assert unsearched_reason(Body(content), (("Content-Type", mime),)) == "binary"
+
+
+@pytest.mark.parametrize("mime", ["", "application/octet-stream", "application/vnd.shop.v1; charset=utf-16"])
+def test_a_text_of_any_type_is_searched(mime: str) -> None:
+    text = "Пароль: \x1b[1mä\x1b[0m\r\n"
+    assert (
+        unsearched_reason(Body(text.encode("utf-16" if "utf-16" in mime else "utf-8")), (("Content-Type", mime),)) == ""
+    )

@@ -25,6 +25,13 @@ SHAPES = {
     "shopify": f"shpat_{RUN[:16] * 2}",
     "databricks": f"dapi{'0123456789abcdef' * 2}",
     "vault": f"hvs.{RUN}",
+    "Apache": f"$apr1$r31.....${RUN[:22]}",
+    "bcrypt": f"$2y$05${RUN}./{RUN[:7]}",
+    "SHA-512": f"$6$rounds=5000$salt${RUN}{RUN[:42]}",
+    "yescrypt": f"$y$j9T$salt${RUN[:43]}",
+    "Argon2": f"$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ${RUN}",
+    "LDAP": f"{{SSHA}}{RUN}=",
+    "Django": f"pbkdf2_sha256$600000$salt${RUN}=",
     "age": "AGE-SECRET-KEY-1" + "QPZRY9X8GF" * 5 + "2TVDW0S3",
     "PGP": "-----BEGIN PGP PRIVATE " + "KEY BLOCK-----\nMIIE\n-----END PGP PRIVATE " + "KEY BLOCK-----",
     "private key": "-----BEGIN PRIVATE " + "KEY-----\nMIIE\n-----END PRIVATE " + "KEY-----",
@@ -44,9 +51,13 @@ def test_what_stands_behind_a_known_place_is_found() -> None:
     assert (
         in_shapes(f"https://x.test/webhookb2/{RUN}@{RUN}/In/{RUN}?a", lambda _: "#") == "https://x.test/webhookb2/#?a"
     )
+    putty = "Encryption: none\r\nPrivate-Lines: {}Private-MAC: 0f"
+    assert in_shapes(putty.format(f"2\r\n{RUN}\r\n{RUN}=\r\n"), lambda _: "#") == putty.format("#")
     assert in_shapes(f"https://api.test/bot123456:{RUN}/x", lambda _: "#") == "https://api.test/bot#/x"
 
 
-@pytest.mark.parametrize("text", ["ghost", "sk-learn", "high-five", "npm_config", "eyJ", "AKIA", "my-sk-button-label"])
+@pytest.mark.parametrize(
+    "text", ["ghost", "sk-learn", "high-five", "npm_config", "eyJ", "AKIA", "my-sk-button-label", "$1$2$3/a/b"]
+)
 def test_what_only_begins_alike_stays(text: str) -> None:
     assert in_shapes(text, lambda _: "#") == text

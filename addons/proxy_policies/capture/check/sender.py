@@ -18,7 +18,13 @@ from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.secrets.secret_values import SecretValues
 from proxy_policies.capture.streams.interleaving import client_waits, is_interleaved
 from proxy_policies.capture.streams.messages import frame_count, is_grpc, is_stream
-from proxy_policies.capture.websocket.transcript import Transcript, as_request, as_response, is_conversation
+from proxy_policies.capture.websocket.transcript import (
+    Transcript,
+    as_request,
+    as_response,
+    has_dropped_message,
+    is_conversation,
+)
 
 SAFE = frozenset(["GET", "HEAD", "OPTIONS", "TRACE"])  # RFC 9110 section 9.2.1
 
@@ -43,6 +49,8 @@ def skip_reason(entry: Entry) -> str:
         return "its response body was not recorded, or not all of it"
     if entry.response.body.cut and not is_stream(entry.response):
         return f"its response was broken off by the {entry.response.body.cut} when it was recorded"
+    if has_dropped_message(entry):
+        return "not all of its messages were recorded"
     return "its request was broken off when it was recorded" if entry.request.body.cut else ""
 
 

@@ -315,6 +315,7 @@ def _message(cursor: JsonCursor) -> WebSocketMessage:
         text=text,
         data=har_body.as_bytes(data) if text else har_body.from_base64(cursor["data"]),
         time=cursor["time"].number(0),
+        dropped=int(cursor["_lost"].number(0)),
     )
 
 

@@ -218,12 +218,13 @@ def _response(response: Response, beside: ExternalBodies | None, is_same: bool =
 def _message(message: WebSocketMessage) -> dict[str, Any]:
     """Return a WebSocket message as Chrome's DevTools do: opcode 1 is text, 2 is base64."""
     data = message.data.decode("utf-8", "surrogateescape") if message.text else har_body.as_base64(message.data)
-    return {
+    fields = {
         "type": "send" if message.from_client else "receive",
         "time": message.time,
         "opcode": 1 if message.text else 2,
         "data": data,
     }
+    return fields | {"_lost": message.dropped} if message.dropped else fields
 
 
 def _times(times: Times) -> list[float | None]:

@@ -17,7 +17,7 @@ from proxy_policies.capture.replay import dates, matching
 from proxy_policies.capture.replay.call_index import CallIndex, Entries
 from proxy_policies.capture.replay.cassette import Cassette, ReplayMode
 from proxy_policies.capture.secrets.redact import Redactor
-from proxy_policies.capture.websocket.transcript import is_conversation
+from proxy_policies.capture.websocket.transcript import has_dropped_message, is_conversation
 from proxy_policies.log_lines import quantity
 
 
@@ -78,7 +78,7 @@ def cannot_replay(entry: Entry) -> str:
         return f"{entry.response.status} is no status"
     if entry.response.body.dropped:
         return f"not all of its body was recorded (without {quantity(entry.response.body.dropped, 'byte')})"
-    return ""
+    return "not all of its messages were recorded" if has_dropped_message(entry) else ""
 
 
 def accept_token(key: str) -> str:

@@ -12,9 +12,9 @@ from string import ascii_letters, digits
 from proxy_policies.capture.secrets.names import ENDINGS, PASSWORDS, PERHAPS, TOKENS, words
 from proxy_policies.capture.secrets.redact_base64 import has_texts, may_be_text
 from proxy_policies.capture.secrets.redact_calls import LOGIN_WORDS
-from proxy_policies.capture.secrets.redact_commands import PASSWORD_FLAGS
+from proxy_policies.capture.secrets.redact_commands import PASSWORD_FLAGS, PGPASS_MARKS
 from proxy_policies.capture.secrets.redact_text import PATH_WORDS
-from proxy_policies.capture.secrets.shapes import STARTS, in_shapes
+from proxy_policies.capture.secrets.shapes import CRYPT_START, STARTS, in_shapes
 
 MAX_TOKENS = 1 << 14
 """Maximum number of judged tokens."""
@@ -35,11 +35,12 @@ def _in_token(byte: int) -> int:
 
 _TOKENS = bytes(map(_in_token, range(256)))
 _WORDS = bytes(byte if byte in _IN_WORDS else b" "[0] for byte in range(256))
-_PERCENT, _BACKSLASH, _AMPERSAND, _EQUALS, _AT, _LESS_THAN = b"%\\&=@<"
+_PERCENT, _BACKSLASH, _AMPERSAND, _EQUALS, _AT, _LESS_THAN, _DOLLAR = b"%\\&=@<$"
 """As integers, which bytes are searched for in a fifth of the time."""
 _PERCENT_ESCAPE = re.compile(rb"%(?!20)")
 _LETTER_ESCAPE = re.compile(rb"\\u(?!20|[dD][89a-fA-F])")
 """An escape of a letter in JSON, not of punctuation or of an emoji."""
+_PGPASS = tuple(mark.encode() for mark in PGPASS_MARKS)
 _QUOTED_PRINTABLE = b"=3D"
 _USERINFO = re.compile(rb"://[^/?#@\s\"'<>]+@")
 _FLAG = re.compile(rb"(?:[\s\"']|\\[nrt])-\w")
@@ -101,6 +102,8 @@ def is_harmless(content: bytes, is_response: bool, is_markup: bool) -> bool:
         or (_AMPERSAND in content and b"&#" in content)
         or (_EQUALS in content and _QUOTED_PRINTABLE in content)
         or (_AT in content and _USERINFO.search(content))
+        or any(mark in content for mark in _PGPASS)
+        or (_DOLLAR in content and CRYPT_START.search(content))
         or (_LESS_THAN in content and not (is_markup and _ends_outside_tags(content)))
         or _has_hint(content, is_response)
     )

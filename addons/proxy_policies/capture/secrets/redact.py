@@ -30,7 +30,11 @@ from proxy_policies.capture.secrets.known_secrets import MAX_SECRETS, KnownSecre
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders
 from proxy_policies.capture.secrets.redact_message import CREDENTIALS, MessageRedactor
 from proxy_policies.capture.secrets.rules import RedactionRules, parse_rules
-from proxy_policies.capture.secrets.searchable import unsearched_reason
+from proxy_policies.capture.secrets.searchable import (
+    has_unsearched_message,
+    unsearched_reason,
+    without_unsearched_messages,
+)
 from proxy_policies.capture.secrets.sweep_entry import (
     SearchedTexts,
     add_strings,
@@ -48,6 +52,8 @@ UNSEARCHED = "_unsearched"
 """The field of an entry that names its bodies that could not be searched for secrets."""
 _REASONS = frozenset(status.phrase for status in HTTPStatus)
 MESSAGE_NAMES = ("request", "response", "origin")
+MESSAGES = "messages"
+"""Those of a WebSocket connection."""
 
 
 class Redactor:
@@ -221,7 +227,7 @@ def _basic_passwords(headers: Headers) -> tuple[str, ...]:
 
 
 def unsearched_bodies(entry: Entry) -> dict[str, str]:
-    """Return the reasons why bodies of an entry cannot be searched as a whole, by `request`, `response`, `origin`."""
+    """Return why bodies of an entry cannot be searched as a whole, by `request`, `response`, `origin`, `messages`."""
     found = {}
     for name, message in zip(MESSAGE_NAMES, (entry.request, entry.response, entry.origin), strict=True):
         if (
@@ -230,13 +236,13 @@ def unsearched_bodies(entry: Entry) -> dict[str, str]:
             and (reason := unsearched_reason(message.body, message.headers))
         ):
             found[name] = reason
-    return found
+    return found | ({MESSAGES: "binary"} if has_unsearched_message(entry) else {})
 
 
 def _without_bodies(entry: Entry, names: Iterable[str]) -> Entry:
     """Return an entry without the bodies of these messages, but with their sizes and hashes."""
-    changed = {name: _without_body(getattr(entry, name)) for name in names}
-    return replace(entry, **changed)
+    changed = {name: _without_body(getattr(entry, name)) for name in names if name in MESSAGE_NAMES}
+    return without_unsearched_messages(replace(entry, **changed))
 
 
 def _without_body[Message: (Request, Response)](message: Message) -> Message:

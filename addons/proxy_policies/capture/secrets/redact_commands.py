@@ -1,4 +1,4 @@
-"""Redact command lines and calls: flags, curl's `-u` and `-H`, netrc, `setItem("token", "…")`.
+"""Redact command lines and calls: flags, curl's `-u` and `-H`, netrc, .pgpass, `setItem("token", "…")`.
 
 Texts of any kind may contain them: logs, pages of documentation, JSON of CI systems.
 """
@@ -25,6 +25,11 @@ _SPACE, _WORD = r"(?:\s|\\[nrt]){1,9}", r"[^\s\\\"']{1,200}"
 _NETRC = re.compile(
     rf"(?P<before>\b(?:machine{_SPACE}{_WORD}|default){_SPACE}login{_SPACE}{_WORD}{_SPACE}password{_SPACE})(?P<value>{_WORD})"
 )
+_PGPASS = re.compile(
+    r"(?m)(?P<before>(?:^|\\n|\")[\w.*/-]{1,253}:(?:5432|\*):[\w.*-]{1,63}:[\w.*@-]{1,63}:)(?P<value>[^\s:\"\\]{1,200})"
+)
+"""A line of PostgreSQL's .pgpass: host, port, database, user and password."""
+PGPASS_MARKS = (":5432:", ":*:")
 _CALL = re.compile(
     r"(?P<before>\(\s*+(?P<quote>\\?[\"'])(?P<name>[A-Za-z][\w.-]{1,60})(?P=quote)\s*+,\s*+\\?[\"'`])"
     r"(?P<value>[^\"'`\\\n]+)"
@@ -38,10 +43,11 @@ _SQL = re.compile(
 )
 """`ALTER USER bob IDENTIFIED BY '…'`, `WITH PASSWORD '…'`"""
 _FILTER = re.compile(
-    r"(?P<before>(?P<name>(?<![\w/.])[A-Za-z_][\w/.]{1,99}+) (?:eq|EQ|co|sw) (?P<quote>\\?[\"']))"
+    r"(?P<before>(?P<name>(?<![\w/.])[A-Za-z_][\w/.]{1,99}+)(?: (?:eq|ne|co|sw|ew|EQ|NE|CO|SW|EW) |, ?)"
+    r"(?P<quote>\\?[\"']))"
     r"(?P<value>[^\"'\\\n]+)(?=(?P=quote))"
 )
-"""A comparison in OData and SCIM."""
+"""A comparison in OData and SCIM: `password eq '…'`, `contains(password, '…')`."""
 _GAP = r"(?:[ \t]++|\"\s*+,\s*+\")\\?[\"']?"
 """What is between the arguments of a command, also in a list of JSON."""
 PASSWORD_FLAGS = {  # by the program
@@ -87,9 +93,10 @@ _COMMANDS: tuple[tuple[Marks, re.Pattern[str], Place | None], ...] = (
     (compile_marks("curl"), _USER, Place.MEMBER),
     (compile_marks("-H"), _FIELD, Place.FIELD),
     (compile_marks("login"), _NETRC, Place.MEMBER),
+    (compile_marks(*PGPASS_MARKS), _PGPASS, Place.CODE),
     (compile_marks("jdbc:oracle", "sqlplus"), _ORACLE, Place.MEMBER),
     (compile_marks(" BY '", " by '", "PASSWORD '", "password '"), _SQL, Place.MEMBER),
-    (compile_marks(" eq ", " EQ ", " co ", " sw "), _FILTER, None),
+    (compile_marks(" eq ", " EQ ", " ne ", " co ", " sw ", "with(", "ontains("), _FILTER, None),
     (compile_marks('("', "('", '(\\"'), _CALL, Place.CODE),
     *(((("-", program),), _password_flag(program, flag), Place.MEMBER) for program, flag in PASSWORD_FLAGS.items()),
     (compile_marks("PASS ", "AUTH ", "LOGIN "), _PROTOCOL, Place.CODE),

@@ -106,6 +106,8 @@ class MessageRedactor:
         if not url or (url.isascii() and self._is_harmless(url.encode())):
             return url
         redacted = self._redact_shapes(texts.in_url(url, self._with_secret_variables(url)))
+        path, mark, query = redacted.partition("?")
+        redacted = path + mark + texts.in_expressions(query, self._unstructured)
         has_quotes = '"' in url or "'" in url  # of JSON that is not encoded, or of a call of OData
         return self._in_quotes(redacted) if has_quotes else redacted
 
@@ -221,6 +223,7 @@ class MessageRedactor:
         is_form = not kind.is_structured and texts.is_form(text)
         if is_form or (kind.is_form and _JSON.match(text) is None):  # curl declares any body as a form
             text = texts.in_form(texts.in_userinfo(text, self.decider), self._with_secret_variables(text))
+            text = texts.in_expressions(text, self._unstructured)
         if is_form:
             return self._redact_shapes(redact_json.in_json(text, self.decider))
         return self._in_text(self._in_documents(text, kind), kind)

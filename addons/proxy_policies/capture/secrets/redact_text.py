@@ -5,12 +5,12 @@ All other characters are unchanged.
 
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
 from string import ascii_letters, digits
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.names import Grade
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
 from proxy_policies.capture.secrets.redact_json import in_json
 from proxy_policies.capture.secrets.secret_words import may_have_secret_word
 from proxy_policies.capture.secrets.values import is_random
@@ -28,10 +28,13 @@ _PARAMETER = re.compile(
 In JSON, .NET escapes & as `\\u0026`, and Gson = as `\\u003d`. The pattern begins with few characters, for speed."""
 _PAIR_END = re.compile(r"(&|(?<![;\r\n])[;\r\n]++(?=[^&;=\s]{1,200}=))")
 _NESTED = re.compile(r"(?i)%(?:25)*(?:3F|26|23)([\w.~+-]{1,100})%(?:25)*3D((?:(?!%(?:25)*(?:26|23))[^&#;\s\"'<>\\])+)")
-PATH_WORDS = ("reset", "verify", "confirm", "activate", "unsubscribe", "invit", "magic", "token", "session")
+PATH_WORDS = (
+    *("reset", "verify", "confirm", "activate", "unsubscribe", "invit", "magic", "token", "session"),
+    *("hook", "password", "passwd", "secret", "apikey", "api-key", "api_key"),
+)
 _PATH_TOKEN = re.compile(
-    rf"(?i)(?P<before>/[\w-]{{0,40}}(?:{'|'.join(PATH_WORDS)})[\w-]{{0,40}}/)"
-    r"(?P<token>[\w.~-]{12,})(?=[/?#;\s\"'<>]|\Z)"
+    rf"(?i)(?P<before>/[\w-]{{0,40}}(?:{'|'.join(PATH_WORDS)})[\w-]{{0,40}}/(?:[\w-]{{1,20}}/){{0,2}}?)"
+    r"(?P<token>[\w.~-]{12,})(?=[/?#;\s\"'<>\\]|\Z)"
 )
 _ASSIGNMENT_SIGN = re.compile(r"[:=]>?\s*+(?P<quote>(?P<one>\\*+[\"'`])(?:(?P=one){2})?)")
 """Three quotes begin a block string in GraphQL, TOML and Python."""
@@ -62,16 +65,6 @@ _COOKIE_LINE = re.compile(
 )
 """A match ends before the next `cookie:`, so that a line with many of them takes linear time."""
 _FORM = re.compile(r"[\w.\[\]%+~-]++=[^\s\"'<>{}]*+\s*+")
-
-
-_PERCENT_ENCODERS: tuple[Callable[[str], str], ...] = (
-    str,
-    partial(quote_plus, errors="surrogateescape"),
-    partial(quote, errors="surrogateescape"),
-    partial(quote, safe="", errors="surrogateescape"),
-    partial(quote, safe="!'()*~", errors="surrogateescape"),  # encodeURIComponent
-)
-"""The ways in which programs percent-encode a value."""
 
 
 def is_form(text: str) -> bool:
@@ -177,8 +170,27 @@ def _in_encoded(value: str, decider: Decider, times: int) -> str:
         inner = in_bare_pairs(in_assignments(in_json(plain, decider), decider, Place.MEMBER), decider)
     if inner == plain and plain != value and "%" in plain and times > 1:
         inner = _in_encoded(plain, decider, times - 1)
-    encode = next((encode for encode in _PERCENT_ENCODERS if encode(plain) == value), _PERCENT_ENCODERS[1])
-    return value if inner == plain else encode(inner)
+    return value if inner == plain else _encoded_as(plain, value, inner)
+
+
+def _encoded_as(plain: str, value: str, text: str) -> str:
+    """Return a text percent-encoded as `plain` is in `value`: programs differ in which characters they encode."""
+    encode = quote_plus if " " in plain and "+" in value else quote
+    return encode(text, safe=value.replace("%", "").replace("+", ""), errors="surrogateescape")
+
+
+def in_expressions(query: str, redact: Callable[[str], str]) -> str:
+    """Return a query or a form with `redact` applied to values that are texts: `$filter=password eq '…'`."""
+    return "".join([_expression(piece, redact) for piece in _PAIR_END.split(query)])
+
+
+def _expression(pair: str, redact: Callable[[str], str]) -> str:
+    name, equals, value = pair.partition("=")
+    if not equals or not may_have_secret_word(value) or PLACEHOLDER.fullmatch(value):
+        return pair
+    plain = unquote_plus(value)
+    replaced = redact(plain)
+    return pair if replaced == plain else f"{name}={_encoded_as(plain, value, replaced)}"
 
 
 def _encoded(name: str, value: str, decider: Decider) -> str:

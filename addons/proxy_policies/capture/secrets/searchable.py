@@ -1,29 +1,32 @@
 """Tell which content has a text to search for secrets, and in which charset."""
 
+import re
+from dataclasses import replace
 from functools import lru_cache
 
+from proxy_policies.capture.bodies.multipart import is_form_data, parts_of
 from proxy_policies.capture.har.body import charset, decode_text
-from proxy_policies.capture.model import HEADS, Body, Headers, header
+from proxy_policies.capture.model import HEADS, Body, Entry, Headers, WebSocketMessage, header
 from proxy_policies.capture.streams.events import rewrite_binary
 from proxy_policies.decoding import codings_of
 
 BINARY = ("image/", "video/", "audio/", "font/")
-_BINARY_FORMATS = ("msgpack", "cbor", "octet-stream", "protobuf", "zip", "gzip", "pdf", "wasm", "avro", "thrift")
-"""Binary formats, whose texts are searched for shapes only."""
-_TEXT_TYPES = ("text/", "json", "xml", "javascript", "form-urlencoded")
+_TEXT_TYPE = re.compile(r"text/|\b(?:json|xml|javascript|x-www-form-urlencoded)\b", re.IGNORECASE)
+_CONTROL_CHARACTER = re.compile("[\x00-\x08\x0e-\x1a\x1c\x1d\x1f]")
+"""A character that texts do not have; colours begin with an escape (ECMA-48), JSON with RS (RFC 7464)."""
 _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 """Byte order marks of UTF-16 (RFC 2781 section 3.2), which override the declared charset."""
 
 
 def is_binary(content: bytes, mime: str) -> bool:
     """Return whether content has no text to search."""
-    return _binary_kind(mime)[0] or (content.find(0, 0, 4096) >= 0 and not _is_text(content, mime))
+    return _is_media(mime) or (content.find(0, 0, 4096) >= 0 and not _is_text(content, mime))
 
 
 def _is_text(content: bytes, mime: str) -> bool:
     """Return whether content with a NUL is a text, by its media type or a charset with 2 or 4 bytes per character."""
     name = codec_of(content, mime)
-    is_declared = name.startswith(("utf-16", "utf-32")) or any(part in mime.lower() for part in _TEXT_TYPES)
+    is_declared = name.startswith(("utf-16", "utf-32")) or _is_text_type(mime)
     return is_declared and decode_text(content, f"; charset={name}") is not None
 
 
@@ -44,7 +47,25 @@ def unsearched_reason(body: Body, headers: Headers) -> str:
     is_encoded, mime = _content_fields(headers)
     if is_encoded and body.wire in (None, body.content):
         return "coding"
-    return "binary" if _has_binary_data(body.content, mime) and not mime.lower().startswith("multipart/") else ""
+    return "binary" if _has_binary_data(body.content, mime) else ""
+
+
+def has_unsearched_message(entry: Entry) -> bool:
+    """Return whether a WebSocket message cannot be searched, or was left out for it."""
+    return any(message.dropped or _is_unsearched(message) for message in entry.messages)
+
+
+def without_unsearched_messages(entry: Entry) -> Entry:
+    """Return an entry without the content of WebSocket messages that cannot be searched."""
+    messages = [
+        replace(message, data=b"", dropped=len(message.data)) if _is_unsearched(message) else message
+        for message in entry.messages
+    ]
+    return replace(entry, messages=tuple(messages))
+
+
+def _is_unsearched(message: WebSocketMessage) -> bool:
+    return not message.text and _has_binary_data(message.data, "")
 
 
 @lru_cache(HEADS)
@@ -56,14 +77,28 @@ def _content_fields(headers: Headers) -> tuple[bool, str]:
 
 
 def _has_binary_data(content: bytes, mime: str) -> bool:
-    is_binary_type, is_binary_format = _binary_kind(mime)
-    if is_binary_type or (content.find(0, 0, 4096) >= 0 and not _is_text(content, mime)):
+    """Return whether content, or a part of it, is no text."""
+    if mime.lower().startswith("multipart/") or is_form_data(content):
+        return any(_is_no_text(part, part_type) for part_type, part in parts_of(content, mime))
+    return _is_no_text(content, mime)
+
+
+def _is_no_text(content: bytes, mime: str) -> bool:
+    """Return whether content is no text; what is declared as one, and can mostly be read, is searched all the same."""
+    if is_binary(content, mime):
         return True
-    return is_binary_format and not content.isascii() and rewrite_binary(content, mime, str) is None
+    if _is_text_type(mime) or rewrite_binary(content, mime, str) is not None:
+        return False
+    text = decode_text(content, f"; charset={codec_of(content, mime)}")
+    return text is None or _CONTROL_CHARACTER.search(text) is not None
 
 
 @lru_cache(256)  # media types repeat with every exchange
-def _binary_kind(mime: str) -> tuple[bool, bool]:
-    """Return whether a media type is that of an image or the like, and whether it is that of a binary format."""
+def _is_media(mime: str) -> bool:
     kind = mime.lower()
-    return kind.startswith(BINARY) and "svg" not in kind, any(name in kind for name in _BINARY_FORMATS)
+    return kind.startswith(BINARY) and "svg" not in kind
+
+
+@lru_cache(256)
+def _is_text_type(mime: str) -> bool:
+    return _TEXT_TYPE.search(mime) is not None

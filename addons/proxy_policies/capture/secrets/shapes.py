@@ -10,11 +10,12 @@ from functools import lru_cache
 
 from proxy_policies.capture.secrets.marks import rarest
 
-_AFTER_PATH = {  # by the path before the secret
+_AFTER = {  # by the text before the secret
     "hooks.slack.com/services/": r"[\w/]{20,}",
     "/api/webhooks/": r"\d{10,}/[\w-]{40,}",  # Discord
     "/webhookb2/": r"[\w@-]{20,}(?:/[\w-]+)*",  # Teams
     "/bot": r"\d{6,}:[\w-]{30,}",  # Telegram
+    "Private-Lines: ": r"\d+(?:(?:\\r)?\\n|\r?\n)(?:[A-Za-z0-9+/=]+(?:(?:\\r)?\\n|\r?\n|\Z))+",  # PuTTY
 }
 _PREFIXES = {  # by the prefix of the secret
     "eyJ": r"[\w-]{8,}(?:\.[\w-]*){2,4}",  # JSON Web Token (RFC 7519), signed or encrypted
@@ -40,7 +41,15 @@ _PREFIXES = {  # by the prefix of the secret
     "dop_v1_": r"[0-9a-f]{64}",  # DigitalOcean
     "AGE-SECRET-KEY-1": r"[0-9A-Z]{50,}",  # age
     "hvs.": r"[\w-]{24,}",  # Vault
+    "{SHA": r"\d{0,3}\}[A-Za-z0-9+/=]{20,}",  # hashes of passwords in LDAP (RFC 2307) and Apache
+    "{SSHA": r"\d{0,3}\}[A-Za-z0-9+/=]{20,}",
+    "pbkdf2_sha": r"\d+\$\d+\$[\w./]+\$[A-Za-z0-9+/=]{20,}",  # Django
 }
+_CRYPT = (
+    r"\$(?:(?:apr1|[156y]|argon2i?d?)\$(?:[\w./,=+-]{1,99}\$){1,4}[A-Za-z0-9./+]{22,}|2[abxy]\$\d\d\$[A-Za-z0-9./]{53})"
+)
+"""A hash of a password (crypt(5)), as in `htpasswd` and /etc/shadow."""
+CRYPT_START = re.compile(rb"\$(?:apr1|[156y]|2[abxy]|argon2i?d?)\$")
 _PUNCTUATION = "_-."
 """Characters that few texts have all of: a shape that requires a missing one is not searched for."""
 _PUNCTUATION_AFTER = {"eyJ": ".", "gh": "_", "gl": "-", "xox": "-", "shp": "_"}
@@ -55,14 +64,15 @@ def _patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
     yield "-----BEGIN ", re.compile(_PRIVATE_KEY)
     for mark, rest in _PREFIXES.items():
         yield mark, re.compile(rf"{re.escape(mark)}(?<!\w{re.escape(mark)}){rest}")
-    for mark, rest in _AFTER_PATH.items():
+    yield "$", re.compile(_CRYPT)
+    for mark, rest in _AFTER.items():
         yield mark, re.compile(rf"(?<={re.escape(mark)}){rest}")
 
 
 SHAPES = tuple(_patterns())
 """The mark of each shape, which all secrets of this shape contain, and its pattern."""
-STARTS = tuple(max(re.findall("[A-Za-z]+", mark), key=len) for mark, _ in SHAPES)
-"""With one of these begins a word of each secret with a shape, or a word before it."""
+STARTS = tuple(max(re.findall("[A-Za-z]+", mark), key=len) for mark, _ in SHAPES if mark != "$")
+"""With one of these begins a word of each secret with a shape, or a word before it, except a hash of CRYPT_START."""
 
 
 @lru_cache

@@ -32,6 +32,11 @@ def is_conversation(response: Response) -> bool:
     return response.status == SWITCHING_PROTOCOLS and (header(response.headers, "upgrade") or "").lower() == "websocket"
 
 
+def has_dropped_message(entry: Entry) -> bool:
+    """Return whether a message of a WebSocket connection was not recorded."""
+    return any(message.dropped for message in entry.messages)
+
+
 def comparable_response(entry: Entry) -> Response:
     """Return the recorded response, as it is compared with a live one."""
     if not is_conversation(entry.response):
