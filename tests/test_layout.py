@@ -122,3 +122,27 @@ def imported_names(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "proxy_policies":
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+SAME_WORD = {"Request": "the cache's and a capture's view of one"}
+"""Names of types in two modules, and what they have in common."""
+
+
+def type_names(path: Path) -> Iterator[str]:
+    """Yield the public classes and aliases that a module defines."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.TypeAlias):
+            yield node.name.id
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            yield node.targets[0].id
+
+
+def test_a_type_has_a_name_of_its_own() -> None:
+    places: dict[str, list[str]] = {}
+    for path in modules():
+        for name in type_names(PACKAGE / path):
+            if name[0].isupper() and not name.isupper() and "_" not in name:
+                places.setdefault(name, []).append(str(path))
+    assert {name: found for name, found in places.items() if len(found) > 1 and name not in SAME_WORD} == {}

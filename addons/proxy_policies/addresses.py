@@ -5,9 +5,12 @@ import socket
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 
 Network = IPv4Network | IPv6Network
 type Address = tuple[str, int]
+type SocketAddress = tuple[Any, ...]
+"""A host and a port, and for IPv6 two more numbers, as in the socket module."""
 
 LOOPBACK = "127.0.0.1"
 

@@ -30,7 +30,7 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape")
 
 
-Index = dict[str, list[bytes]]
+_Index = dict[str, list[bytes]]
 
 
 def cached_by_fields[T, R](function: Callable[[RawFields, T], R]) -> Callable[[RawFields, T], R]:
@@ -47,9 +47,9 @@ def cached_by_fields[T, R](function: Callable[[RawFields, T], R]) -> Callable[[R
     return cached_call
 
 
-def _index(raw: RawFields) -> Index:
+def _index(raw: RawFields) -> _Index:
     """Return the values of each name, lower-cased, in order."""
-    index: Index = {}
+    index: _Index = {}
     for name, value in raw:
         index.setdefault(_text(name.lower()), []).append(value)
     return index
@@ -71,14 +71,14 @@ class Fields:
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.raw: RawFields = tuple(raw)
-        self._index: Index | None = None
+        self._index: _Index | None = None
 
     @classmethod
     def of(cls, *lines: tuple[str, str]) -> "Fields":
         """Return fields made from text: `Fields.of(("Vary", "*"))`."""
         return cls((_bytes(name), _bytes(value)) for name, value in lines)
 
-    def _indexed(self) -> Index:
+    def _indexed(self) -> _Index:
         try:
             self._index = _cached_index(self.raw)
         except TypeError:  # lines that an addon has set, and which are not tuples

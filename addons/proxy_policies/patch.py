@@ -57,7 +57,7 @@ class Replacement:
         return undo
 
 
-class Kind(StrEnum):
+class PatchKind(StrEnum):
     """Why mitmproxy is changed."""
 
     BUG = "bug"
@@ -96,7 +96,7 @@ class Companion(Replacement):
 class Patch(Replacement):
     """A replacement with a passport; those of its sections and companions say more."""
 
-    kind: Kind = Kind.BUG
+    kind: PatchKind = PatchKind.BUG
     upstream: str
     """As a section's."""
     remove_when: str

@@ -164,7 +164,7 @@ def check_multiplexed(method: bytes, scheme: bytes, authority: bytes, path: byte
     check_host(fields, is_required=not authority, may_be_empty=False)
 
 
-class Address(NamedTuple):
+class HostPort(NamedTuple):
     """The host and port of an authority."""
 
     host: bytes
@@ -173,7 +173,7 @@ class Address(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def parse_authority(authority: bytes) -> Address:
+def parse_authority(authority: bytes) -> HostPort:
     """Parse `uri-host [":" port]` (RFC 3986, section 3.2, without userinfo); the host may be empty."""
     match = _AUTHORITY.fullmatch(authority) if len(authority) <= LONGEST_HOST + 6 else None
     if match is None or len(match[1]) > LONGEST_HOST:
@@ -182,12 +182,12 @@ def parse_authority(authority: bytes) -> Address:
     if port is not None and not 0 < port < 65536:
         raise Invalid(f"The port is not valid: {shown(authority)}")
     if not host.startswith(b"["):
-        return Address(host, port)
+        return HostPort(host, port)
     try:
         ipaddress.IPv6Address(host[1:-1].decode())
     except ValueError:
         raise Invalid(f"The address is not valid: {shown(authority)}") from None
-    return Address(host[1:-1], port)
+    return HostPort(host[1:-1], port)
 
 
 @lru_cache(maxsize=1024)
@@ -199,7 +199,7 @@ def is_host(value: bytes) -> bool:
         return False
 
 
-def parse_destination(authority: bytes) -> Address:
+def parse_destination(authority: bytes) -> HostPort:
     """Parse an authority to connect to: its host is an IP address or a possible DNS name."""
     address = parse_authority(authority)
     if b":" not in address.host and not _DNS_NAME.fullmatch(address.host):

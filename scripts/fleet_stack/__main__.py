@@ -20,7 +20,7 @@ from typing import Any
 
 from proxy_policies.proxy_protocol.header import write
 from proxy_policies.workers import subprocesses
-from proxy_policies.workers.subprocesses import Command, describe_exit
+from proxy_policies.workers.subprocesses import Program, describe_exit
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -140,7 +140,7 @@ class Fleet:
 
     async def _keep(self, member: Member) -> None:
         """Run a member, and restart it if it dies. Raise FleetError if it has never worked."""
-        command = Command(member.name, member.command, prefix=f"{member.name}: ", stop_signal=member.stop_signal)
+        command = Program(member.name, member.command, prefix=f"{member.name}: ", stop_signal=member.stop_signal)
         code = await self._children.keep(command)
         if not self._children.stopping.is_set():
             raise FleetError(f"{member.name} ended with {describe_exit(code)}")

@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy_policies.access_log.formats import FORMATS, CombinedFormat, JsonFormat
-from proxy_policies.finished.reporting import Address, Item, Record
+from proxy_policies.addresses import SocketAddress
+from proxy_policies.finished.reporting import Item, Record
 from proxy_policies.flows.request_summary import RequestSummary
 
 COMBINED = re.compile(r'(\S+) - (\S+) \[([^\]\s]+ [+-]\d{4})\] "([^"]*)" (\d{3}) (\d+) "([^"]*)" "([^"]*)"\n')
@@ -22,7 +23,7 @@ def plain(text: str) -> str:
     return text
 
 
-def again(record: Record, client: Address = ("::1", 1), at: float = 0.0) -> Item:
+def again(record: Record, client: SocketAddress = ("::1", 1), at: float = 0.0) -> Item:
     """Return the same response sent again."""
     return record.repeated(), client, at
 
@@ -65,7 +66,7 @@ requests = st.builds(
 @example(
     Record(RequestSummary(), None, 0.0, -1e-167, 0), None
 )  # ends so shortly before a second that they differ by 1.0
-def test_nothing_that_is_said_makes_a_line_or_is_obeyed(record: Record, client: Address | None) -> None:
+def test_nothing_that_is_said_makes_a_line_or_is_obeyed(record: Record, client: SocketAddress | None) -> None:
     for name, kind in FORMATS.items():
         written = kind(plain)
         for item in (record.item, again(record, client or ("192.0.2.1", 1), 7.0)):

@@ -11,7 +11,7 @@ import pytest
 from tests.support.waiting import wait_until
 
 from proxy_policies.access_log import log_file as writers
-from proxy_policies.access_log.log_file import STANDARD_OUTPUT, Writer, open_log, write_all
+from proxy_policies.access_log.log_file import STANDARD_OUTPUT, LineWriter, open_log, write_all
 
 
 def test_a_new_file_is_its_owners_and_one_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_what_was_written_before_an_error_is_known() -> None:
     os.close(writer)
 
 
-Start = Callable[[int], Writer[int]]
+Start = Callable[[int], LineWriter[int]]
 
 
 def written(numbers: Sequence[int]) -> bytes:
@@ -62,10 +62,10 @@ def said() -> list[str]:
 
 @pytest.fixture
 def start(said: list[str]) -> Iterator[Start]:
-    started: list[Writer[int]] = []
+    started: list[LineWriter[int]] = []
 
-    def start(opened: int) -> Writer[int]:
-        made: Writer[int] = Writer(opened, written, said.append)
+    def start(opened: int) -> LineWriter[int]:
+        made: LineWriter[int] = LineWriter(opened, written, said.append)
         started.append(made)
         made.start()
         return made
@@ -157,7 +157,7 @@ def test_a_full_disk_tears_no_line(start: Start, said: list[str], tmp_path: Path
 
 def test_a_writer_that_hangs_does_not_keep_its_end_up() -> None:
     reader, pipe = os.pipe()
-    made: Writer[int] = Writer(pipe, lambda numbers: b"x" * 1_000_000, lambda text: None)
+    made: LineWriter[int] = LineWriter(pipe, lambda numbers: b"x" * 1_000_000, lambda text: None)
     made.start()
     made.put([1])
     made.close(0.2)

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.cache.added_fields import Client, own_fields
+from proxy_policies.cache.added_fields import KeyParts, own_fields
 from tests.support.cache_cases import fields
 
-CLIENT = Client("http", "shop.test", "10.0.0.1")
+CLIENT = KeyParts("http", "shop.test", "10.0.0.1")
 RECEIVED = ("Host: shop.test", "User-Agent: x", "Cookie: a=b")
 
 
-def own(*added: str, received: tuple[str, ...] = RECEIVED, client: Client = CLIENT, states_uri: bool = False) -> str:
+def own(*added: str, received: tuple[str, ...] = RECEIVED, client: KeyParts = CLIENT, states_uri: bool = False) -> str:
     before = fields(*received).raw
     return own_fields(before, (*before, *fields(*added).raw), client, states_uri=states_uri)
 

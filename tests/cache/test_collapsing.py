@@ -12,7 +12,7 @@ from proxy_policies.cache.collapsing import (
     MAX_UNSHARED,
     CollapsedForwarding,
     Identity,
-    Outcome,
+    LeaderOutcome,
     conditions_of,
     expects_fresh,
     gathering_time,
@@ -120,20 +120,20 @@ async def test_who_asked_before_it_began_may_follow_what_must_be_validated() -> 
 
 
 async def test_followers_learn_what_became_of_their_leader() -> None:
-    for outcome in Outcome:
+    for outcome in LeaderOutcome:
         table = CollapsedForwarding()
         leader = table.lead(SAME, "c", NOW)
         waiting = [asyncio.create_task(leader.until(lambda: False)) for _ in range(3)]
         await asyncio.sleep(0)
         assert [leader.is_needed] == [True]
         table.end(leader, outcome, NOW)
-        table.end(leader, Outcome.FAILED, NOW)
+        table.end(leader, LeaderOutcome.FAILED, NOW)
         await asyncio.gather(*waiting)
         assert leader.outcome in {outcome}
         assert [leader.is_needed] == [False]
         assert not table.is_led(SAME)
         assert not table.led_by("c")
-        assert table.is_unshared(SAME, NOW + 1) is (outcome is Outcome.UNSHARED)
+        assert table.is_unshared(SAME, NOW + 1) is (outcome is LeaderOutcome.UNSHARED)
         assert not table.is_unshared(SAME, NOW + HIT_FOR_MISS_TTL)
 
 
@@ -144,15 +144,15 @@ async def test_who_has_other_conditions_does_not_follow() -> None:
     assert table.find(SAME, moment, NOW, fresh=True, conditions=same) is leader
     assert table.find(SAME, moment, NOW, fresh=True, conditions=other) is None
     assert table.find(SAME, moment, NOW, fresh=True) is None
-    table.end(leader, Outcome.UNSHARED, NOW)
+    table.end(leader, LeaderOutcome.UNSHARED, NOW)
     assert table.is_unshared(SAME, NOW, other)
     head = conditions_of(asked(method="HEAD"))
     for conditions in ((), head):  # what a 304 keeps for one client a 200 may not, nor a head
         assert not table.is_unshared(SAME, NOW, conditions)
-    table.end(table.lead(SAME, "c", NOW, head), Outcome.UNSHARED, NOW)
+    table.end(table.lead(SAME, "c", NOW, head), LeaderOutcome.UNSHARED, NOW)
     assert table.is_unshared(SAME, NOW, head)
     assert not table.is_unshared(SAME, NOW)
-    table.end(table.lead(SAME, "c", NOW), Outcome.UNSHARED, NOW)
+    table.end(table.lead(SAME, "c", NOW), LeaderOutcome.UNSHARED, NOW)
     assert table.is_unshared(SAME, NOW)
 
 
@@ -177,7 +177,7 @@ async def test_a_range_is_found_in_a_whole_that_has_come_so_far() -> None:
 async def test_a_new_leader_is_not_forgotten_with_the_old_one() -> None:
     table = CollapsedForwarding()
     old, new = table.lead(SAME, "c", NOW), table.lead(SAME, "c", NOW)
-    table.end(old, Outcome.STORED, NOW)
+    table.end(old, LeaderOutcome.STORED, NOW)
     assert table.find(SAME, table.moment(), NOW, fresh=True) is new
     assert table.led_by("c") == (new,)
 
@@ -185,7 +185,7 @@ async def test_a_new_leader_is_not_forgotten_with_the_old_one() -> None:
 async def test_what_was_not_shared_is_remembered_within_bounds_and_until_it_is() -> None:
     table = CollapsedForwarding()
     for number in range(MAX_UNSHARED + 1):
-        table.end(table.lead((str(number), ()), "c", NOW), Outcome.UNSHARED, NOW)
+        table.end(table.lead((str(number), ()), "c", NOW), LeaderOutcome.UNSHARED, NOW)
     assert not table.is_unshared(("0", ()), NOW)
     assert table.is_unshared(("1", ()), NOW)
     table.answered(table.lead(("1", ()), "c", NOW), stored(), NOW)
@@ -212,7 +212,7 @@ async def test_a_body_is_freed_with_its_leader_without_the_garbage_collector() -
     leader.body = IncomingBody(Room(), leader.changed)
     leader.body.feed(b"x")
     leader.body.finish()
-    table.end(leader, Outcome.STORED, NOW)
+    table.end(leader, LeaderOutcome.STORED, NOW)
     body = weakref.ref(leader.body)
     gc.disable()
     try:

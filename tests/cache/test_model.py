@@ -23,7 +23,7 @@ from proxy_policies.cache.rfc9111.response_decision import (
     Refetch,
     ResponseContext,
     ResponseHead,
-    Store,
+    StoreResponse,
     decide_response,
 )
 from proxy_policies.cache.rfc9111.selectors import Selector
@@ -213,7 +213,7 @@ class Course:
     async def carry_out(self, decided: object, step: Step) -> None:
         """Do with the store what is decided."""
         match decided:
-            case Store(entry=entry) if step.method != "HEAD":
+            case StoreResponse(entry=entry) if step.method != "HEAD":
                 await keep(self.store, entry, b"version %d" % self.version, await checkpoint(self.store))
             case Freshen(old=old, new=new):
                 await (self.store.remove(old) if new is None else self.store.update(old, new, self.store.checkpoint))

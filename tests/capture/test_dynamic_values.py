@@ -21,7 +21,7 @@ from proxy_policies.capture import dynamic_values
     ],
 )
 def test_plain_values_are_not_dynamic(value: str) -> None:
-    assert dynamic_values.kind_of(value) == ""
+    assert dynamic_values.dynamic_kind(value) == ""
 
 
 def test_values_of_one_generator_are_alike() -> None:
@@ -48,8 +48,8 @@ words = st.sampled_from(["a", "of order 7", "id: ", "2026", "release-notes-of-th
 
 @pytest.mark.parametrize(("kind", "value"), KINDS.items(), ids=KINDS)
 def test_a_value_has_one_kind(kind: str, value: str) -> None:
-    assert dynamic_values.kind_of(value) == kind
-    assert dynamic_values.kind_of(f"{value} ") == ""
+    assert dynamic_values.dynamic_kind(value) == kind
+    assert dynamic_values.dynamic_kind(f"{value} ") == ""
 
 
 @given(st.lists(st.tuples(words, st.sampled_from(sorted(KINDS))), max_size=4), words)

@@ -14,7 +14,7 @@ from proxy_policies.certificates.stores import (
     FEDORA_BUNDLE,
     FEDORA_FOLDER,
     STORES,
-    Command,
+    StoreCommand,
     chromium_databases,
     debian,
     fedora,
@@ -35,7 +35,7 @@ def certificate(tmp_path: Path) -> Path:
     return tmp_path / "ca" / CERTIFICATE_FILE
 
 
-def run(*commands: Command) -> int:
+def run(*commands: StoreCommand) -> int:
     return max(subprocess.run(command, capture_output=True, timeout=60).returncode for command in commands)
 
 
@@ -64,7 +64,7 @@ def test_debian(certificate: Path, tmp_path: Path) -> None:
         folder.mkdir()
     aside = ("--localcertsdir", str(local), "--etccertsdir", str(etc), "--hooksdir", str(hooks))
 
-    def moved(command: Command) -> Command:
+    def moved(command: StoreCommand) -> StoreCommand:
         there = tuple(
             word.replace(str(DEBIAN_FOLDER), str(local)).replace("/etc/ssl/certs", str(etc)) for word in command
         )
@@ -90,7 +90,7 @@ def test_fedora(certificate: Path, tmp_path: Path) -> None:
     update.chmod(0o755)
     store = fedora(certificate, "ours")
 
-    def moved(*commands: Command) -> str:
+    def moved(*commands: StoreCommand) -> str:
         line = " && ".join(map(shlex.join, commands))
         line = line.replace(str(FEDORA_FOLDER), str(anchors)).replace(str(FEDORA_BUNDLE), str(bundle))
         return line.replace("update-ca-trust ", f"{update} ")
@@ -152,7 +152,7 @@ def test_java(certificate: Path, tmp_path: Path) -> None:
     if find("keytool") is None:
         pytest.skip("needs Java's keytool")
 
-    def moved(command: Command) -> Command:
+    def moved(command: StoreCommand) -> StoreCommand:
         aside = ("-keystore", str(tmp_path / "cacerts"), "-storetype", "PKCS12")
         return tuple(part for word in command for part in (aside if word == "-cacerts" else (word,)))
 

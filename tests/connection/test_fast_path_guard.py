@@ -17,7 +17,7 @@ from proxy_policies.connection.fast_path_guard import (
     opens_tunnels,
     speaks_http,
 )
-from proxy_policies.dispatch.table import Table
+from proxy_policies.dispatch.table import HookTable
 from proxy_policies.fast_paths import PATHS
 
 
@@ -34,7 +34,7 @@ def context() -> Iterator[taddons.context]:
 
 def is_open(context: taddons.context, path: str, *addons: Any, condition: bool = True) -> bool:
     context.master.addons.add(*addons)
-    return FastPathGuard(path, lambda: condition).is_open(Table(context.master.addons))
+    return FastPathGuard(path, lambda: condition).is_open(HookTable(context.master.addons))
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -62,7 +62,7 @@ def test_an_option_that_closes_a_way(context: taddons.context) -> None:
     said = addon(fast_paths={"hits": ("my_rules",)}, request=lambda self, flow: None)
     context.master.options.add_option("my_rules", str, "", "")
     context.master.addons.add(said)
-    guard, table = FastPathGuard("hits"), Table(context.master.addons)
+    guard, table = FastPathGuard("hits"), HookTable(context.master.addons)
     assert guard.is_open(table)
     context.master.options.update(my_rules="//x/y")
     guard.forget()
@@ -79,7 +79,7 @@ def test_an_option_of_mitmproxys_that_closes_a_way(context: taddons.context, pat
 
 
 def test_it_looks_again_when_addons_change(context: taddons.context) -> None:
-    table, guard = Table(context.master.addons), FastPathGuard("exchanges")
+    table, guard = HookTable(context.master.addons), FastPathGuard("exchanges")
     assert guard.is_open(table)
 
     class Later:

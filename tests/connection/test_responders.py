@@ -13,7 +13,7 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow
 
 from proxy_policies.connection.responders import Responders
-from proxy_policies.dispatch.table import Table
+from proxy_policies.dispatch.table import HookTable
 from proxy_policies.exchange.exchange import Exchange
 from proxy_policies.exchange.origin_connections import Destination, OriginPool, Origins
 
@@ -35,7 +35,7 @@ def context() -> Iterator[taddons.context]:
 @pytest.fixture
 def responders(context: taddons.context) -> Responders:
     made = Responders()
-    made.table = Table(context.master.addons)
+    made.table = HookTable(context.master.addons)
     return made
 
 

@@ -24,7 +24,7 @@ from mitmproxy.proxy.layers.http._hooks import (
 from mitmproxy.test import taddons, tflow
 
 from proxy_policies.dispatch.dispatcher import Dispatch
-from proxy_policies.dispatch.table import STOCK_CONDITIONS, Table
+from proxy_policies.dispatch.table import STOCK_CONDITIONS, HookTable
 from proxy_policies.hook_conditions import only_if
 
 
@@ -44,7 +44,7 @@ class Asked:
         """Be asked if there are rules."""
 
 
-def names(table: Table, event: str) -> list[list[str]]:
+def names(table: HookTable, event: str) -> list[list[str]]:
     return [[getattr(addon, "name", "") for addon in group] for group in table.groups(event)]
 
 
@@ -52,7 +52,7 @@ def test_addons_come_in_the_order_of_the_chain_with_their_families() -> None:
     with taddons.context(loadcore=False) as context:
         child = Asked("child")
         context.master.addons.add(Asked("first", [child]), Asked("second"))
-        table = Table(context.master.addons)
+        table = HookTable(context.master.addons)
         assert names(table, "request") == [["child", "first"], ["second"]] or names(table, "request") == [
             ["first", "child"],
             ["second"],
@@ -64,7 +64,7 @@ def test_it_is_made_anew_when_addons_change() -> None:
     with taddons.context(loadcore=False) as context:
         parent = Asked("parent", [])
         context.master.addons.add(parent)
-        table = Table(context.master.addons)
+        table = HookTable(context.master.addons)
         before = table.version
         assert table.version == before
         parent.addons.append(Asked("later"))
@@ -80,7 +80,7 @@ def test_an_entry_knows_what_its_hook_depends_on() -> None:
     with taddons.context(loadcore=False) as context:
         addon = Asked("one")
         context.master.addons.add(addon)
-        table = Table(context.master.addons)
+        table = HookTable(context.master.addons)
         (((owner, condition, hook),),) = table.entries("response")
         assert owner is addon
         assert hook == addon.response

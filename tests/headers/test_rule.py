@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.fields import TOKEN, Fields
-from proxy_policies.headers.rule import FRAMING, PLACEHOLDERS, Operation, fill, is_sendable, placeholders, read_rule
+from proxy_policies.headers.rule import (
+    FRAMING,
+    PLACEHOLDERS,
+    FieldOperation,
+    fill,
+    is_sendable,
+    placeholders,
+    read_rule,
+)
 from proxy_policies.rules import parse_rule
 
 BEFORE = Fields.of(("Server", "one"), ("X-Y", "z"), ("server", "two"))
@@ -84,11 +92,11 @@ names = st.from_regex(TOKEN, fullmatch=True).filter(lambda n: n[0] not in "+-" a
 values = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"))
 
 
-@given(st.sampled_from(Operation), names, values)
-def test_a_rule_is_read_as_it_is_written(operation: Operation, name: str, value: str) -> None:
-    value = "" if operation is Operation.REMOVE else value
+@given(st.sampled_from(FieldOperation), names, values)
+def test_a_rule_is_read_as_it_is_written(operation: FieldOperation, name: str, value: str) -> None:
+    value = "" if operation is FieldOperation.REMOVE else value
     rule = read_rule(
-        parse_rule("::" + operation.value + name + (":" + value if operation is not Operation.REMOVE else ""))
+        parse_rule("::" + operation.value + name + (":" + value if operation is not FieldOperation.REMOVE else ""))
     )
     assert (rule.operation, rule.name, rule.value) == (operation, name, value)
 

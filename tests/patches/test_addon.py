@@ -19,7 +19,7 @@ def test_every_patch_is_taken_out_again() -> None:
         before, policy = state(), Patches()
         policy.load(Loader(context.master))
         assert all(now is not before[place] for place, now in state().items())
-        assert vars(layers)["Http1Server"].__name__ == "Server"
+        assert vars(layers)["Http1Server"].__name__ == "Http1ClientSide"
         policy.done()
         assert state() == before
 

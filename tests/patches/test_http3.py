@@ -9,18 +9,18 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http._events import RequestHeaders, RequestProtocolError
 from mitmproxy.proxy.layers.quic import CloseQuicConnection, QuicStreamDataReceived, SendQuicStreamData
 
-from proxy_policies.patches.http3 import CheckedH3Connection, Server
+from proxy_policies.patches.http3 import CheckedH3Connection, Http3ClientSide
 
 VALID = {b":method": b"GET", b":scheme": b"https", b":authority": b"localhost", b":path": b"/"}
 
 
-def server(*, is_strict: bool = True) -> Server:
+def server(*, is_strict: bool = True) -> Http3ClientSide:
     settings = options.Options()
     settings.add_option("validate_inbound_headers", bool, is_strict, "")
     client = connection.Client(
         peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), timestamp_start=0, transport_protocol="udp"
     )
-    return Server(Context(client, settings))
+    return Http3ClientSide(Context(client, settings))
 
 
 def head(**pseudo: bytes) -> HeadersReceived:

@@ -2,7 +2,7 @@ import asyncio
 
 from mitmproxy.proxy import commands, events
 
-from proxy_policies.patches.connection_handlers import Handler
+from proxy_policies.patches.connection_handlers import ClientHandler
 from proxy_policies.patches.wakeups import Awaited
 
 
@@ -15,7 +15,7 @@ class Opened(Awaited):
         await self.door.wait()
 
 
-class Woken(Handler):
+class Woken(ClientHandler):
     """Notes its events."""
 
     def __init__(self) -> None:

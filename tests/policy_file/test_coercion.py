@@ -7,7 +7,7 @@ import pytest
 from mitmproxy.options import Options
 
 from proxy_policies.policy_file.coercion import coerce_all, to_type
-from proxy_policies.policy_file.document import Entry
+from proxy_policies.policy_file.document import FileOption
 from proxy_policies.settings import Setting, parse_size
 
 FITS = {
@@ -52,18 +52,18 @@ def test_names_the_line_the_option_and_the_reason() -> None:
     options = Options()
     options.add_option("cache_size", str, "64m", "")
     settings: dict[str, Setting[Any]] = {"cache_size": Setting("64m", parse_size, "")}
-    assert coerce_all([Entry("cache_size", 10, 1)], options, settings) == {"cache_size": "10"}
+    assert coerce_all([FileOption("cache_size", 10, 1)], options, settings) == {"cache_size": "10"}
     with pytest.raises(ValueError, match=r"^line 7, option cache_size: 'lots': write a size such as"):
-        coerce_all([Entry("cache_size", "lots", 7)], options, settings)
+        coerce_all([FileOption("cache_size", "lots", 7)], options, settings)
     with pytest.raises(ValueError, match=r"^line 2, option cache_sise: no such option; did you mean cache_size"):
-        coerce_all([Entry("cache_sise", "1m", 2)], options, settings)
+        coerce_all([FileOption("cache_sise", "1m", 2)], options, settings)
 
 
 def test_a_choice_is_one_of_them() -> None:
     options = Options()
     options.add_option("layout", str, "wide", "", choices=["wide", "narrow"])
     with pytest.raises(ValueError, match=r"line 1, option layout: 'round': choose one of wide, narrow"):
-        coerce_all([Entry("layout", "round", 1)], options, {})
+        coerce_all([FileOption("layout", "round", 1)], options, {})
 
 
 @pytest.mark.parametrize("name", ["home_secret", "cache_purge", "proxyauth", "cert_passphrase"])
@@ -71,5 +71,5 @@ def test_a_secret_is_not_quoted(name: str) -> None:
     options = Options()
     options.add_option(name, str, "", "")
     with pytest.raises(ValueError, match="line 1, option") as refused:
-        coerce_all([Entry(name, "hunter2", 1)], options, {name: Setting("1k", parse_size, "")})
+        coerce_all([FileOption(name, "hunter2", 1)], options, {name: Setting("1k", parse_size, "")})
     assert "hunter2" not in str(refused.value)

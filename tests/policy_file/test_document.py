@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.policy_file.document import Entry, read
+from proxy_policies.policy_file.document import FileOption, read
 
 
 def test_gives_entries_with_their_lines() -> None:
     text = "# the cache\ncache_size: 64m\n\nencode:\n  - zstd\n  - gzip\nflow_detail: 2\n"
     assert read(text) == {
-        "cache_size": Entry("cache_size", "64m", 2),
-        "encode": Entry("encode", ["zstd", "gzip"], 4),
-        "flow_detail": Entry("flow_detail", 2, 7),
+        "cache_size": FileOption("cache_size", "64m", 2),
+        "encode": FileOption("encode", ["zstd", "gzip"], 4),
+        "flow_detail": FileOption("flow_detail", 2, 7),
     }
 
 
@@ -65,5 +65,5 @@ def test_raises_nothing_but_its_own_error(text: str) -> None:
 
 
 def test_a_secret_is_not_quoted() -> None:
-    assert "hunter2" not in str(Entry("home_secret", "hunter2", 1).error("too short", quoted=False))
-    assert str(Entry("cache", "lots", 4).error("say on or off")) == "line 4, option cache: 'lots': say on or off"
+    assert "hunter2" not in str(FileOption("home_secret", "hunter2", 1).error("too short", quoted=False))
+    assert str(FileOption("cache", "lots", 4).error("say on or off")) == "line 4, option cache: 'lots': say on or off"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.proxy_protocol.header import MAX_V1, Address, HeaderError, parse, read, write
+from proxy_policies.addresses import Address
+from proxy_policies.proxy_protocol.header import MAX_V1, HeaderError, parse, read, write
 
 SIGNATURE = bytes.fromhex("0d0a0d0a000d0a515549540a")
 V4 = bytes.fromhex("21 11 000c c0000201 c6336402 c350 2329")

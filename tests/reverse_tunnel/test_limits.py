@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from proxy_policies.reverse_tunnel import limits
 from proxy_policies.reverse_tunnel.limits import (
     HandshakeLimiter,
+    PeerStage,
     RateLimiter,
     SessionLimiter,
     SessionLimits,
-    Stage,
     network_of,
     retry_delay,
 )
@@ -82,7 +82,9 @@ def test_a_home_that_was_there_is_tried_often_for_a_while() -> None:
 def test_the_peer_least_far_in_its_handshake_is_closed_first() -> None:
     gate = HandshakeLimiter(most=4)
     numbers = [gate.enter("a", 0)[0] for _ in range(4)]
-    for number, stage in zip(numbers, (Stage.ENCRYPTED, Stage.SENT_DATA, Stage.SILENT, Stage.SENT_DATA), strict=True):
+    for number, stage in zip(
+        numbers, (PeerStage.ENCRYPTED, PeerStage.SENT_DATA, PeerStage.SILENT, PeerStage.SENT_DATA), strict=True
+    ):
         gate.advance(number, stage)
     assert gate.enter("a", 0)[1] == numbers[2]
     silent, evicted = gate.enter("a", 0, expected=1)
@@ -96,7 +98,7 @@ def test_over_the_total_the_network_with_most_peers_is_reduced() -> None:
     gate.enter("a", 0)
     crowd = [gate.enter("b", 0)[0] for _ in range(3)]
     for number in crowd:
-        gate.advance(number, Stage.ENCRYPTED)
+        gate.advance(number, PeerStage.ENCRYPTED)
     assert gate.enter("c", 0.5)[1] == crowd[1]
     assert len(gate) == 4
     gate.leave(crowd[1])
@@ -118,7 +120,7 @@ def test_a_work_among_unauthenticated_peers_is_admitted(others: int, random: Ran
     """Who has spoken is safe from any number who have not."""
     gate = HandshakeLimiter(most=16)
     work = gate.enter("a", random.random())[0]
-    gate.advance(work, Stage.SENT_DATA)
+    gate.advance(work, PeerStage.SENT_DATA)
     assert work not in [gate.enter("a", random.random())[1] for _ in range(others)]
 
 

@@ -17,7 +17,7 @@ from proxy_policies.reverse_tunnel.home import server
 from proxy_policies.reverse_tunnel.home.connected_works import ConnectedWork
 from proxy_policies.reverse_tunnel.limits import MAX_LINES_PER_MINUTE
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest
-from proxy_policies.reverse_tunnel.protocol.frames import Kind, Parser
+from proxy_policies.reverse_tunnel.protocol.frames import FrameKind, Parser
 from proxy_policies.reverse_tunnel.protocol.handshake import MAX_MISSED_HEARTBEATS
 from proxy_policies.reverse_tunnel.protocol.messages import (
     Begin,
@@ -305,7 +305,7 @@ class BadWork:
         parser = Parser()
         while data := await reader.read(1 << 16):
             for kind, payload in parser.feed(data):
-                if kind > Kind.CLOSE_ACK and isinstance(begin := decode(kind, payload), Begin):
+                if kind > FrameKind.CLOSE_ACK and isinstance(begin := decode(kind, payload), Begin):
                     self.asked += 1
                     await self._answer(begin)
 

@@ -4,7 +4,7 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from proxy_policies.streaming.decision import declared_length, is_endless, length_of
+from proxy_policies.streaming.decision import is_endless, known_length, length_of
 
 
 def message(**fields: str) -> http.Message:
@@ -26,7 +26,7 @@ def message(**fields: str) -> http.Message:
     ],
 )
 def test_declared_lengths(fields: dict[str, str], length: int | None) -> None:
-    assert declared_length(message(**fields)) == length
+    assert known_length(message(**fields)) == length
 
 
 @pytest.mark.parametrize(

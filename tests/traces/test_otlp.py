@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.support.otlp_receiver import Receiver, values
 
-from proxy_policies.traces.otlp import Collector
+from proxy_policies.traces.otlp import CollectorConnection
 from proxy_policies.traces.spans import SpanData
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -26,7 +26,7 @@ def receiver() -> Iterator[Receiver]:
 
 def test_spans_are_what_was_said(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    collector = Collector(receiver.url + "/v1/traces")
+    collector = CollectorConnection(receiver.url + "/v1/traces")
     parents = ["", f"00-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-00", "nonsense", "00-" + "0" * 32 + f"-{SPAN}-01"]
     assert collector.send([a_span(parent) for parent in parents] + [a_span(error="refused")]) == 0
     collector.close()
@@ -50,7 +50,7 @@ def test_spans_are_what_was_said(receiver: Receiver, monkeypatch: pytest.MonkeyP
 def test_what_is_not_taken_is_counted(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "our-proxy")
     receiver.status = 400
-    collector = Collector(receiver.url + "/v1/traces")
+    collector = CollectorConnection(receiver.url + "/v1/traces")
     assert collector.send([a_span(), a_span()]) == 2
     receiver.status = 200
     assert collector.send([a_span()]) == 0
@@ -61,7 +61,7 @@ def test_what_is_not_taken_is_counted(receiver: Receiver, monkeypatch: pytest.Mo
 def test_of_what_is_not_sampled_nothing_is_made(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "traceidratio")
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0")
-    collector = Collector(receiver.url + "/v1/traces")
+    collector = CollectorConnection(receiver.url + "/v1/traces")
     never: Any = None
     assert collector.send([replace(a_span(), attributes=never, error=never)] * 3) == 0
     collector.close()

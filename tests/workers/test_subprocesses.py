@@ -16,7 +16,7 @@ import pytest
 from tests.support.waiting import wait_until
 
 from proxy_policies.workers import subprocesses
-from proxy_policies.workers.subprocesses import Command
+from proxy_policies.workers.subprocesses import Program
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -66,7 +66,7 @@ def test_pauses_grow_to_a_bound() -> None:
 async def test_who_never_worked_is_not_started_again() -> None:
     said: list[str] = []
     kept = subprocesses.ChildProcesses(said.append)
-    assert await kept.keep(Command("it", (sys.executable, "-c", "exit(3)"))) == 3
+    assert await kept.keep(Program("it", (sys.executable, "-c", "exit(3)"))) == 3
     kept.close()
     assert said == []
 
@@ -77,7 +77,7 @@ async def test_who_worked_is_started_again_after_growing_pauses(
     said: list[str] = []
     kept = subprocesses.ChildProcesses(said.append)
     kept.note_working("it")
-    command = Command("it", (sys.executable, "-c", "print('here', flush=True); exit(3)"), prefix="it: ")
+    command = Program("it", (sys.executable, "-c", "print('here', flush=True); exit(3)"), prefix="it: ")
     keeping = asyncio.ensure_future(kept.keep(command))
     await asyncio.to_thread(wait_until, lambda: len(said) == 2, 20)
     await kept.end()
@@ -100,7 +100,7 @@ async def test_who_cannot_be_started_again_is_tried_on(monkeypatch: pytest.Monke
     said: list[str] = []
     kept = subprocesses.ChildProcesses(said.append)
     kept.note_working("it")
-    keeping = asyncio.ensure_future(kept.keep(Command("it", (sys.executable, "-c", "import time; time.sleep(60)"))))
+    keeping = asyncio.ensure_future(kept.keep(Program("it", (sys.executable, "-c", "import time; time.sleep(60)"))))
     await asyncio.to_thread(wait_until, lambda: len(said) == 4, 20)
     await kept.end()
     await keeping
@@ -116,12 +116,12 @@ def test_how_a_process_ended(code: int, said: str) -> None:
 
 SUPERVISOR = """
 import asyncio, sys
-from proxy_policies.workers.subprocesses import ChildProcesses, Command
+from proxy_policies.workers.subprocesses import ChildProcesses, Program
 
 async def main():
     sleep = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
     kept = ChildProcesses(print)
-    await asyncio.gather(*(kept.keep(Command(name, (sys.executable, "-c", sleep))) for name in "ab"))
+    await asyncio.gather(*(kept.keep(Program(name, (sys.executable, "-c", sleep))) for name in "ab"))
 
 asyncio.run(main())
 """
@@ -164,12 +164,12 @@ def is_running(pid: int) -> bool:
 
 TALKING = """
 import asyncio, sys
-from proxy_policies.workers.subprocesses import ChildProcesses, Command
+from proxy_policies.workers.subprocesses import ChildProcesses, Program
 
 async def main():
     talk = "import time\\nwhile True: print('a word', flush=True); time.sleep(0.01)"
     kept = ChildProcesses(print)
-    keeping = asyncio.ensure_future(kept.keep(Command("it", (sys.executable, "-c", talk))))
+    keeping = asyncio.ensure_future(kept.keep(Program("it", (sys.executable, "-c", talk))))
     await kept.stopping.wait()
     await kept.end()
     await keeping
@@ -191,12 +191,12 @@ def test_it_ends_when_its_output_is_closed() -> None:
 
 LOSING = """
 import asyncio, os, sys
-from proxy_policies.workers.subprocesses import ChildProcesses, Command
+from proxy_policies.workers.subprocesses import ChildProcesses, Program
 
 async def main():
     kept = ChildProcesses(lambda line: None)
     talk = "import sys\\nfor _ in range(20000): print('a word')\\nsys.exit(3)"
-    code = await kept.keep(Command("it", (sys.executable, "-c", talk)))
+    code = await kept.keep(Program("it", (sys.executable, "-c", talk)))
     os.write(2, str(code).encode())
     os._exit(0)
 

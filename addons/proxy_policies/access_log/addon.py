@@ -34,7 +34,7 @@ class AccessLog:
     )
 
     def __init__(self) -> None:
-        self._subscription: SubscribedThread[log_file.Writer[Item]] = SubscribedThread()
+        self._subscription: SubscribedThread[log_file.LineWriter[Item]] = SubscribedThread()
 
     def configure(self, updated: set[str]) -> None:
         """Open the chosen file, and continue with it in the chosen format."""
@@ -54,9 +54,9 @@ class AccessLog:
             raise OSError(0, "the console has the terminal; name a file")
         return log_file.open_log(self.access_log)
 
-    def _writer_to(self, opened: int) -> log_file.Writer[Item]:
+    def _writer_to(self, opened: int) -> log_file.LineWriter[Item]:
         written = formats.FORMATS[self.access_log_format](masking.mask_url)
-        return log_file.Writer(opened, written.lines, warn_from_thread(logger, "access log: "))
+        return log_file.LineWriter(opened, written.lines, warn_from_thread(logger, "access log: "))
 
     @in_background
     async def done(self) -> None:

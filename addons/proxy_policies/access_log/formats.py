@@ -12,16 +12,15 @@ from json.encoder import encode_basestring_ascii
 from math import inf
 from typing import Protocol
 
-from proxy_policies.addresses import format_target
-from proxy_policies.finished.reporting import Address, Item, Record
+from proxy_policies.addresses import SocketAddress, format_target
+from proxy_policies.finished.reporting import Item, Mask, Record
 from proxy_policies.flows.request_summary import RequestSummary
 from proxy_policies.log_lines import printable
 
-Mask = Callable[[str], str]
 """Returns a client's text with the secrets in it masked."""
 CACHE_SIZE = 4096
 """Cached texts, and lines of repeated responses, that are likely to be written again."""
-_Shared = tuple[bool, str, bytes, bool, bytes, bytes, int, str, str, Address | None, bytes, bytes, str]
+_Shared = tuple[bool, str, bytes, bool, bytes, bytes, int, str, str, SocketAddress | None, bytes, bytes, str]
 """What many lines share of a record: all but the client, times, sizes, and the target, of which only the presence."""
 _TARGET = "\0"
 """Stands for the target; no escaped text contains it."""
@@ -156,7 +155,7 @@ def _in_utc(second: int) -> bytes:
     return time.strftime('{"time":"%Y-%m-%dT%H:%M:%S.', time.gmtime(second)).encode()
 
 
-def _address(address: Address | None) -> bytes:
+def _address(address: SocketAddress | None) -> bytes:
     if not address:
         return b"null"
     return encode_basestring_ascii(printable(format_target(str(address[0]), address[1]))).encode()
@@ -192,7 +191,7 @@ class CombinedFormat:
         return f'] "{_escaped(line) or "-"}" {record.status:03d} {record.sent or 0} {texts}\n'.encode()
 
 
-def _host(client: Address | None) -> bytes:
+def _host(client: SocketAddress | None) -> bytes:
     return str(client[0]).encode() if client else b"-"
 
 

@@ -51,7 +51,7 @@ def write_all(opened: int, data: bytes) -> tuple[int, str]:
     return at, ""
 
 
-class Writer[Item](QueuedThread[Item]):
+class LineWriter[Item](QueuedThread[Item]):
     """Formats a line for each item, and appends the lines to an open file."""
 
     def __init__(self, descriptor: int, lines: Callable[[Sequence[Item]], bytes], warn: Callable[[str], None]) -> None:

@@ -51,7 +51,7 @@ NOT_KEYED = frozenset(
 _FOLDED = bytes(code if bytes([code]).isalnum() else ord("-") for code in range(256)).lower()
 
 
-class Client(NamedTuple):
+class KeyParts(NamedTuple):
     """What the key contains of the client's request anyway: a field that repeats it adds nothing."""
 
     scheme: str
@@ -61,7 +61,7 @@ class Client(NamedTuple):
 
 
 @lru_cache(maxsize=64)  # a client's requests usually have the same fields
-def own_fields(received: RawFields, sent: RawFields, client: Client, *, states_uri: bool) -> str:
+def own_fields(received: RawFields, sent: RawFields, parts: KeyParts, *, states_uri: bool) -> str:
     """Return a digest of the information that the proxy adds in the fields it sends; empty if there is none.
 
     `states_uri`: the origin trusts URI_FIELDS and similar ones, as in reverse mode.
@@ -71,7 +71,7 @@ def own_fields(received: RawFields, sent: RawFields, client: Client, *, states_u
         ours = [line for line in ours if not _states_uri(line[0])]
         ours += [(name, value) for given, value in sent if _states_uri(name := _folded(given))]
     keyed = tuple([line for line in ours if line[0] not in NOT_KEYED])
-    return _digest(keyed, client) if keyed else ""
+    return _digest(keyed, parts) if keyed else ""
 
 
 def _added(received: RawFields, sent: RawFields) -> list[tuple[bytes, bytes]]:
@@ -98,35 +98,35 @@ def _folded(name: bytes) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _digest(lines: RawFields, client: Client) -> str:
+def _digest(lines: RawFields, parts: KeyParts) -> str:
     """Digest field lines, because a rule may add a secret, which must not be readable in a key."""
-    kept = list(filter(None, (_line_for_key(name, value, client) for name, value in lines)))
+    kept = list(filter(None, (_line_for_key(name, value, parts) for name, value in lines)))
     return blake2b(b"\n".join(kept), digest_size=16).hexdigest() if kept else ""
 
 
-def _line_for_key(name: bytes, value: bytes, client: Client) -> bytes:
+def _line_for_key(name: bytes, value: bytes, parts: KeyParts) -> bytes:
     """Return the information in a line other than the client's URI and address; empty if none."""
     match name:
-        case b"x-forwarded-host" if normal_authority(client.scheme, value) == client.authority:
+        case b"x-forwarded-host" if normal_authority(parts.scheme, value) == parts.authority:
             return b""
-        case b"x-forwarded-proto" if value.lower() == client.scheme.encode():
+        case b"x-forwarded-proto" if value.lower() == parts.scheme.encode():
             return b""
         case b"forwarded":
-            value = _forwarded(value, client)
-        case _ if name not in URI_FIELDS and client.address:
-            value = value.replace(client.address.encode(), b"{client_ip}")
+            value = _forwarded(value, parts)
+        case _ if name not in URI_FIELDS and parts.address:
+            value = value.replace(parts.address.encode(), b"{client_ip}")
     return b"%s:%s" % (name, value) if value else b""
 
 
-def _forwarded(value: bytes, client: Client) -> bytes:
+def _forwarded(value: bytes, parts: KeyParts) -> bytes:
     """Return the elements of Forwarded (RFC 7239, section 4) without addresses and repetitions of the URI."""
-    elements = (_element(element, client) for element in split_list(value.decode("latin-1")))
+    elements = (_element(element, parts) for element in split_list(value.decode("latin-1")))
     return ", ".join(filter(None, elements)).encode("latin-1")
 
 
-def _element(element: str, client: Client) -> str:
+def _element(element: str, parts: KeyParts) -> str:
     pairs = [(name.strip().lower(), unquote(text.strip())) for name, _, text in _pairs(element)]
-    kept = [f"{name}={text}" for name, text in pairs if name not in ("for", "by") and not _repeats(name, text, client)]
+    kept = [f"{name}={text}" for name, text in pairs if name not in ("for", "by") and not _repeats(name, text, parts)]
     return ";".join(kept)
 
 
@@ -134,7 +134,7 @@ def _pairs(element: str) -> Iterable[tuple[str, str, str]]:
     return (pair.partition("=") for pair in element.split(";"))
 
 
-def _repeats(name: str, text: str, client: Client) -> bool:
+def _repeats(name: str, text: str, parts: KeyParts) -> bool:
     if name == "host":
-        return normal_authority(client.scheme, text.encode("latin-1", "replace")) == client.authority
-    return name == "proto" and text.lower() == client.scheme
+        return normal_authority(parts.scheme, text.encode("latin-1", "replace")) == parts.authority
+    return name == "proto" and text.lower() == parts.scheme

@@ -41,10 +41,10 @@ PURGE_OF_ONE = (
 
 logger = logging.getLogger(__name__)
 
-Hook = Callable[["Cache", http.HTTPFlow], Awaitable[None]]
+_Hook = Callable[["Cache", http.HTTPFlow], Awaitable[None]]
 
 
-def fail_open(hook: Hook) -> Hook:
+def fail_open(hook: _Hook) -> _Hook:
     """Log a hook's exception and continue the exchange: mitmproxy would skip the policies after us."""
 
     @functools.wraps(hook)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
 from proxy_policies.cache.rfc9111.ranges import parse_content_range
-from proxy_policies.cache.stores.store import Body, BodySource, BodyWriter, Store, read_whole
+from proxy_policies.cache.stores.store import BodySource, BodyWriter, Store, StoredBody, read_whole
 
 MAX_COMPLETED = 8 * 1024 * 1024
 """Most bytes of a stored beginning that is completed; it is held in memory meanwhile."""
@@ -131,7 +131,7 @@ class PrependBody:
 class StoredEncoding:
     """An encoded form of a response in the store; a `flow_state.EncodedBody`."""
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: StoredBody) -> None:
         self._body = body
         self.size = body.size
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from mitmproxy import ctx, http
 
 from proxy_policies.cache import collapsing
-from proxy_policies.cache.collapsing import Identity, Leader, Outcome
+from proxy_policies.cache.collapsing import Identity, Leader, LeaderOutcome
 from proxy_policies.cache.incoming_body import MAX_HELD, IncomingBody, IncomingPart, IncomingReader, Room
 from proxy_policies.cache.response import CachedResponse, build_response
 from proxy_policies.cache.rfc9111.decision import Decision, Hit, Request, decide, forward_reason, goes_forward
@@ -48,7 +48,7 @@ async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transa
         transaction.waited = transaction.waited or forward_reason(decision)
         if hit := await _follow(engine, transaction, leader, asked):
             return hit
-        waits += is_headless or leader.outcome is Outcome.FAILED
+        waits += is_headless or leader.outcome is LeaderOutcome.FAILED
     return await _lead(engine, flow, transaction, decision, identity, conditions)
 
 
@@ -98,7 +98,9 @@ async def _follow(engine: CacheEngine, transaction: Transaction, leader: Leader,
     comes = not leader.is_head_only and (leader.length is not None or _takes_all(transaction.request, leader.entry))
     # A body that arrives at once is first encoded and kept, so that followers need not all repeat that.
     await leader.until(lambda: comes and (body := leader.body) and body.size and not body.is_finished)
-    if leader.outcome is Outcome.STORED and (found := await _stored(engine, transaction, leader.entry, validated)):
+    if leader.outcome is LeaderOutcome.STORED and (
+        found := await _stored(engine, transaction, leader.entry, validated)
+    ):
         return found
     if not comes or leader.body is None or (reader := leader.body.open()) is None:
         return None

@@ -58,16 +58,16 @@ Identity = tuple[str, VaryKey]
 """A cache key, and the values of the request's selecting fields."""
 
 
-Question = tuple[Identity, tuple[str, ...]]
+ConditionalIdentity = tuple[Identity, tuple[str, ...]]
 """An identity, and the names of the request's conditions."""
 
 
-def question_of(identity: Identity, conditions: VaryKey) -> Question:
+def conditional_identity(identity: Identity, conditions: VaryKey) -> ConditionalIdentity:
     """Return the question, which ignores the conditions' values."""
     return identity, tuple([name for name, _ in conditions])
 
 
-class Outcome(Enum):
+class LeaderOutcome(Enum):
     """The outcome of a leader's response."""
 
     STORED = "stored"
@@ -195,15 +195,15 @@ class Leader:
         self.length: int | None = None
         """The declared size of the response's body in bytes."""
         self.body: IncomingBody | None = None
-        self.outcome: Outcome | None = None
+        self.outcome: LeaderOutcome | None = None
         self._waiting = 0
         self._news: asyncio.Event | None = None
         """Set at the next change; created when a follower waits."""
 
     @property
-    def unshared_as(self) -> "Question":
+    def unshared_as(self) -> "ConditionalIdentity":
         """Return the question under which an unshareable response is remembered."""
-        return question_of(self.identity, self.conditions)
+        return conditional_identity(self.identity, self.conditions)
 
     def changed(self) -> None:
         """Wake all followers because of a change."""
@@ -251,7 +251,7 @@ class CollapsedForwarding:
     def __init__(self) -> None:
         self._leaders: dict[Identity, list[Leader]] = {}
         self._by_client: dict[str, list[Leader]] = {}
-        self._unshared: OrderedDict[Question, float] = OrderedDict()
+        self._unshared: OrderedDict[ConditionalIdentity, float] = OrderedDict()
         self._moments = itertools.count()
 
     def moment(self) -> int:
@@ -291,7 +291,7 @@ class CollapsedForwarding:
         """Return whether waiting was recently in vain, for the whole or with these conditions."""
         if self._unshared.get((identity, ()), 0.0) > now:
             return True
-        return bool(conditions) and self._unshared.get(question_of(identity, conditions), 0.0) > now
+        return bool(conditions) and self._unshared.get(conditional_identity(identity, conditions), 0.0) > now
 
     def lead(
         self, identity: Identity, client: str, now: float, conditions: VaryKey = (), checkpoint: Checkpoint = None
@@ -312,13 +312,13 @@ class CollapsedForwarding:
         self._unshared.pop(leader.unshared_as, None)
         leader.changed()
 
-    def end(self, leader: Leader, outcome: Outcome, now: float) -> None:
+    def end(self, leader: Leader, outcome: LeaderOutcome, now: float) -> None:
         """Note the outcome of a response; only the first call counts."""
         if leader.outcome is not None:
             return
         leader.outcome = outcome
         self._forget(leader)
-        if outcome is Outcome.UNSHARED and leader.shareable:
+        if outcome is LeaderOutcome.UNSHARED and leader.shareable:
             question = leader.unshared_as
             self._unshared[question] = now + HIT_FOR_MISS_TTL
             self._unshared.move_to_end(question)

@@ -4,7 +4,7 @@ import uuid
 
 from proxy_policies.cache.rfc9111 import ranges
 from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
-from proxy_policies.cache.stores.store import Body, Checkpoint, Store
+from proxy_policies.cache.stores.store import Checkpoint, Store, StoredBody
 
 
 async def merge_parts(store: Store, part: StoredResponse, limit: int) -> StoredResponse | None:
@@ -41,7 +41,9 @@ def merged_entry(part: StoredResponse, span: Span) -> StoredResponse:
     )
 
 
-async def _write(store: Store, joined: StoredResponse, first: Body, second: Body, since: Checkpoint) -> None:
+async def _write(
+    store: Store, joined: StoredResponse, first: StoredBody, second: StoredBody, since: Checkpoint
+) -> None:
     writing = store.write(since)
     try:
         async for piece in first.chunks(0, first.size):

@@ -12,7 +12,7 @@ from proxy_policies.background.tasks import spawn
 from proxy_policies.body import Stage
 from proxy_policies.cache import partial_merge, revalidation
 from proxy_policies.cache.body_taps import EncodedVariants, OnComplete, OnFinish, StoreTap
-from proxy_policies.cache.collapsing import Outcome
+from proxy_policies.cache.collapsing import LeaderOutcome
 from proxy_policies.cache.rfc9111 import invalidation
 from proxy_policies.cache.rfc9111.decision import forward_reason
 from proxy_policies.cache.rfc9111.entry import StoredResponse
@@ -26,7 +26,7 @@ from proxy_policies.cache.rfc9111.response_decision import (
     ResponseContext,
     ResponseHead,
     ServeStale,
-    Store,
+    StoreResponse,
     decide_response,
     decide_storing,
     described_by_304,
@@ -47,7 +47,7 @@ from proxy_policies.cache.transactions import (
 from proxy_policies.fields import fields_of, set_fields
 from proxy_policies.flows import flow_state
 from proxy_policies.http1.framing import has_no_body
-from proxy_policies.streaming.decision import declared_length
+from proxy_policies.streaming.decision import known_length
 
 STORING = 5.0
 """Seconds after which a complete response that was not encoded and stored counts as failed."""
@@ -83,13 +83,13 @@ async def handle_response(
         engine, flow, transaction, response, decided, now
     ):
         decided = decide_storing(context, head, now)  # the stale response is gone
-    if not isinstance(decided, (Store, DontStore)):
+    if not isinstance(decided, (StoreResponse, DontStore)):
         await _carry_out(engine, flow, transaction, response, decided, now)
         return
     if head.status == 304:
         announce_head(engine, transaction, described_by_304(context, head.fields, now))
     elif context.request.method == "HEAD":
-        announce_head(engine, transaction, described_by_head(context, head, now), declared_length(response))
+        announce_head(engine, transaction, described_by_head(context, head, now), known_length(response))
     _pass_on(engine, flow, transaction, response, decided)
 
 
@@ -126,16 +126,16 @@ def _pass_on(
     flow: http.HTTPFlow,
     transaction: Transaction,
     response: http.Response,
-    decided: Store | DontStore,
+    decided: StoreResponse | DontStore,
 ) -> None:
     """Pass a response to the client, stored or not, and set Cache-Status."""
-    if isinstance(decided, Store):
+    if isinstance(decided, StoreResponse):
         _start_storing(engine, flow, transaction, response, decided.entry)
     else:
         # A 5xx says nothing about other responses; a head may have been enough for followers.
         is_head_only = transaction.leader is not None and transaction.leader.is_head_only
         says_little = response.status_code >= 500 or is_head_only
-        release_followers(engine, transaction, Outcome.FAILED if says_little else Outcome.UNSHARED)
+        release_followers(engine, transaction, LeaderOutcome.FAILED if says_little else LeaderOutcome.UNSHARED)
     if decided.removes is not None:
         _remove_at_end(engine, flow, transaction, decided.removes)
     _set_cache_status(engine, flow, transaction, response, decided)
@@ -174,7 +174,7 @@ def _start_storing(
 
     def finish(stored: StoredResponse | None) -> None:
         if stored is None:
-            release_followers(engine, transaction, Outcome.FAILED)
+            release_followers(engine, transaction, LeaderOutcome.FAILED)
         elif stored.span is not None:
             joining = partial_merge.merge_parts(engine.store, stored, engine.max_object)
             spawn(joining, failure=f"cache: could not join the parts of {stored.key}")
@@ -183,10 +183,12 @@ def _start_storing(
     length, is_delimited = _length_to_complete(entry, response), _is_delimited(response)
     keeping = StoreTap(writing, entry, engine.max_object, finish, length, is_delimited=is_delimited)
     state.response_body.tap(Stage.CACHE, keeping)
-    if incoming := announce_response(engine, transaction, entry, declared_length(response)):
+    if incoming := announce_response(engine, transaction, entry, known_length(response)):
         state.response_body.tap(Stage.CACHE, incoming)
     # Followers wait until the encoded form is kept, too, so that they need not all repeat the encoding.
-    state.response_body.tap(Stage.CLIENT, OnComplete(lambda: release_followers(engine, transaction, Outcome.STORED)))
+    state.response_body.tap(
+        Stage.CLIENT, OnComplete(lambda: release_followers(engine, transaction, LeaderOutcome.STORED))
+    )
     if entry.status == 200:
         state.variants = EncodedVariants(engine.store, entry, engine.max_object, is_stored=False)
     transaction.stored = True
@@ -195,7 +197,7 @@ def _start_storing(
 def _length_to_complete(entry: StoredResponse, response: http.Response) -> int | None:
     """Return the length of a body whose rest could be requested if it breaks off; else None."""
     ranged = (fields_of(response.data.headers).get("accept-ranges") or "").strip().lower() != "none"
-    return declared_length(response) if entry.status == 200 and ranged and strong_validator(entry) else None
+    return known_length(response) if entry.status == 200 and ranged and strong_validator(entry) else None
 
 
 def _is_delimited(response: http.Response) -> bool:
@@ -209,13 +211,13 @@ def _set_cache_status(
     flow: http.HTTPFlow,
     transaction: Transaction,
     response: http.Response,
-    decided: Store | DontStore,
+    decided: StoreResponse | DontStore,
 ) -> None:
     why, origin = str(forward_reason(transaction.decision)), flow_state.state_of(flow).origin
-    fields, is_stored, detail = fields_of(response.data.headers), isinstance(decided, Store), decided.why
+    fields, is_stored, detail = fields_of(response.data.headers), isinstance(decided, StoreResponse), decided.why
     will_fit = False
     if is_stored:
-        length = 0 if has_no_body(flow.request.method, response.data.status_code) else declared_length(response)
+        length = 0 if has_no_body(flow.request.method, response.data.status_code) else known_length(response)
         will_fit = length is not None and engine.store.takes(length)
         detail = LENGTH_UNKNOWN if length is None else ""
     status = CacheStatus(
@@ -237,7 +239,7 @@ def _set_cache_status(
 def finish(engine: CacheEngine, transaction: Transaction) -> None:
     """Release requests that wait for an exchange that ended without storing."""
     if not transaction.stored:
-        release_followers(engine, transaction, Outcome.FAILED)
+        release_followers(engine, transaction, LeaderOutcome.FAILED)
     elif transaction.leader is not None:  # stored by the hooks that follow, unless an addon removes the body
         asyncio.get_running_loop().call_soon(_await_storing, engine, transaction)
 
@@ -245,4 +247,4 @@ def finish(engine: CacheEngine, transaction: Transaction) -> None:
 def _await_storing(engine: CacheEngine, transaction: Transaction) -> None:
     """Release requests that wait for a response if it is not encoded and stored in time."""
     if transaction.leader is not None:
-        asyncio.get_running_loop().call_later(STORING, release_followers, engine, transaction, Outcome.FAILED)
+        asyncio.get_running_loop().call_later(STORING, release_followers, engine, transaction, LeaderOutcome.FAILED)

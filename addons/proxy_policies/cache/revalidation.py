@@ -8,13 +8,13 @@ from mitmproxy.flow import Error
 from proxy_policies import subrequest, trace
 from proxy_policies.body import Stage
 from proxy_policies.cache.body_taps import MAX_COMPLETED, PrependBody
-from proxy_policies.cache.collapsing import Outcome
+from proxy_policies.cache.collapsing import LeaderOutcome
 from proxy_policies.cache.response import CachedResponse, build_response
 from proxy_policies.cache.rfc9111.decision import ForwardReason, forward_reason
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.response_decision import Freshen, Join, ServeStale, stale_on_failure
 from proxy_policies.cache.status import CacheStatus
-from proxy_policies.cache.stores.store import Body, BytesBody, read_whole
+from proxy_policies.cache.stores.store import BytesBody, StoredBody, read_whole
 from proxy_policies.cache.transactions import (
     REFETCH,
     CacheEngine,
@@ -52,7 +52,7 @@ async def serve_stale_for_5xx(
     await replace_response(flow, response, made, body)
     offer_variants(engine, flow, entry, made)
     trace.note(flow, "cache", "stale", f"the origin said {origin}", key=entry.key)
-    release_followers(engine, transaction, Outcome.FAILED)
+    release_followers(engine, transaction, LeaderOutcome.FAILED)
     return True
 
 
@@ -62,7 +62,7 @@ async def serve_stale_for_failure(engine: CacheEngine, flow: http.HTTPFlow, tran
     has_left = flow_state.state_of(flow).client_left or not flow.client_conn.connected
     if error and error != Error.KILLED_MESSAGE and not has_left:
         await _stand_in_for_error(engine, flow, transaction, error)
-    release_followers(engine, transaction, Outcome.FAILED)
+    release_followers(engine, transaction, LeaderOutcome.FAILED)
 
 
 async def _stand_in_for_error(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, error: str) -> None:
@@ -98,7 +98,7 @@ async def freshen(
     else:
         await engine.store.update(decided.old, decided.new, transaction.since)
     if not decided.has_body:
-        release_followers(engine, transaction, Outcome.STORED, decided.new)
+        release_followers(engine, transaction, LeaderOutcome.STORED, decided.new)
         _answer_head(engine, flow, transaction, response, decided.shown, now)
     elif body is None:
         await refetch(engine, flow, transaction, response)
@@ -112,7 +112,7 @@ async def _answer_validated(
     transaction: Transaction,
     response: http.Response,
     decided: Freshen,
-    body: Body,
+    body: StoredBody,
     now: float,
 ) -> None:
     shown, new = decided.shown, decided.new
@@ -130,7 +130,7 @@ async def _answer_validated(
     if new is not None:
         offer_variants(engine, flow, new, made)
     trace.note(flow, "cache", "validated", "the origin said 304" if new is not None else decided.why, key=shown.key)
-    release_followers(engine, transaction, Outcome.UNSHARED if new is None else Outcome.STORED, new)
+    release_followers(engine, transaction, LeaderOutcome.UNSHARED if new is None else LeaderOutcome.STORED, new)
 
 
 def _answer_head(
@@ -152,7 +152,7 @@ async def refetch(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transac
     This is a separate request, whose response is stored.
     """
     again = await subrequest.send(flow, transaction.request.fields, REFETCH)
-    release_followers(engine, transaction, Outcome.FAILED)
+    release_followers(engine, transaction, LeaderOutcome.FAILED)
     got = again.response if again else None
     if got is None or got.raw_content is None:
         status = CacheStatus(fwd=forward_reason(transaction.decision), fwd_status=response.status_code, detail=FAILED)

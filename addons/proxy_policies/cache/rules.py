@@ -59,7 +59,7 @@ class RuleEffects:
 
 
 NO_EFFECTS = RuleEffects()
-Change = Callable[[RuleEffects], RuleEffects]
+EffectChange = Callable[[RuleEffects], RuleEffects]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class CacheRule:
     """One rule: the flows it matches, and its effects."""
 
     rule: Rule
-    changes: tuple[Change, ...]
+    changes: tuple[EffectChange, ...]
 
     def apply(self, effects: RuleEffects) -> RuleEffects:
         """Add this rule's effects to those before it."""
@@ -95,7 +95,7 @@ def _split(action: str) -> tuple[str, str, str]:
     return name, equals, value
 
 
-def _parse_action(name: str, equals: str, value: str) -> Change:
+def _parse_action(name: str, equals: str, value: str) -> EffectChange:
     action = f"{name}{equals}{value}"
     if name in _SWITCHES:
         if equals:
@@ -113,7 +113,7 @@ def _parse_action(name: str, equals: str, value: str) -> Change:
         raise ValueError(f"{action!r}: {error}") from None
 
 
-def _override(**changes: object) -> Change:
+def _override(**changes: object) -> EffectChange:
     def change(effects: RuleEffects) -> RuleEffects:
         return replace(effects, overrides=replace(effects.overrides, **changes))  # type: ignore[arg-type]
 
@@ -125,12 +125,12 @@ def _delta_seconds(value: str) -> float:
     return min(parse_duration(value), MAX_DELTA)
 
 
-def _ttl(value: str) -> Change:
+def _ttl(value: str) -> EffectChange:
     ttl = Ttl(_delta_seconds(value), DATED_BY_RULES_STATUS)
     return lambda effects: replace(effects, ttls=(*effects.ttls, ttl))
 
 
-def _for_statuses(values: Sequence[str]) -> Change:
+def _for_statuses(values: Sequence[str]) -> EffectChange:
     """Restrict the rule's own ttl=, the last so far, to these statuses."""
     statuses = frozenset(status for value in values for text in value.split() for status in _statuses(text))
     if not statuses:
@@ -153,24 +153,24 @@ def _bypass(effects: RuleEffects) -> RuleEffects:
     return replace(effects, bypass=True)
 
 
-def _ignore_query(value: str) -> Change:
+def _ignore_query(value: str) -> EffectChange:
     globs = tuple(value.split())
     return lambda effects: replace(effects, ignore_query=(*effects.ignore_query, *globs))
 
 
-def _key_header(value: str) -> Change:
+def _key_header(value: str) -> EffectChange:
     if not TOKEN.fullmatch(value):
         raise ValueError("write a field name such as X-Tenant")
     return lambda effects: replace(effects, key_headers=(*effects.key_headers, value.lower()))
 
 
-_SWITCHES: dict[str, Change] = {
+_SWITCHES: dict[str, EffectChange] = {
     "bypass": _bypass,
     "force": _override(force=True),
     "share-cookies": _override(share_cookies=True),
     "undated-304": _override(undated_304=True),
 }
-_VALUED: dict[str, Callable[[str], Change]] = {
+_VALUED: dict[str, Callable[[str], EffectChange]] = {
     "ttl": _ttl,
     "stale-while-revalidate": lambda value: _override(stale_while_revalidate=_delta_seconds(value)),
     "stale-if-error": lambda value: _override(stale_if_error=_delta_seconds(value)),

@@ -10,9 +10,9 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 from proxy_policies import subrequest
 from proxy_policies.addresses import normalize_address
 from proxy_policies.body import Replace, Stage
-from proxy_policies.cache.added_fields import Client, own_fields
+from proxy_policies.cache.added_fields import KeyParts, own_fields
 from proxy_policies.cache.body_taps import EncodedVariants
-from proxy_policies.cache.collapsing import CollapsedForwarding, Leader, Outcome
+from proxy_policies.cache.collapsing import CollapsedForwarding, Leader, LeaderOutcome
 from proxy_policies.cache.incoming_body import IncomingBody, IncomingReader, Room
 from proxy_policies.cache.response import CachedResponse
 from proxy_policies.cache.rfc9111.decision import URI_MISS, Decision, ForwardReason, Request
@@ -20,7 +20,7 @@ from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import Target, key_of, normal_authority
 from proxy_policies.cache.rfc9111.ranges import parse_content_range
 from proxy_policies.cache.rules import NO_EFFECTS, CacheRule, RuleEffects
-from proxy_policies.cache.stores.store import MAX_WHOLE, Body, BodySource, Checkpoint, Store
+from proxy_policies.cache.stores.store import MAX_WHOLE, BodySource, Checkpoint, Store, StoredBody
 from proxy_policies.fields import Fields, RawFields, fields_of
 from proxy_policies.flows import flow_state
 from proxy_policies.flows.requested_host import requested_host
@@ -147,7 +147,7 @@ def _own_fields(flow: http.HTTPFlow, target: Target) -> str:
         return ""
     scheme = target.scheme.lower()
     peer = normalize_address(client.peername[0]) if client.peername else ""
-    said = Client(scheme, normal_authority(scheme, target.authority), peer)
+    said = KeyParts(scheme, normal_authority(scheme, target.authority), peer)
     # A replayed flow includes the fields that we added when it was recorded.
     states_uri = type(client.proxy_mode) is ReverseMode or flow.is_replay == "request"
     return own_fields(received.raw, flow.request.data.headers.fields, said, states_uri=states_uri)
@@ -183,7 +183,7 @@ def begin_transaction(flow: http.HTTPFlow, effects: RuleEffects, now: float) -> 
     return Transaction(request, URI_MISS, effects, now, upstream_target_of(flow.request), key_of(target), purpose)
 
 
-async def set_response(flow: http.HTTPFlow, answer: CachedResponse, body: Body) -> None:
+async def set_response(flow: http.HTTPFlow, answer: CachedResponse, body: StoredBody) -> None:
     """Answer a request that was not forwarded, or got no response."""
     put_bytes(flow, answer, await _body_bytes(flow, answer, body))
 
@@ -195,7 +195,9 @@ def put_bytes(flow: http.HTTPFlow, answer: CachedResponse, content: bytes) -> No
     flow.response = http.Response(b"HTTP/1.1", answer.status, reason, headers, content, None, start, None)
 
 
-async def replace_response(flow: http.HTTPFlow, response: http.Response, answer: CachedResponse, body: Body) -> None:
+async def replace_response(
+    flow: http.HTTPFlow, response: http.Response, answer: CachedResponse, body: StoredBody
+) -> None:
     """Replace the origin's response, of which only the head has been received."""
     response.status_code = answer.status
     response.reason = answer.reason
@@ -205,7 +207,7 @@ async def replace_response(flow: http.HTTPFlow, response: http.Response, answer:
         flow_state.state_of(flow).response_body.add(Stage.ORIGIN, Replace(data))
 
 
-async def _body_bytes(flow: http.HTTPFlow, answer: CachedResponse, body: Body) -> bytes:
+async def _body_bytes(flow: http.HTTPFlow, answer: CachedResponse, body: StoredBody) -> bytes:
     """Return the bytes to send of a stored body; if large, none, and set a source for them."""
     if answer.part is None:
         return b""
@@ -260,7 +262,7 @@ def announce_head(
 
 
 def release_followers(
-    engine: CacheEngine, transaction: Transaction, outcome: Outcome, entry: StoredResponse | None = None
+    engine: CacheEngine, transaction: Transaction, outcome: LeaderOutcome, entry: StoredResponse | None = None
 ) -> None:
     """Pass the outcome of a response to followers, and the stored entry."""
     leader, transaction.leader = transaction.leader, None

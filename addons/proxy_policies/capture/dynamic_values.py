@@ -22,7 +22,7 @@ _FRACTION = re.compile(r"[.,]\d+")
 _HEX = re.compile(r"[0-9a-f]{16,128}|[0-9A-F]{16,128}")
 
 
-def kind_of(value: str) -> str:
+def dynamic_kind(value: str) -> str:
     """Return the kind of a dynamic value (`uuid`, `time`, `token` …); empty for any other text."""
     found = _ANY.fullmatch(value)
     if found is not None:
@@ -32,7 +32,7 @@ def kind_of(value: str) -> str:
 
 def are_alike(one: str, other: str) -> bool:
     """Return whether both values are dynamic and of one kind, but not secrets."""
-    kinds = {kind_of(one), kind_of(other)}
+    kinds = {dynamic_kind(one), dynamic_kind(other)}
     if len(kinds) == 1:
         (name,) = kinds
         return name not in ("", "secret") and _have_same_format(name, one, other)
@@ -42,7 +42,7 @@ def are_alike(one: str, other: str) -> bool:
 
 def differ_inside(one: str, other: str) -> bool:
     """Return whether two values differ in dynamic values that are only parts of them; secrets must be equal."""
-    if kind_of(one) or kind_of(other) or PLACEHOLDER.findall(one) != PLACEHOLDER.findall(other):
+    if dynamic_kind(one) or dynamic_kind(other) or PLACEHOLDER.findall(one) != PLACEHOLDER.findall(other):
         return False
     return mask_kinds(one) == mask_kinds(other)
 
@@ -98,4 +98,4 @@ def _mask(found: re.Match[str]) -> str:
 
 def _masked(text: str, replace: Callable[[re.Match[str]], str]) -> str:
     text = _ANY.sub(replace, text)
-    return _LONG.sub(lambda found: "<token>" if kind_of(found[0]) == "token" else found[0], text)
+    return _LONG.sub(lambda found: "<token>" if dynamic_kind(found[0]) == "token" else found[0], text)

@@ -10,7 +10,7 @@ They are values, not to be changed. They are not frozen, as creating an instance
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 type Headers = tuple[tuple[str, str], ...]
@@ -164,3 +164,9 @@ class Entry:
     trace: tuple[Mapping[str, Any], ...] = ()
     connection_info: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Entries(Protocol):
+    """Entries by number, from 0: a list, or an index of a file."""
+
+    def __getitem__(self, number: int, /) -> Entry: ...

@@ -11,7 +11,7 @@ import jinja2
 from cryptography.hazmat.primitives import hashes
 
 from proxy_policies.certificates.authority import Authority
-from proxy_policies.certificates.stores import Command, TrustStore, debian, fedora, other_systems
+from proxy_policies.certificates.stores import StoreCommand, TrustStore, debian, fedora, other_systems
 
 FILE = "proxy-policies.crt"
 """The name of the downloaded file; Android needs `.crt`."""
@@ -22,7 +22,7 @@ _TEMPLATE = Path(__file__).with_name("device_page.html")
 
 
 @dataclass(frozen=True)
-class Step:
+class Instruction:
     """An instruction, and a command to type, if any."""
 
     text: str
@@ -34,54 +34,54 @@ class Device:
     """A kind of device: the steps to trust the authority there, and to undo that."""
 
     name: str
-    trust: Sequence[Step]
-    undo: Sequence[Step]
+    trust: Sequence[Instruction]
+    undo: Sequence[Instruction]
 
 
 def devices(name: str) -> list[Device]:
     """Return the devices, phones first."""
     settings = "Settings, Security, Encryption & credentials"
     other = {
-        system: [[Step("", line) for line in lines] for lines in (commands.trust, commands.undo)]
+        system: [[Instruction("", line) for line in lines] for lines in (commands.trust, commands.undo)]
         for system, commands in other_systems(FILE, name).items()
     }
     return [
         Device(
             "iPhone, iPad",
             (
-                Step("Open the certificate in Safari, and allow the profile."),
-                Step("Settings, Profile Downloaded: Install."),
-                Step("Settings, General, About, Certificate Trust Settings: switch it on."),
+                Instruction("Open the certificate in Safari, and allow the profile."),
+                Instruction("Settings, Profile Downloaded: Install."),
+                Instruction("Settings, General, About, Certificate Trust Settings: switch it on."),
             ),
-            (Step("Settings, General, VPN & Device Management: remove the profile."),),
+            (Instruction("Settings, General, VPN & Device Management: remove the profile."),),
         ),
         Device(
             "Android",
             (
-                Step("Download the certificate."),
-                Step(f"{settings}, Install a certificate, CA certificate: choose the file."),
-                Step("Browsers trust it then; an app does if its maker lets it."),
+                Instruction("Download the certificate."),
+                Instruction(f"{settings}, Install a certificate, CA certificate: choose the file."),
+                Instruction("Browsers trust it then; an app does if its maker lets it."),
             ),
-            (Step(f"{settings}, Trusted credentials, User: remove it."),),
+            (Instruction(f"{settings}, Trusted credentials, User: remove it."),),
         ),
-        Device("macOS", (Step("Download the certificate."), *other["macos"][0]), other["macos"][1]),
-        Device("Windows", (Step("Download the certificate."), *other["windows"][0]), other["windows"][1]),
+        Device("macOS", (Instruction("Download the certificate."), *other["macos"][0]), other["macos"][1]),
+        Device("Windows", (Instruction("Download the certificate."), *other["windows"][0]), other["windows"][1]),
         Device("Debian, Ubuntu", *map(_of_store, _steps(debian(Path(FILE), name)))),
         Device("Fedora and its kin", *map(_of_store, _steps(fedora(Path(FILE), name)))),
         Device(
             "Chromium and Firefox on Linux",
-            (Step("Settings, Certificates, Authorities: import it, for websites."),),
-            (Step("Settings, Certificates, Authorities: delete it."),),
+            (Instruction("Settings, Certificates, Authorities: import it, for websites."),),
+            (Instruction("Settings, Certificates, Authorities: delete it."),),
         ),
     ]
 
 
-def _steps(store: TrustStore) -> tuple[Sequence[Command], Sequence[Command]]:
+def _steps(store: TrustStore) -> tuple[Sequence[StoreCommand], Sequence[StoreCommand]]:
     return store.trust, store.undo
 
 
-def _of_store(commands: Sequence[Command]) -> list[Step]:
-    return [Step("", f"sudo {shlex.join(command)}") for command in commands]
+def _of_store(commands: Sequence[StoreCommand]) -> list[Instruction]:
+    return [Instruction("", f"sudo {shlex.join(command)}") for command in commands]
 
 
 def fingerprint(ours: Authority) -> str:

@@ -29,7 +29,7 @@ HEADERS = {
 
 
 @dataclass(frozen=True)
-class File:
+class ServedFile:
     """The content served under a path."""
 
     media_type: str
@@ -37,7 +37,7 @@ class File:
 
 
 class _Handler(web.RequestHandler):
-    def initialize(self, file: File) -> None:
+    def initialize(self, file: ServedFile) -> None:
         """Initialize with the served file."""
         self._file = file
 
@@ -78,12 +78,12 @@ def _own_address(family: int) -> str:
     return ""
 
 
-def is_local(url: str) -> bool:
+def is_loopback_url(url: str) -> bool:
     """Return whether a URL from `url_of` has a loopback address."""
     return ipaddress.ip_address(url.removeprefix("http://").rpartition(":")[0].strip("[]")).is_loopback
 
 
-async def serve(sockets: list[socket.socket], files: Mapping[str, File]) -> None:
+async def serve(sockets: list[socket.socket], files: Mapping[str, ServedFile]) -> None:
     """Serve files by their paths until SIGINT or SIGTERM."""
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

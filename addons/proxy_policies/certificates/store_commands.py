@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from proxy_policies.certificates.stores import MADE_BY_US, Command, TrustStore
+from proxy_policies.certificates.stores import MADE_BY_US, StoreCommand, TrustStore
 
 COMMAND_TIMEOUT = 120.0  # seconds for a command: update-ca-certificates takes 10, and a password may have to be typed
 SHOWN = 4096  # characters of a failed command's output
@@ -34,13 +34,13 @@ def has(store: TrustStore) -> bool:
     return any(map(_answers, dict.fromkeys((store.ask, store.find))))  # for Java, both are one, which takes a second
 
 
-def _answers(question: Command) -> bool:
+def _answers(question: StoreCommand) -> bool:
     if shutil.which(question[0]) is None:
         return False
     return subprocess.run(question, capture_output=True).returncode == 0  # noqa: S603 - the commands are stores.py's own
 
 
-def missing(commands: Iterable[Command]) -> str:
+def missing(commands: Iterable[StoreCommand]) -> str:
     """Return a line on the first missing program of some commands; "" if none is missing."""
     absent = next((command[0] for command in commands if shutil.which(command[0]) is None), "")
     if absent == "sudo":
@@ -48,7 +48,7 @@ def missing(commands: Iterable[Command]) -> str:
     return f"{absent} is missing{PACKAGES.get(absent, '')}" if absent else ""
 
 
-def run(commands: Sequence[Command], as_root: bool) -> int:
+def run(commands: Sequence[StoreCommand], as_root: bool) -> int:
     """Print and run commands until one fails, whose output is printed; return its exit code.
 
     Raise ValueError before any is run if a program is missing.
@@ -64,7 +64,7 @@ def run(commands: Sequence[Command], as_root: bool) -> int:
     return 0
 
 
-def _run_one(command: Command) -> int:
+def _run_one(command: StoreCommand) -> int:
     """Run a command without standard input: sudo asks for a password on the terminal itself."""
     with tempfile.TemporaryFile("w+", errors="replace") as output:
         try:

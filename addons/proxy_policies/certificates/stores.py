@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-Command = tuple[str, ...]
+StoreCommand = tuple[str, ...]
 
 STORES = ("debian", "fedora", "chromium", "firefox", "java")
 """The names of stores on the command line."""
@@ -36,10 +36,10 @@ def ca_variables(certificate: Path, bundle: Path) -> dict[str, str]:
 class TrustStore:
     """A trust store: the commands to add our authority, remove it, and check for it (exit code 0: it is trusted)."""
 
-    trust: tuple[Command, ...]
-    undo: tuple[Command, ...]
-    ask: Command
-    find: Command
+    trust: tuple[StoreCommand, ...]
+    undo: tuple[StoreCommand, ...]
+    ask: StoreCommand
+    find: StoreCommand
     """Exit code 0: the authority is in the store, even if it has expired, or adding it was interrupted."""
     as_root: bool = False
     database: Path | None = None
@@ -86,7 +86,7 @@ def file_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).lstrip(".-") or "authority"
 
 
-def _verify(bundle: Path, certificate: Path) -> Command:
+def _verify(bundle: Path, certificate: Path) -> StoreCommand:
     return ("openssl", "verify", "-no_check_time", "-no-CApath", "-CAfile", str(bundle), str(certificate))
 
 

@@ -120,11 +120,11 @@ def serve(folder: Path, given: argparse.Namespace) -> int:
         svg, blocks = "", f"{error}\n"
     certificate = (folder / authority.CERTIFICATE_FILE).read_bytes()
     files = {
-        "/": device_server.File("text/html; charset=utf-8", device_page.page(ours, url, svg).encode()),
-        f"/{device_page.FILE}": device_server.File(device_page.MEDIA_TYPE, certificate),
+        "/": device_server.ServedFile("text/html; charset=utf-8", device_page.page(ours, url, svg).encode()),
+        f"/{device_page.FILE}": device_server.ServedFile(device_page.MEDIA_TYPE, certificate),
     }
     print(f"{blocks}{url}   {ours.name}\nSHA-256 {device_page.fingerprint(ours)}")
-    if device_server.is_local(url):
+    if device_server.is_loopback_url(url):
         print("only this machine can open it; --listen-host 0.0.0.0 opens it to others nearby")
     print("Ctrl-C ends it", flush=True)
     asyncio.run(device_server.serve(sockets, files))

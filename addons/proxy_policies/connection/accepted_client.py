@@ -11,6 +11,7 @@ from mitmproxy.connection import Client, ConnectionState
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server_hooks import ClientConnectedHook, ClientDisconnectedHook
 
+from proxy_policies.addresses import Address
 from proxy_policies.byte_streams.socket_stream import SocketStream
 from proxy_policies.connection import handover
 from proxy_policies.connection.client_connection import ClientConnection, ConnectionOwner
@@ -100,7 +101,7 @@ class AcceptedClient(ClientConnection):
         self.client.peername = address
         return True
 
-    async def _read_header(self) -> header.Address | None:
+    async def _read_header(self) -> Address | None:
         stream = self.stream
         while (found := header.parse(said := bytes(stream.received))) is None:
             if not await stream.wait():

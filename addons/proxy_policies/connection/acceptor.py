@@ -26,7 +26,7 @@ EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 RETRY_AFTER = 1.0
 """Seconds until we accept again after resources were exhausted, as in asyncio."""
 
-Accepted = Callable[[Any, socket.socket, tuple[Any, ...]], None]
+OnAccepted = Callable[[Any, socket.socket, tuple[Any, ...]], None]
 """Called with mitmproxy's server instance, the new socket and its peer."""
 
 
@@ -77,7 +77,7 @@ class ServerSocketWatch:
 class Acceptor:
     """Creates a `ServerSocketWatch` for every server whose mode is wanted, now and later."""
 
-    def __init__(self, is_wanted: Callable[[ProxyMode], bool], accepted: Accepted) -> None:
+    def __init__(self, is_wanted: Callable[[ProxyMode], bool], accepted: OnAccepted) -> None:
         self._is_wanted, self._accepted = is_wanted, accepted
         self._known: WeakSet[asyncio.Server] = WeakSet()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from mitmproxy import ctx
 from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, ReverseMode
 
-from proxy_policies.dispatch.table import Table
+from proxy_policies.dispatch.table import HookTable
 from proxy_policies.fast_paths import objections
 
 _CONNECTIONS = (
@@ -58,7 +58,7 @@ class FastPathGuard:
         """Decide again at the next check."""
         self._version = 0
 
-    def is_open(self, table: Table) -> bool:
+    def is_open(self, table: HookTable) -> bool:
         """Return whether the path may be used now."""
         if self._version != table.version:
             self._version = table.version
@@ -67,7 +67,7 @@ class FastPathGuard:
             )
         return self._is_open
 
-    def closed_by(self, table: Table) -> list[object]:
+    def closed_by(self, table: HookTable) -> list[object]:
         """Return the addons that object."""
         concerned = [addon for name in EVENTS[self._path] for group in table.groups(name) for addon in group]
         return [addon for addon in concerned if self._objects(addon)]

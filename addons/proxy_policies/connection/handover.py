@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 _on_handover: list[Callable[[Client], None]] = []
 
-Receive = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+ReceiveClient = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
 class Continued:
@@ -87,7 +87,7 @@ def continue_client(instance: Any, client: Client, stream: SocketStream) -> None
     spawn(_adopt(stream.detach(), data, receive))
 
 
-async def _adopt(sock: socket.socket, data: bytes, receive: Receive) -> None:
+async def _adopt(sock: socket.socket, data: bytes, receive: ReceiveClient) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(loop=loop)
     if data:

@@ -22,7 +22,7 @@ from proxy_policies.cache.stores.store import SyncView
 from proxy_policies.cache.transactions import transaction_of
 from proxy_policies.connection.fast_path_guard import FastPathGuard
 from proxy_policies.connection.response_template import RenderedResponse, ResponseTemplate, learn
-from proxy_policies.dispatch.table import Table
+from proxy_policies.dispatch.table import HookTable
 from proxy_policies.exchange.exchange import Exchange
 from proxy_policies.finished import reporting
 from proxy_policies.flows import flow_state
@@ -44,7 +44,7 @@ class LearnedResponse:
     rendered: RenderedResponse | None = None
 
 
-Response = tuple[bytes, bytes, bool]
+ResponseParts = tuple[bytes, bytes, bool]
 """Head, body, and whether the connection ends with the response."""
 
 
@@ -82,14 +82,14 @@ class LearnedResponses:
         """Return whether nothing has been learned yet."""
         return not self._learned
 
-    def store(self, table: Table) -> SyncView | None:
+    def store(self, table: HookTable) -> SyncView | None:
         """Return the cache's sync view if responses may be served from it now."""
         if not self._guard.is_open(table):
             return None
         engine = getattr(ctx.master.addons.get("cache"), "engine", None)
         return engine.store.sync_view if engine is not None else None
 
-    def respond(self, peer: HitClient, head: bytes, store: SyncView) -> Response | None:
+    def respond(self, peer: HitClient, head: bytes, store: SyncView) -> ResponseParts | None:
         """Return the learned response to a request; None if there is none."""
         learned = self._learned.get(key := (peer.who, head))
         if learned is None:
@@ -109,7 +109,7 @@ class LearnedResponses:
             reporting.report_item((learned.record, peer.client.peername, now))
         return rendered.head, body, learned.template.closes
 
-    def learn(self, peer: HitClient, head: bytes, exchange: Exchange, table: Table) -> None:
+    def learn(self, peer: HitClient, head: bytes, exchange: Exchange, table: HookTable) -> None:
         """Learn from an exchange that the cache answered, if it can be repeated here; misses are ignored."""
         flow, wire = exchange.flow, b"".join(exchange.writer.wire or ())
         state, store = flow_state.state_of(flow), self.store(table)

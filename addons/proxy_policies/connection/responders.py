@@ -13,8 +13,8 @@ from proxy_policies.addresses import is_tunnel_name
 from proxy_policies.byte_streams.socket_stream import SocketStream
 from proxy_policies.connection import direct_tunnel
 from proxy_policies.connection.fast_path_guard import FastPathGuard, opens_tunnels, speaks_http
-from proxy_policies.dispatch.table import Table
-from proxy_policies.exchange.exchange import Connection, Exchange
+from proxy_policies.dispatch.table import HookTable
+from proxy_policies.exchange.exchange import Exchange, ExchangeClient
 from proxy_policies.exchange.origin_connections import Destination
 from proxy_policies.http1.request_heads import address_of, read_connect, read_plain_request
 from proxy_policies.inspection.hosts import Hosts
@@ -37,7 +37,7 @@ class Responders:
             "exchanges": FastPathGuard("exchanges", _is_strict),
         }
         self._learned: learned_responses.LearnedResponses | None = None
-        self.table: Table | None = None
+        self.table: HookTable | None = None
         """Which addons have which hooks; None while the fast paths are off."""
         self._counts = dict.fromkeys(COUNTED, 0)
 
@@ -82,13 +82,13 @@ class Responders:
         respond = self._learned.respond
         return bool(connection.respond_to_each(lambda head: respond(connection, head, store)))
 
-    def response_to(self, connection: Connection, head: bytes) -> Exchange | Coroutine[Any, Any, bool] | None:
+    def response_to(self, connection: ExchangeClient, head: bytes) -> Exchange | Coroutine[Any, Any, bool] | None:
         """Return the tunnel or exchange that responds to a request; None to leave it to mitmproxy."""
         if head.startswith(b"CONNECT "):
             return self._tunnel(connection)
         return self._exchange(connection, head) if self.is_open("exchanges") else None
 
-    def _tunnel(self, connection: Connection) -> Coroutine[Any, Any, bool] | None:
+    def _tunnel(self, connection: ExchangeClient) -> Coroutine[Any, Any, bool] | None:
         client, stream, hosts = connection.client, connection.stream, _inspected_hosts()
         if hosts is None or not opens_tunnels(client.proxy_mode) or not self.is_open("tunnels"):
             return None
@@ -98,7 +98,7 @@ class Responders:
             return None
         return direct_tunnel.DirectTunnel(client, stream, asked, why, functools.partial(self.count, "tunnels")).run()
 
-    def _exchange(self, connection: Connection, head: bytes) -> Exchange | None:
+    def _exchange(self, connection: ExchangeClient, head: bytes) -> Exchange | None:
         request = read_plain_request(head)
         if request is None or bool(request.authority) is (connection.destination is not None):
             return None

@@ -29,7 +29,7 @@ LAST_CHUNK_TIMEOUT = 1.0  # seconds that an end of file waits for the chunk befo
 
 Relayed = Callable[[bool, int], None]
 """Called for every piece relayed: whether it is from the client, and its size in bytes."""
-Broken = Callable[[bool, OSError], None]
+OnBroken = Callable[[bool, OSError], None]
 """Called when a connection breaks: whether it is the client's, and the error."""
 
 
@@ -117,7 +117,9 @@ class TunnelPair:
     If one connection breaks, the other is reset; mitmproxy would turn that into an end of file.
     """
 
-    def __init__(self, client: TakeoverReader, server: TakeoverReader, relayed: Relayed, broken: Broken | None) -> None:
+    def __init__(
+        self, client: TakeoverReader, server: TakeoverReader, relayed: Relayed, broken: OnBroken | None
+    ) -> None:
         self._client, self._server, self._relayed, self._broken = client, server, relayed, broken
         self._open = {side for side in (client, server) if not side.has_ended}
         self._over = asyncio.Event()
@@ -214,7 +216,7 @@ class TunnelTakeover:
         if client is None or server is None:
             return
         if client.tunnel is None:
-            broken: Broken | None = getattr(layer, "broken", None)
+            broken: OnBroken | None = getattr(layer, "broken", None)
             client.tunnel = server.tunnel = TunnelPair(client, server, self._reporter(layer), broken)
         (client if event.connection == context.client else server).forwarded(event.data)
 

@@ -32,7 +32,7 @@ ApiCall = Callable[..., Awaitable[object]]
 logger = logging.getLogger(__name__)
 
 
-class Handler(web.RequestHandler):
+class DashboardHandler(web.RequestHandler):
     """The base of all handlers: access control, and security fields."""
 
     is_public = False
@@ -86,7 +86,7 @@ class Handler(web.RequestHandler):
         self.finish(f"{status_code} {self._reason}\n")
 
 
-class IndexPage(Handler):
+class IndexPage(DashboardHandler):
     """The page; without login, the form for the password."""
 
     is_public = True
@@ -122,7 +122,7 @@ class IndexPage(Handler):
         self.finish(page)
 
 
-class File(Handler):
+class StaticFile(DashboardHandler):
     """The page's static files, which contain no data of this proxy."""
 
     is_public = True
@@ -133,7 +133,7 @@ class File(Handler):
         self.finish((PAGE / name).read_bytes())
 
 
-class Api(Handler):
+class Api(DashboardHandler):
     """The page's API: `GET /ask/NAME?…` reads, `POST` changes."""
 
     async def get(self, name: str) -> None:
@@ -167,7 +167,7 @@ class Api(Handler):
         self.finish(body)
 
 
-class Missing(Handler):
+class Missing(DashboardHandler):
     """Any other path."""
 
     async def prepare(self) -> None:
@@ -181,6 +181,6 @@ def serve(sockets: list[socket.socket], access: Access, is_local: bool, api: Map
     shared = {"access": access, "is_local": is_local, "api": api}
     shared["cookie"] = f"proxy-policies-{sockets[0].getsockname()[1]}"
     names = "|".join(name.replace(".", r"\.") for name in FILES)
-    routes = [(r"/", IndexPage, shared), (rf"/({names})", File, shared), (r"/ask/([a-z]+)", Api, shared)]
+    routes = [(r"/", IndexPage, shared), (rf"/({names})", StaticFile, shared), (r"/ask/([a-z]+)", Api, shared)]
     application = web.Application(routes, default_handler_class=Missing, default_handler_args=shared)
     return PageServer(sockets, application, MAX_BODY)

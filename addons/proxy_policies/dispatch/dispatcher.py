@@ -24,7 +24,7 @@ from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layer import CommandGenerator, Layer
 
 from proxy_policies.background.tasks import spawn
-from proxy_policies.dispatch.table import HookEntry, Table
+from proxy_policies.dispatch.table import HookEntry, HookTable
 
 STOCK_EVENTS = frozenset({"running", "done"})  # left to stock, because addons may add addons in them
 
@@ -37,7 +37,7 @@ class Dispatch:
 
     def __init__(self, manager: addonmanager.AddonManager, legacy_log: logging.Handler | None = None) -> None:
         self._manager, self._legacy_log = manager, legacy_log
-        self.table = Table(manager)
+        self.table = HookTable(manager)
         self._stock = manager.trigger_event
 
     def install(self) -> Callable[[], None]:

@@ -42,7 +42,7 @@ HookEntry = tuple[object, Condition | None, object]
 """An addon, the condition for calling its hook, and the hook when the table was built."""
 
 
-class Table:
+class HookTable:
     """Which addons have which hook: for each event's name, groups of addons, one per member of the chain."""
 
     def __init__(self, manager: addonmanager.AddonManager) -> None:

@@ -29,7 +29,7 @@ GZIP, ZLIB = 31, 15
 BROTLI_WINDOW = 16
 """Bytes, as a power of two."""
 
-type Step = Callable[[bytes], bytes]
+type _Step = Callable[[bytes], bytes]
 type Flush = Callable[[], bytes]
 
 
@@ -38,7 +38,7 @@ class Encoder:
 
     __slots__ = ("_compress", "_finish", "_flush", "holds_back")
 
-    def __init__(self, compress: Step, flush: Flush, finish: Flush) -> None:
+    def __init__(self, compress: _Step, flush: Flush, finish: Flush) -> None:
         self._compress = compress
         self._flush = flush
         self._finish = finish

@@ -43,15 +43,15 @@ from proxy_policies.http1.new_messages import new_flow, new_request
 from proxy_policies.http1.request_heads import RequestHead
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.streaming.addon import reattach
-from proxy_policies.streaming.decision import BUFFER_LIMIT, BUFFERED_FOR, declared_length
+from proxy_policies.streaming.decision import BUFFER_LIMIT, BUFFERED_FOR, known_length
 
 
 class Killed(Exception):
     """An addon has killed the flow."""
 
 
-class Connection(Protocol):
-    """The client's connection."""
+class ExchangeClient(Protocol):
+    """A client's connection, as far as an exchange needs it."""
 
     client: Client
     stream: ByteStream
@@ -64,7 +64,7 @@ class Connection(Protocol):
 class Exchange:
     """An exchange in progress."""
 
-    def __init__(self, connection: Connection, head: RequestHead, destination: Destination) -> None:
+    def __init__(self, connection: ExchangeClient, head: RequestHead, destination: Destination) -> None:
         self._connection, self._head, self._trigger = connection, head, connection.trigger
         self._client = connection.stream
         self.writer = ResponseWriter(self._client, head)
@@ -197,7 +197,7 @@ class Exchange:
     def _may_never_end(self) -> bool:
         state = flow_state.state_of(self.flow)
         is_ours = state.is_awaited_whole or state.source is not None
-        return state.origin is not None and not is_ours and declared_length(self._response) is None
+        return state.origin is not None and not is_ours and known_length(self._response) is None
 
     async def _stream_body(self, buffered: bytes) -> None:
         """Send the body as it arrives, after the part already buffered."""
@@ -362,7 +362,7 @@ class Exchange:
         self.presence.left(f"HTTP/1 protocol error: {why}")
 
 
-def _begin(connection: Connection, head: RequestHead, destination: Destination) -> http.HTTPFlow:
+def _begin(connection: ExchangeClient, head: RequestHead, destination: Destination) -> http.HTTPFlow:
     """Create the flow of a request."""
     scheme, host, port = destination
     client = connection.client

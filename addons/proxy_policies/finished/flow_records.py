@@ -15,9 +15,9 @@ from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import trace
-from proxy_policies.addresses import format_target
+from proxy_policies.addresses import SocketAddress, format_target
 from proxy_policies.fields import fields_of
-from proxy_policies.finished.reporting import CLIENT_CLOSED, Address, Record
+from proxy_policies.finished.reporting import CLIENT_CLOSED, Record
 from proxy_policies.flows import flow_state
 from proxy_policies.flows.request_summary import LONGEST_TEXT, RequestSummary
 from proxy_policies.version import NAME
@@ -145,7 +145,7 @@ def _target(server: Server) -> bytes:
     return format_target(str(host), int(port)).encode("utf-8", "surrogateescape")
 
 
-def _peer(flow: flows.Flow) -> Address | None:
+def _peer(flow: flows.Flow) -> SocketAddress | None:
     return flow.server_conn.peername or flow.server_conn.address
 
 

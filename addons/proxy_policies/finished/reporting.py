@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 from weakref import WeakSet
 
+from proxy_policies.addresses import SocketAddress
 from proxy_policies.flows.request_summary import RequestSummary
 
 CLIENT_CLOSED = 499
 """nginx's status for a request whose client left before any response was sent."""
-
-Address = tuple[Any, ...]
-"""A host and a port, as in the socket module."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,7 +24,7 @@ class Record:
     """One request with its response, or one tunnel, that has ended."""
 
     request: RequestSummary
-    client: Address | None
+    client: SocketAddress | None
     started: float
     """POSIX time in seconds."""
     seconds: float
@@ -47,7 +45,7 @@ class Record:
     """The word of Cache-Status (RFC 9211): `hit`, or the reason for forwarding; empty if the cache was not involved."""
     encoding: str = ""
     """The content codings of the response as sent."""
-    upstream: Address | None = None
+    upstream: SocketAddress | None = None
     """The server that sent the response."""
     connect_seconds: float | None = None
     """The time to connect to it; None if an open connection was used."""
@@ -67,7 +65,10 @@ class Record:
         return replace(self, seconds=0.0, connect_seconds=None, upstream_seconds=None, is_repeated=True)
 
 
-Item = tuple[Record, Address | None, float]
+type Mask = Callable[[str], str]
+"""Hides the secrets of a URL."""
+
+Item = tuple[Record, SocketAddress | None, float]
 """A record, the client's address, and when it ended (POSIX time, seconds)."""
 
 Subscriber = Callable[[Sequence[Item]], None]

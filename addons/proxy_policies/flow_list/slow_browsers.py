@@ -23,7 +23,7 @@ RESETS = tuple(json.dumps({"type": f"{name}/reset"}).encode() for name in _LISTS
 """The messages on which mitmweb's page loads both lists again."""
 
 
-class Connection(Protocol):
+class BrowserConnection(Protocol):
     """mitmweb's connection to a browser."""
 
     _send_queue: asyncio.Queue[bytes]
@@ -49,12 +49,12 @@ def others(messages: Iterable[bytes]) -> list[bytes]:
     return [message for message in messages if not message.startswith(_LIST_PREFIXES)][-MAX_OTHERS:]
 
 
-def drop_queued(connections: Iterable[Connection]) -> int:
+def drop_queued(connections: Iterable[BrowserConnection]) -> int:
     """Drop the queues that exceed a limit; return the number of these connections."""
     return sum([_drop_queued(connection) for connection in list(connections)])
 
 
-def _drop_queued(connection: Connection) -> bool:
+def _drop_queued(connection: BrowserConnection) -> bool:
     queue = connection._send_queue
     if queue.qsize() < ALWAYS_QUEUED:
         return False

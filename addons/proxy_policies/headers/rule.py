@@ -21,7 +21,7 @@ _UNSENDABLE = re.compile(r"[\r\n\0]")
 """Characters that a field value cannot contain (RFC 9110, section 5.5)."""
 
 
-class Operation(Enum):
+class FieldOperation(Enum):
     """The operation on the field lines of one name."""
 
     SET = ""
@@ -34,7 +34,7 @@ class HeaderRule:
     """One rule, for requests or for responses."""
 
     rule: Rule
-    operation: Operation
+    operation: FieldOperation
     name: str
     value: str
     on_requests: bool
@@ -42,18 +42,18 @@ class HeaderRule:
     def apply(self, fields: Fields, facts: Mapping[str, str]) -> Fields:
         """Return the fields as changed by the rule."""
         match self.operation:
-            case Operation.REMOVE:
+            case FieldOperation.REMOVE:
                 return fields.without([self.name])
-            case Operation.ADD:
+            case FieldOperation.ADD:
                 return fields.adding(self.name, fill(self.value, facts))
-            case Operation.SET:
+            case FieldOperation.SET:
                 return fields.replacing(self.name, fill(self.value, facts))
 
 
 def read_rule(rule: Rule) -> HeaderRule:
     """Return a rule with its action parsed. Raise ValueError that quotes the rule."""
     separator, text = rule.spec[0], rule.action
-    operation = Operation(text[0]) if text[0] in "+-" else Operation.SET
+    operation = FieldOperation(text[0]) if text[0] in "+-" else FieldOperation.SET
     name, has_value, value = text.removeprefix(operation.value).partition(separator)
     on_requests = any(isinstance(part, flowfilter.FReq) for part in walk_filter(rule.filter))
     if problem := _problem(operation, name, value if has_value else None, on_requests):
@@ -61,12 +61,12 @@ def read_rule(rule: Rule) -> HeaderRule:
     return HeaderRule(rule, operation, name, value, on_requests)
 
 
-def _problem(operation: Operation, name: str, value: str | None, on_requests: bool) -> str:
+def _problem(operation: FieldOperation, name: str, value: str | None, on_requests: bool) -> str:
     if not TOKEN.fullmatch(name):
         return f"{name!r} is not a valid field name; write /flow-filter/[+|-]name[/value]"
     if name.lower() in FRAMING:
         return f"{name} is set by the proxy"
-    if operation is Operation.REMOVE:
+    if operation is FieldOperation.REMOVE:
         return "" if value is None else "a field to remove takes no value"
     if value is None:
         return f"{name} lacks its value; put - before the name to remove the field"

@@ -10,7 +10,7 @@ UNREAD = 256 << 10
 """Bytes kept if nothing reads messages after their hooks, for scripts that look back."""
 
 
-class Message(Protocol):
+class KeptMessage(Protocol):
     """A message of mitmproxy's."""
 
     from_client: bool
@@ -26,12 +26,12 @@ class MessageHistory:
         self.removed = {True: 0, False: 0}
         """Bytes of removed messages, by whether they were from the client."""
 
-    def add[M: Message](self, messages: list[M]) -> bool:
+    def add[M: KeptMessage](self, messages: list[M]) -> bool:
         """Count the last message, which is new; return whether there may be too many now."""
         self._size += _size(messages[-1])
         return self._size > self._much
 
-    def shorten[M: Message](self, messages: list[M], most: int) -> bool:
+    def shorten[M: KeptMessage](self, messages: list[M], most: int) -> bool:
         """If there are more than `most` bytes, remove the oldest until three quarters of that are left.
 
         The last one always stays. Return whether any was removed.
@@ -50,5 +50,5 @@ class MessageHistory:
         return count > 0
 
 
-def _size(message: Message) -> int:
+def _size(message: KeptMessage) -> int:
     return len(message.content) + OVERHEAD

@@ -13,7 +13,7 @@ from proxy_policies.capture.bodies.content_coding import decode_bodies
 from proxy_policies.capture.check.http_client import SendError
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, evaluate
 from proxy_policies.capture.check.results import SendResult
-from proxy_policies.capture.check.targets import Target
+from proxy_policies.capture.check.targets import CheckTarget
 from proxy_policies.capture.model import Entry, Request, Response
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.mirror.candidates import as_copy, without_secret_fields
@@ -86,7 +86,7 @@ class Copies:
         if prepared is None:
             self.drop("credentials in its URL or body")
             return
-        target = Target(entry.request.origin, self.target)
+        target = CheckTarget(entry.request.origin, self.target)
         try:
             response, seconds = await self.send(target.to_live(prepared))
         except SendError as error:

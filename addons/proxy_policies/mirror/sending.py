@@ -6,24 +6,24 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from proxy_policies.capture.check.http_client import Connection, SendError
+from proxy_policies.capture.check.http_client import ProxyConnection, SendError
 from proxy_policies.capture.model import Request, Response
 
-type Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-type Open = Callable[[str, int], Awaitable[Streams]]
+type _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+type Open = Callable[[str, int], Awaitable[_Streams]]
 
 TIMEOUT = 30.0
 """Seconds for each response, as in `check`."""
 
 
-class DirectConnection(Connection):
+class DirectConnection(ProxyConnection):
     """A connection to the candidate for one request."""
 
     def __init__(self, target: str, open: Open, limit: int, timeout: float = TIMEOUT) -> None:
         super().__init__(0, timeout, limit)
         self._target, self._dial = urlsplit(target), open
 
-    async def _open(self) -> Streams:
+    async def _open(self) -> _Streams:
         if self._streams is None:
             host, is_tls = self._target.hostname or "", self._target.scheme == "https"
             reader, writer = await self._dial(host, self._target.port or (443 if is_tls else 80))

@@ -14,14 +14,13 @@ from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import server
 
-from proxy_policies.addresses import format_target
+from proxy_policies.addresses import SocketAddress, format_target
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.log_lines import printable
 from proxy_policies.outbound import tcp_connect
-from proxy_policies.patch import Kind, Patch
+from proxy_policies.patch import Patch, PatchKind
 from proxy_policies.settings import Setting, parse_duration
 
-Address = tuple[Any, ...]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Route = Callable[[str, int], Awaitable[Streams] | None]
 """Called with host and port; returns None if it does not handle them. The writer needs a `peername`, (host, port)."""
@@ -40,7 +39,9 @@ def remove_route(route: Route) -> None:
         _routes.remove(route)
 
 
-async def open(host: str, port: int, *, timeout: float | None = None, local_addr: Address | None = None) -> Streams:
+async def open(
+    host: str, port: int, *, timeout: float | None = None, local_addr: SocketAddress | None = None
+) -> Streams:
     """Connect by the first route that handles the target, else over TCP.
 
     `timeout` is in seconds, including name look-up; `local_addr` is the local address. Raises only OSError, with a text
@@ -50,7 +51,7 @@ async def open(host: str, port: int, *, timeout: float | None = None, local_addr
 
 
 async def connect(
-    host: str, port: int, *, timeout: float | None = None, local_addr: Address | None = None
+    host: str, port: int, *, timeout: float | None = None, local_addr: SocketAddress | None = None
 ) -> socket.socket:
     """Connect a bare, non-blocking socket over TCP, ignoring routes. Raises as `open`."""
     return await _with_clear_error(
@@ -70,7 +71,7 @@ async def _with_clear_error[Connected](
         raise OSError(printable(f"cannot connect to {format_target(host, port)}: {why}")) from error
 
 
-async def _open(host: str, port: int, timeout: float | None, local_addr: Address | None) -> Streams:
+async def _open(host: str, port: int, timeout: float | None, local_addr: SocketAddress | None) -> Streams:
     for route in _routes:
         if (way := route(host, port)) is not None:
             return await way
@@ -106,7 +107,7 @@ PATCH = Patch(
     owner=server,
     attribute="asyncio",
     wrap=_AsyncioShim,
-    kind=Kind.SEAM,
+    kind=PatchKind.SEAM,
     seen_on="12.2.1 to 12.3.1",
     why="no connect timeout, and tunnel names do not resolve",
     upstream=("not reported, a feature: `curl -x` to an address that drops packets takes the kernel's two minutes"),

@@ -13,7 +13,7 @@ from mitmproxy.proxy.layers import http, modes
 from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from proxy_policies.patch import Kind, Patch
+from proxy_policies.patch import Patch, PatchKind
 
 
 def is_tunnel(context: Context) -> bool:
@@ -69,7 +69,7 @@ PATCH = Patch(
     owner=layer.NextLayer,
     attribute="_handle_event",
     wrap=_asking,
-    kind=Kind.SEAM,
+    kind=PatchKind.SEAM,
     seen_on="12.2.1 to 12.3.1",
     why="an untouched tunnel is shown only after its first byte, data of a client that ends at once is lost, and in "
     "`reverse:tcp` so are a server's answer to it, and the end of a server that says nothing",

@@ -25,7 +25,7 @@ from proxy_policies.patches.wakeups import Awaited
 from proxy_policies.start_up.starting import started
 
 
-class Handler(ConnectionHandler):
+class ClientHandler(ConnectionHandler):
     """Serves a client."""
 
     def log(self, message: str, *how: Any, **why: Any) -> None:
@@ -112,7 +112,7 @@ class Handler(ConnectionHandler):
         await super().wakeup(request)
 
 
-class ReplayHandler(Handler, clientplayback.ReplayHandler):
+class ReplayHandler(ClientHandler, clientplayback.ReplayHandler):
     """Sends a flow again."""
 
     async def replay(self) -> None:
@@ -124,7 +124,7 @@ class ReplayHandler(Handler, clientplayback.ReplayHandler):
 PATCH = Patch(
     owner=mode_servers,
     attribute="ProxyConnectionHandler",
-    wrap=in_place_of(Handler),
+    wrap=in_place_of(ClientHandler),
     seen_on="12.2.1 to 12.3.1",
     why="clients are served before addons are running, and an error caused by that ends the process; "
     "sockets stay open; one client that sends many small messages blocks the event loop; "

@@ -122,7 +122,7 @@ class Http3Side(MultiplexedSide, Http3Connection):
         yield from super()._handle_event(event)
 
 
-class Server(Http3Side, Http3Server):
+class Http3ClientSide(Http3Side, Http3Server):
     """Receives requests and sends responses."""
 
     def __init__(self, context: Context) -> None:
@@ -165,7 +165,7 @@ class Server(Http3Side, Http3Server):
             yield from self.log_refusal(self._refused.pop())
 
 
-class Client(Http3Side, Http3Client):
+class Http3OriginSide(Http3Side, Http3Client):
     """Sends requests and receives responses."""
 
     def __init__(self, context: Context) -> None:
@@ -201,7 +201,7 @@ COMPANIONS = (
     Companion(
         owner=layers,
         attribute="Http3Server",
-        wrap=in_place_of(Server),
+        wrap=in_place_of(Http3ClientSide),
         seen_on="12.2.1 to 12.3.1",
         why="invalid HTTP/3 requests are passed on, one that is cut off as a whole one; each field that a policy adds "
         "is a log line",
@@ -211,7 +211,7 @@ COMPANIONS = (
     Companion(
         owner=layers,
         attribute="Http3Client",
-        wrap=in_place_of(Client),
+        wrap=in_place_of(Http3OriginSide),
         seen_on="12.2.1 to 12.3.1",
         why="the same of HTTP/3 responses; a response to HEAD or a 304 with a length fails, and one after a 103",
         test="tests/e2e/messages/test_validity_http3.py::test_a_bad_response_is_not_passed_on",

@@ -14,7 +14,7 @@ from cryptography import x509
 from mitmproxy.certs import CertStore
 
 from proxy_policies.certificates.name_constraints import allows, constraints_of
-from proxy_policies.patch import Kind, Patch
+from proxy_policies.patch import Patch, PatchKind
 
 
 def _leave_out_others(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,7 +37,7 @@ PATCH = Patch(
     owner=CertStore,
     attribute="get_cert",
     wrap=_leave_out_others,
-    kind=Kind.SEAM,
+    kind=PatchKind.SEAM,
     seen_on="12.2.1 to 12.3.1",
     why="clients reject certificates of a CA with name constraints if the origin's certificate has other names, too",
     upstream="not reported, a feature: `CertStore.get_cert` copies all names of the origin's certificate",

@@ -25,7 +25,7 @@ from proxy_policies.patch import Companion, Patch
 
 logger = logging.getLogger(__name__)
 
-type FileState = tuple[int, int]
+type ScriptState = tuple[int, int]
 """When the file was last changed, in nanoseconds, and its size."""
 
 _outgoing: list[object] = []
@@ -97,7 +97,7 @@ def _watching(original: Callable[[Script], Coroutine[None, None, None]]) -> Call
     return watcher
 
 
-async def _follow(script: Script, state: FileState | None) -> None:
+async def _follow(script: Script, state: ScriptState | None) -> None:
     """Load a script again whenever its file was written or touched. While it is gone, as during an upgrade, wait.
 
     A change is loaded once the file has stayed the same for a second: it could be half written.
@@ -114,7 +114,7 @@ async def _follow(script: Script, state: FileState | None) -> None:
         before = now
 
 
-def _state_of(script: Script) -> FileState | None:
+def _state_of(script: Script) -> ScriptState | None:
     """Return the state of a script's file; None if there is none."""
     try:
         found = Path(script.fullpath).stat()

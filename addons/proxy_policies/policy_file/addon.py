@@ -41,7 +41,7 @@ class PolicyFile:
     def __init__(self) -> None:
         self._path: Path | None = None
         self._before: Mapping[str, Any] = {}
-        self._entries: Mapping[str, document.Entry] = {}
+        self._entries: Mapping[str, document.FileOption] = {}
         self._task: asyncio.Task[None] | None = None
 
     @cached_property
@@ -95,7 +95,7 @@ class PolicyFile:
         except exceptions.OptionsError as error:
             raise ValueError(f"command line: {error}") from error
 
-    def _apply(self, file: Mapping[str, document.Entry], skip_unknown: bool = False) -> overlay.Plan:
+    def _apply(self, file: Mapping[str, document.FileOption], skip_unknown: bool = False) -> overlay.Plan:
         """Apply all entries of the file; on ValueError, nothing is changed.
 
         `skip_unknown` ignores options not declared yet, those of scripts that are loaded later.
@@ -107,7 +107,7 @@ class PolicyFile:
         self._before, self._entries = planned.before, file
         return planned
 
-    def _set(self, planned: overlay.Plan, entries: Sequence[document.Entry]) -> None:
+    def _set(self, planned: overlay.Plan, entries: Sequence[document.FileOption]) -> None:
         try:
             with ctx.options.rollback(set(planned.updates), reraise=True), addon_errors.raised_as_options_error():
                 ctx.options.update(**planned.updates)
@@ -163,7 +163,7 @@ class PolicyFile:
         return "; ".join(texts) or "no option changes"
 
 
-def entries_of(state: watch.FileState) -> dict[str, document.Entry]:
+def entries_of(state: watch.FileState) -> dict[str, document.FileOption]:
     """Return the file's entries by option name. Raise ValueError."""
     if isinstance(state, watch.Unreadable):
         raise ValueError(state.reason)
@@ -178,7 +178,7 @@ def _our_settings() -> dict[str, Setting[Any]]:
     return {setting.name: setting for addon in ctx.master.addons.lookup.values() for setting in settings_of(addon)}
 
 
-def _locate(reason: str, entries: Sequence[document.Entry], updates: Collection[str]) -> str:
+def _locate(reason: str, entries: Sequence[document.FileOption], updates: Collection[str]) -> str:
     """Return the error with the lines that may have caused it: of options that it names, else of all changes."""
     changing = [entry for entry in entries if entry.name in updates]
     suspects = [entry for entry in changing if entry.name in reason] or changing

@@ -6,12 +6,14 @@ from typing import Any
 from mitmproxy.optmanager import OptManager
 
 from proxy_policies.options.parsers import coerce, is_secret
-from proxy_policies.policy_file.document import Entry
+from proxy_policies.policy_file.document import FileOption
 from proxy_policies.settings import Setting
 from proxy_policies.start_up.unknown_arguments import nearest
 
 
-def coerce_all(entries: Iterable[Entry], options: OptManager, settings: Mapping[str, Setting[Any]]) -> dict[str, Any]:
+def coerce_all(
+    entries: Iterable[FileOption], options: OptManager, settings: Mapping[str, Setting[Any]]
+) -> dict[str, Any]:
     """Return the options' values by name. Raise ValueError for the first invalid entry.
 
     `settings` are our own options, which are parsed here so that an error can name the line.
@@ -19,7 +21,7 @@ def coerce_all(entries: Iterable[Entry], options: OptManager, settings: Mapping[
     return {entry.name: _value(entry, options, settings) for entry in entries}
 
 
-def _value(entry: Entry, options: OptManager, settings: Mapping[str, Setting[Any]]) -> Any:
+def _value(entry: FileOption, options: OptManager, settings: Mapping[str, Setting[Any]]) -> Any:
     option = dict(options.items()).get(entry.name)
     if option is None:
         similar = nearest(entry.name, options.keys())

@@ -27,7 +27,7 @@ MAX_NODES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FileOption:
     """One option in the file; lines count from 1."""
 
     name: str
@@ -41,7 +41,7 @@ class Entry:
         return ValueError(f"line {self.line}, option {self.name}:{value} {reason}")
 
 
-def read(text: str) -> dict[str, Entry]:
+def read(text: str) -> dict[str, FileOption]:
     """Return the entries of a policy file by option name. Raise ValueError with the line and the reason."""
     document = _load(text)
     if document is None:
@@ -49,7 +49,7 @@ def read(text: str) -> dict[str, Entry]:
     if not isinstance(document, CommentedMap):
         raise ValueError("line 1: write one option per line, as in `cache_size: 64m`")
     lines = _lines(document)
-    entries = [Entry(str(name), value, lines.get(name, 1)) for name, value in document.items()]
+    entries = [FileOption(str(name), value, lines.get(name, 1)) for name, value in document.items()]
     for entry in entries:
         if entry.name in FORBIDDEN:
             raise ValueError(f"line {entry.line}, option {entry.name}: belongs on the command line, not in the file")

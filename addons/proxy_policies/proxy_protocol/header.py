@@ -9,9 +9,9 @@ import ipaddress
 import struct
 from collections.abc import Awaitable, Callable
 
-type IP = ipaddress.IPv4Address | ipaddress.IPv6Address
-type Address = tuple[str, int]
+from proxy_policies.addresses import Address
 
+type IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 """The beginning of version 2."""
 LOCAL, PROXY = 0x20, 0x21  # version 2 in the high half

@@ -95,7 +95,7 @@ class RateLimiter:
         return max(0.0, self._paid_until - now)
 
 
-class Stage(IntEnum):
+class PeerStage(IntEnum):
     """The progress of an unauthenticated peer."""
 
     SILENT = 0
@@ -109,7 +109,7 @@ class Stage(IntEnum):
 @dataclass
 class _Peer:
     network: str
-    stage: Stage = Stage.SILENT
+    stage: PeerStage = PeerStage.SILENT
 
 
 class HandshakeLimiter:
@@ -149,7 +149,7 @@ class HandshakeLimiter:
         candidates = [number for number, stage in stages.items() if stage is least]
         return candidates[int(chance * len(candidates))]
 
-    def advance(self, number: int, stage: Stage) -> None:
+    def advance(self, number: int, stage: PeerStage) -> None:
         """Note a peer's progress."""
         if peer := self._peers.get(number):
             peer.stage = stage

@@ -19,18 +19,18 @@ A start takes some two seconds: systemd's own limit, five in ten seconds, is nev
 
 
 @dataclass(frozen=True)
-class Service:
+class Unit:
     """A service's description, and its arguments of `proxy-policies`."""
 
     description: str
     arguments: str
 
 
-SERVICES: Mapping[str, Service] = {
-    "proxy-policies": Service("HTTP proxy with policies", "run"),
-    "proxy-policies-workers": Service("HTTP proxy with policies, several processes", "run --workers 4"),
-    "proxy-policies-home": Service("reverse tunnel, on the clients' side", "home"),
-    "proxy-policies-work": Service("reverse tunnel, behind the firewall", "work"),
+SERVICES: Mapping[str, Unit] = {
+    "proxy-policies": Unit("HTTP proxy with policies", "run"),
+    "proxy-policies-workers": Unit("HTTP proxy with policies, several processes", "run --workers 4"),
+    "proxy-policies-home": Unit("reverse tunnel, on the clients' side", "home"),
+    "proxy-policies-work": Unit("reverse tunnel, behind the firewall", "work"),
 }
 
 HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))

@@ -26,7 +26,7 @@ WITHOUT_CONTENT = ("GET", "HEAD", "DELETE", "OPTIONS", "TRACE")
 """Methods whose requests usually have no content (RFC 9110, section 9.3); HTTP/2 and 3 do not declare it beforehand."""
 
 
-def declared_length(message: http.Message) -> int | None:
+def known_length(message: http.Message) -> int | None:
     """Return Content-Length in bytes; None if the length is not known beforehand."""
     return _length_in(fields_of(message.data.headers))
 
@@ -53,7 +53,7 @@ def length_of(flow: http.HTTPFlow, response: http.Response) -> int | None:
     content, state = response.data.content, flow_state.state_of(flow)
     is_elsewhere = content is None or (state.source is not None and comes_from_source(state, response))
     if content is None or is_elsewhere or has_no_body(flow.request.method, response.data.status_code):
-        return declared_length(response)
+        return known_length(response)
     return len(content)
 
 

@@ -52,7 +52,7 @@ class Traces:
     )
 
     def __init__(self) -> None:
-        self._subscription: SubscribedThread[sender.Sender] = SubscribedThread()
+        self._subscription: SubscribedThread[sender.SpanSender] = SubscribedThread()
 
     def configure(self, updated: set[str]) -> None:
         """Send to the chosen collector."""
@@ -60,7 +60,7 @@ class Traces:
             return
         started = None
         if self.traces is not None:
-            started = sender.Sender(self.traces, _shown, warn_from_thread(logger, "traces: "))
+            started = sender.SpanSender(self.traces, _shown, warn_from_thread(logger, "traces: "))
         self._subscription.replace(started)
 
     @in_background

@@ -40,7 +40,7 @@ class _EndedSpans(SpanProcessor):
             self.spans.append(span)
 
 
-class Collector:
+class CollectorConnection:
     """A connection to the collector at a URL."""
 
     def __init__(self, url: str) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from proxy_policies.addresses import SocketAddress
 from proxy_policies.counting.collector import METHODS, error_of
-from proxy_policies.finished.reporting import CLIENT_CLOSED, Address, Item, Record
+from proxy_policies.finished.reporting import CLIENT_CLOSED, Item, Mask, Record
 
-Mask = Callable[[str], str]
 """Returns a client's text with secrets masked and control characters escaped."""
 Value = str | int
 VERSIONS = {b"HTTP/2.0": "2", b"HTTP/3.0": "3"}
@@ -47,7 +47,7 @@ def span_of(item: Item, mask: Mask) -> SpanData:
     )
 
 
-def _attributes(record: Record, client: Address | None, mask: Mask) -> dict[str, Value]:
+def _attributes(record: Record, client: SocketAddress | None, mask: Mask) -> dict[str, Value]:
     method = record.request.method.decode("latin-1")
     attributes: dict[str, Value] = {"http.request.method": method if method in METHODS else "_OTHER"}
     if method not in METHODS:
@@ -86,7 +86,7 @@ def _add_url(attributes: dict[str, Value], record: Record, mask: Mask) -> None:
             attributes["server.port"] = port or (443 if parts.scheme == "https" else 80)
 
 
-def _add_address(attributes: dict[str, Value], name: str, address: Address | None) -> None:
+def _add_address(attributes: dict[str, Value], name: str, address: SocketAddress | None) -> None:
     if address:
         attributes[f"{name}.address"], attributes[f"{name}.port"] = str(address[0]), int(address[1])
 

@@ -24,7 +24,7 @@ def quick_lines(original: Echo) -> Echo:
     """Return a function that writes a plain flow's lines; others, and all on a terminal, are left to the original."""
 
     def echo_flow(dumper: Dumper, flow: http.HTTPFlow) -> None:
-        if flow.response is None or not is_plain(dumper, flow, flow.response):
+        if flow.response is None or not has_plain_lines(dumper, flow, flow.response):
             original(dumper, flow)
             return
         address = human.format_address(flow.client_conn.peername)
@@ -34,7 +34,7 @@ def quick_lines(original: Echo) -> Echo:
     return echo_flow
 
 
-def is_plain(dumper: Dumper, flow: http.HTTPFlow, response: http.Response) -> bool:
+def has_plain_lines(dumper: Dumper, flow: http.HTTPFlow, response: http.Response) -> bool:
     """Return whether a flow has two ordinary lines: one version of HTTP/1, no error, no replay."""
     return (
         type(dumper) is Dumper

@@ -9,10 +9,10 @@ from mitmproxy.addons.onboarding import Onboarding
 
 from proxy_policies.patch import Replacement
 
-Hook = Callable[[Onboarding, http.HTTPFlow], Awaitable[None]]
+_Hook = Callable[[Onboarding, http.HTTPFlow], Awaitable[None]]
 
 
-def quick_request(original: Hook) -> Callable[[Onboarding, http.HTTPFlow], Awaitable[None] | None]:
+def quick_request(original: _Hook) -> Callable[[Onboarding, http.HTTPFlow], Awaitable[None] | None]:
     """Return a hook that is asynchronous only for a request for the page."""
 
     def request(onboarding: Onboarding, f: http.HTTPFlow) -> Awaitable[None] | None:

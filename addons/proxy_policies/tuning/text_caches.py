@@ -13,15 +13,15 @@ from proxy_policies.patch import Replacement
 LONGEST = 255
 """Characters of a host (RFC 1035, section 2.3.4); longer ones are not cached."""
 
-Authority = str | bytes
-ParseAuthority = Callable[[Authority, bool], tuple[str, int | None]]
+AuthorityText = str | bytes
+ParseAuthority = Callable[[AuthorityText, bool], tuple[str, int | None]]
 
 
 def remembered(original: ParseAuthority) -> ParseAuthority:
     """Return a parser that caches recent authorities, as each request needs its own several times."""
     remembering = functools.lru_cache(256)(original)
 
-    def parse_authority(authority: Authority, check: bool) -> tuple[str, int | None]:
+    def parse_authority(authority: AuthorityText, check: bool) -> tuple[str, int | None]:
         is_short = type(authority) in (str, bytes) and len(authority) <= LONGEST
         return remembering(authority, check) if is_short else original(authority, check)
 

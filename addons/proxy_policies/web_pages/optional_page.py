@@ -13,7 +13,7 @@ with lazy_imports():
     from proxy_policies.web_pages import page_server
 
 
-Begin = Callable[[list[socket.socket]], "page_server.PageServer"]
+StartServer = Callable[[list[socket.socket]], "page_server.PageServer"]
 """Returns a server for sockets that listen."""
 
 
@@ -23,14 +23,14 @@ class OptionalPage:
     def __init__(self, ended: Callable[[], None]) -> None:
         self._ended = ended
         self._server: page_server.PageServer | None = None
-        self._served: tuple[Address, Begin] | None = None
+        self._served: tuple[Address, StartServer] | None = None
 
     @property
     def is_served(self) -> bool:
         """Return whether it is served anywhere."""
         return self._server is not None
 
-    def move(self, address: Address | None, begin: Begin) -> None:
+    def move(self, address: Address | None, begin: StartServer) -> None:
         """Serve it on another address, or nowhere. Raise OSError, and then it is still served as it was."""
         former = self._served
         if former and address and former[0][1] == address[1]:
@@ -50,7 +50,7 @@ class OptionalPage:
         if (server := self._end()) is not None:
             await server.close()
 
-    def _start(self, sockets: list[socket.socket], address: Address, begin: Begin) -> None:
+    def _start(self, sockets: list[socket.socket], address: Address, begin: StartServer) -> None:
         self._server, self._served = begin(sockets), (address, begin)
         self._server.start()
 

@@ -32,8 +32,8 @@ def restart_delay(crashes: int) -> float:
 
 
 @dataclass(frozen=True)
-class Command:
-    """A command to run; `environment` is added to ours."""
+class Program:
+    """A program to run; `environment` is added to ours."""
 
     name: str
     arguments: Sequence[str]
@@ -82,17 +82,17 @@ class ChildProcesses:
         """Started with the first process, when signals are already handled."""
         return OrphanGuard()
 
-    async def keep(self, command: Command) -> int:
+    async def keep(self, program: Program) -> int:
         """Run a process, and restart it until stopped; return its exit code if it never worked."""
         crashes = 0
         while True:
             since = time.monotonic()
-            code = await self._run(command)
-            if self.stopping.is_set() or (code >= 0 and command.name not in self._worked):
+            code = await self._run(program)
+            if self.stopping.is_set() or (code >= 0 and program.name not in self._worked):
                 return code
             crashes = crashes + 1 if time.monotonic() - since < STABLE_AFTER else 1
             delay = restart_delay(crashes)
-            self._log(f"{command.name} died ({describe_exit(code)}), starting it again in {delay:g} s")
+            self._log(f"{program.name} died ({describe_exit(code)}), starting it again in {delay:g} s")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), delay)
             if self.stopping.is_set():
@@ -143,20 +143,20 @@ class ChildProcesses:
         """End the guard, once all processes have ended."""
         self._guard.close()
 
-    async def _run(self, command: Command) -> int:
+    async def _run(self, program: Program) -> int:
         try:
-            process = await _start(command)
+            process = await _start(program)
         except OSError as error:  # too many processes, or no memory
-            self._log(f"{command.name} cannot be started: {error.strerror}")
+            self._log(f"{program.name} cannot be started: {error.strerror}")
             return CANNOT_START
-        self._running[command.name], self._stop_signals[command.name] = process, command.stop_signal
+        self._running[program.name], self._stop_signals[program.name] = process, program.stop_signal
         self._guard.watch(one.pid for one in self._running.values())
         if self.stopping.is_set():  # meanwhile
             process.terminate()
         async for line in lines(process):
-            self._print(command.prefix.encode() + line)
+            self._print(program.prefix.encode() + line)
         code = await process.wait()
-        del self._running[command.name]
+        del self._running[program.name]
         self._guard.watch(one.pid for one in self._running.values())
         return code
 
@@ -172,14 +172,14 @@ class ChildProcesses:
             return
 
 
-async def _start(command: Command) -> asyncio.subprocess.Process:
+async def _start(program: Program) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *command.arguments,
+        *program.arguments,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, **command.environment, "PYTHONUNBUFFERED": "1"},
-        pass_fds=command.descriptors,
+        env={**os.environ, **program.environment, "PYTHONUNBUFFERED": "1"},
+        pass_fds=program.descriptors,
         start_new_session=True,  # it gets signals of the terminal from us only
     )
 

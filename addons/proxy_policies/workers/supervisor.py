@@ -20,7 +20,7 @@ from typing import Any
 from proxy_policies.service import sd_notify
 from proxy_policies.worker_number import ENV_VAR, SINGLE_PROCESS, worker_number
 from proxy_policies.workers import subprocesses
-from proxy_policies.workers.subprocesses import Command
+from proxy_policies.workers.subprocesses import Program
 
 REPORT_FD = "PROXY_POLICIES_WORKER_REPORT_FD"
 """The environment variable with the descriptor to which a worker that serves regularly writes its reports."""
@@ -138,7 +138,7 @@ class Supervisor:
             *self._arguments,
         )
         return await self._children.keep(
-            Command(_name(number), mitmdump, environment, (self._report_writer,), f"{number} ")
+            Program(_name(number), mitmdump, environment, (self._report_writer,), f"{number} ")
         )
 
 

@@ -28,7 +28,7 @@ from proxy_policies.cache.rfc9111.response_decision import (
     ResponseDecision,
     ResponseHead,
     ServeStale,
-    Store,
+    StoreResponse,
     decide_response,
     described_by_304,
     described_by_head,
@@ -140,7 +140,7 @@ REPLACEMENTS = [
 def test_what_was_asked_about_goes_if_another_comes(case: Replacement, control: str) -> None:
     lines = f"Cache-Control: {control}", "Content-Range: bytes 0-1/4", "Content-Length: 2"
     decided = decide(case.question, case.status, *lines, request=asked("Range: bytes=0-1"))
-    assert isinstance(decided, Store | DontStore)
+    assert isinstance(decided, StoreResponse | DontStore)
     assert decided.removes is (OLD if case.is_outdated else None)
 
 
@@ -285,7 +285,7 @@ def test_joining() -> None:
     joined = decide(question, 206, *rest, "Cache-Control: max-age=60")
     assert isinstance(joined, Join)
     assert (joined.head.status, joined.head.fields.get("content-length")) == (200, "10")
-    assert isinstance(joined.then, Store)
+    assert isinstance(joined.then, StoreResponse)
     private = decide(question, 206, *rest, "Cache-Control: private", "Set-Cookie: a=b")
     assert isinstance(private, Join)
     assert private.then == DontStore("private")
@@ -322,7 +322,7 @@ def test_any_other_answer(case: Plain) -> None:
     if case.why:
         assert decided == DontStore(case.why)
     else:
-        assert isinstance(decided, Store)
+        assert isinstance(decided, StoreResponse)
         assert decided.entry.id == "new"
 
 
@@ -339,7 +339,7 @@ def test_a_post_that_passed_the_store_by_for_more_than_its_method_is_not_stored(
     why: ForwardReason, is_stored: bool
 ) -> None:
     decided = decide(Bypass(why), 200, *OWN_URL, request=asked(method="POST", has_body=True))
-    assert isinstance(decided, Store) is is_stored
+    assert isinstance(decided, StoreResponse) is is_stored
 
 
 COOKIE = "Set-Cookie: sid=alice"
@@ -361,7 +361,9 @@ def test_a_rules_time_is_not_for_what_sets_a_cookie(
     status: int, lines: tuple[str, ...], overrides: Overrides, lifetime: int
 ) -> None:
     decided = decide(MISS if status == 200 else validating(stored(*lines)), status, *lines, overrides=overrides)
-    entry = decided.entry if isinstance(decided, Store) else decided.new if isinstance(decided, Freshen) else None
+    entry = (
+        decided.entry if isinstance(decided, StoreResponse) else decided.new if isinstance(decided, Freshen) else None
+    )
     assert entry
     assert entry.freshness.lifetime == lifetime
 
@@ -388,7 +390,7 @@ def test_what_is_stored_of_an_update_could_have_been_stored_at_once(update: list
     assert (decided.new is not None) is bool(verdict)
     if decided.new is not None:
         fresh = decide(MISS, 200, *(f"{name}: {value}" for name, value in whole), request=asked(*request))
-        assert isinstance(fresh, Store)
+        assert isinstance(fresh, StoreResponse)
         assert decided.new.fields.without(["date"]) == fresh.entry.fields.without(["date"])
         assert decided.new.personal == fresh.entry.personal
         assert decided.new.vary_key == fresh.entry.vary_key

@@ -11,7 +11,7 @@ from proxy_policies.capture.check.correlate import parse_carry_rules
 from proxy_policies.capture.check.noise import NoiseRules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome
 from proxy_policies.capture.check.results import SendResult
-from proxy_policies.capture.check.targets import Target
+from proxy_policies.capture.check.targets import CheckTarget
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times, WebSocketMessage
@@ -52,7 +52,7 @@ def test_it_knows_the_order_and_what_is_carried_over(opened: Callable[..., Check
 def test_a_placeholder_that_nothing_stands_for_is_named(opened: Callable[..., CheckRun]) -> None:
     def missing(*origins: str, carries: tuple[str, ...] = (), **secrets: str) -> list[str]:
         run = opened(LOGIN, USE, ELSEWHERE, carries=carries, **secrets)
-        return run.unresolved({origin: Target(origin, "http://127.0.0.1:9") for origin in origins})
+        return run.unresolved({origin: CheckTarget(origin, "http://127.0.0.1:9") for origin in origins})
 
     expected = f"entry 2, GET http://a.test/use: {OTHER} (header:x-api-key)"
     assert missing("http://a.test") == [expected]
@@ -66,7 +66,7 @@ def test_what_a_client_says_later_is_looked_through_too(opened: Callable[..., Ch
     said = WebSocketMessage(True, True, b'{"token": "%s"}' % HOLDER.encode(), 2.0)
     shaken = Response(101, "", (("Upgrade", "websocket"),))
     run = opened(Entry(Request("GET", "http://a.test/chat"), shaken, Times(1.0), messages=(said,)))
-    (found,) = run.unresolved({"http://a.test": Target("http://a.test", "http://127.0.0.1:9")})
+    (found,) = run.unresolved({"http://a.test": CheckTarget("http://a.test", "http://127.0.0.1:9")})
     assert found.endswith(f"{HOLDER} (json:$.token)")
 
 
@@ -109,8 +109,8 @@ def test_noise_is_kept_beside_the_capture() -> None:
 def test_a_target_that_takes_no_connection_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        require_reachable([Target("http://a.test", f"http://127.0.0.1:{port}")])
+        require_reachable([CheckTarget("http://a.test", f"http://127.0.0.1:{port}")])
     for live in (f"http://127.0.0.1:{port}", "http://127.0.0.1:99999"):
         with pytest.raises(CaptureError, match=f"^cannot reach {live}: ") as error:
-            require_reachable([Target("http://a.test", live)])
+            require_reachable([CheckTarget("http://a.test", live)])
         assert "\n" not in str(error.value)

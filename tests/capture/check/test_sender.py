@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from proxy_policies.capture.check.correlate import Correlator, find_links
 from proxy_policies.capture.check.results import SendResult
 from proxy_policies.capture.check.sender import Sender, SendOptions, skip_reason
-from proxy_policies.capture.check.targets import Target
+from proxy_policies.capture.check.targets import CheckTarget
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.har.reader import open_capture
@@ -25,7 +25,7 @@ from proxy_policies.capture.secrets.secret_values import SecretValues
 JSON = (("Content-Type", "application/json"),)
 KEY = Placeholders(b"k" * 32)
 ONE_AT_A_TIME = SendOptions()
-TARGETS = {"http://shop.test": Target("http://shop.test", "http://127.0.0.1:9")}
+TARGETS = {"http://shop.test": CheckTarget("http://shop.test", "http://127.0.0.1:9")}
 
 
 def an_entry(method: str, path: str, answer: str = "{}", when: float = 1.0) -> Entry:

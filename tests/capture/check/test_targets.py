@@ -2,11 +2,11 @@
 
 import pytest
 
-from proxy_policies.capture.check.targets import Target, parse_targets
+from proxy_policies.capture.check.targets import CheckTarget, parse_targets
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.model import Body, Request, Response
 
-TARGET = Target("http://shop.test", "http://127.0.0.1:9000")
+TARGET = CheckTarget("http://shop.test", "http://127.0.0.1:9000")
 
 
 def test_a_request_is_for_the_live_origin() -> None:

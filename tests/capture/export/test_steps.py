@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy_policies.capture.export import steps
-from proxy_policies.capture.export.steps import Piece, script_of, split_markers
+from proxy_policies.capture.export.steps import PieceKind, script_of, split_markers
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
 from proxy_policies.capture.secrets.placeholders import Placeholders
 
@@ -35,7 +35,7 @@ def test_a_secret_from_no_response_is_read_from_the_environment() -> None:
         [Entry(Request("POST", "http://a.test/", (JSON,), Body(body.encode())), Response(200), Times(1.0))]
     )
     assert script.secrets == ("NEW_PASSWORD",)
-    assert ("NEW_PASSWORD", Piece.JSON) in list(split_markers(script.steps[0].text or ""))
+    assert ("NEW_PASSWORD", PieceKind.JSON) in list(split_markers(script.steps[0].text or ""))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_value_is_not_read_from_a_stream() -> None:
 
 def test_nothing_is_no_steps() -> None:
     assert script_of([]).steps == ()
-    assert list(split_markers("")) == [("", Piece.LITERAL)]
+    assert list(split_markers("")) == [("", PieceKind.LITERAL)]
 
 
 def test_the_work_grows_with_the_links_and_not_with_their_square() -> None:

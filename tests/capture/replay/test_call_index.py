@@ -11,7 +11,7 @@ from proxy_policies.capture.replay.interleaved import NotRecorded
 from proxy_policies.capture.replay.matching import Matching, parse_matching
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
-from proxy_policies.capture.streams.interleaving import Kind
+from proxy_policies.capture.streams.interleaving import StepKind
 
 LIVE = replace(TURNS.request, body=Body())
 
@@ -42,9 +42,9 @@ def test_ids_may_be_others_unless_they_are_to_be_exact(exact: bool) -> None:
     call = index_of(recorded, exact=exact).call(LIVE, [0])
     if exact:
         with pytest.raises(NotRecorded):
-            call.on_client_step(Kind.CLIENT, message(new))
+            call.on_client_step(StepKind.CLIENT, message(new))
     else:
-        call.on_client_step(Kind.CLIENT, message(new))
+        call.on_client_step(StepKind.CLIENT, message(new))
         assert "recorded" in call.differences[0]
 
 
@@ -53,7 +53,7 @@ def test_what_does_not_count_is_not_compared() -> None:
     body = Body(message(b"\x0a\x03one"), frame_times=(1.0,))
     recorded = replace(TURNS, request=replace(TURNS.request, body=body))
     call = index_of(recorded, matching=matching).call(LIVE, [0])
-    call.on_client_step(Kind.CLIENT, message(b"\x0a\x03two"))
+    call.on_client_step(StepKind.CLIENT, message(b"\x0a\x03two"))
     assert call.differences == []
 
 
@@ -65,5 +65,5 @@ def test_secrets_of_live_messages_are_those_of_the_recording() -> None:
     )
     recorded = replace(TURNS, request=redactor.request_swept(plain))
     call = index_of(recorded).call(LIVE, [0])
-    call.on_client_step(Kind.CLIENT, plain.body.content)
+    call.on_client_step(StepKind.CLIENT, plain.body.content)
     assert call.differences == []

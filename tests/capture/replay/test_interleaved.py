@@ -5,17 +5,17 @@ import asyncio
 import pytest
 
 from proxy_policies.capture.replay.interleaved import ClientSteps, InterleavedCall, InterleavedSource, NotRecorded
-from proxy_policies.capture.streams.interleaving import Kind, Step
+from proxy_policies.capture.streams.interleaving import CallStep, StepKind
 
-HEAD, END, DONE = Step(Kind.HEAD, 1.0), Step(Kind.CLIENT_END, 8.0), Step(Kind.SERVER_END, 9.0)
-
-
-def asks(text: bytes) -> Step:
-    return Step(Kind.CLIENT, 0.0, message(text))
+HEAD, END, DONE = CallStep(StepKind.HEAD, 1.0), CallStep(StepKind.CLIENT_END, 8.0), CallStep(StepKind.SERVER_END, 9.0)
 
 
-def says(text: bytes) -> Step:
-    return Step(Kind.SERVER, 0.0, message(text))
+def asks(text: bytes) -> CallStep:
+    return CallStep(StepKind.CLIENT, 0.0, message(text))
+
+
+def says(text: bytes) -> CallStep:
+    return CallStep(StepKind.SERVER, 0.0, message(text))
 
 
 def message(text: bytes) -> bytes:

@@ -39,7 +39,7 @@ from proxy_policies.capture.secrets.redact_message import MessageRedactor
 from proxy_policies.capture.secrets.rules import parse_rules
 from proxy_policies.capture.secrets.shapes import in_shapes
 from proxy_policies.capture.streams.events import rewrite
-from proxy_policies.capture.streams.frames import Framing
+from proxy_policies.capture.streams.frames import FrameFormat
 
 LENGTH = 3000  # characters; the longer text has four times as many
 FLOOR = 0.02  # seconds of CPU for the longer text: what takes less is not looked at
@@ -75,7 +75,7 @@ PARTS: dict[str, Callable[[str], object]] = {
     "part of a multipart": lambda text: redact_multipart.in_multipart(
         f"--b\r\n{text}\r\n\r\n".encode(), "multipart/mixed; boundary=b", DECIDER, lambda content, mime: content
     ),
-    "event": lambda text: rewrite(text.encode(), Framing.EVENTS, str),
+    "event": lambda text: rewrite(text.encode(), FrameFormat.EVENTS, str),
     "locations": lambda text: list(values_in_response(Response(200, headers=HTML, body=Body(text.encode())))),
     "parts": lambda text: parse(Body(f"--b\r\n{text}\r\n\r\n".encode()), MULTIPART),
     "tables": lambda text: redact_text_tables.in_text_tables(text, DECIDER),

@@ -10,7 +10,14 @@ import pytest
 
 from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.rules import RedactionRules
-from proxy_policies.capture.secrets.values import is_label, is_plain, is_random, is_word_or_count, kind_of, length_class
+from proxy_policies.capture.secrets.values import (
+    is_label,
+    is_plain,
+    is_random,
+    is_word_or_count,
+    length_class,
+    secret_kind,
+)
 
 Draw = Callable[[random.Random], str]
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -133,7 +140,7 @@ KINDS = {
 
 @pytest.mark.parametrize(("kind", "value"), KINDS.items(), ids=KINDS)
 def test_a_kind_is_told(kind: str, value: str) -> None:
-    assert kind_of(value) == kind
+    assert secret_kind(value) == kind
 
 
 def test_lengths_are_told_by_class() -> None:

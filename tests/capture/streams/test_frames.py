@@ -4,33 +4,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.capture.streams.frames import FrameCounter, Framing, declared_framing, framing_of, split
+from proxy_policies.capture.streams.frames import FrameCounter, FrameFormat, declared_framing, framing_of, split
 
 FRAMES = {
-    Framing.EVENTS: [b"data: a\n\n", b": alive\n\n", b"id: 1\r\ndata: b\r\n\r\n", b"data: c\r\r", b"data: d\r\n\n"],
-    Framing.LINES: [b'{"a": 1}\n', b"\n", b"[]\r\n", b'\x1e{"b": 2}\n'],
-    Framing.MESSAGES: [b"\0\0\0\0\0", b"\0\0\0\0\x03abc", b"\x01\0\0\x01\0" + b"x" * 256],
+    FrameFormat.EVENTS: [b"data: a\n\n", b": alive\n\n", b"id: 1\r\ndata: b\r\n\r\n", b"data: c\r\r", b"data: d\r\n\n"],
+    FrameFormat.LINES: [b'{"a": 1}\n', b"\n", b"[]\r\n", b'\x1e{"b": 2}\n'],
+    FrameFormat.MESSAGES: [b"\0\0\0\0\0", b"\0\0\0\0\x03abc", b"\x01\0\0\x01\0" + b"x" * 256],
 }
 
 
-@pytest.mark.parametrize("framing", Framing)
+@pytest.mark.parametrize("framing", FrameFormat)
 @given(data=st.data())
-def test_frames_joined_are_the_content(framing: Framing, data: st.DataObject) -> None:
+def test_frames_joined_are_the_content(framing: FrameFormat, data: st.DataObject) -> None:
     content = data.draw(st.one_of(st.binary(), st.lists(st.sampled_from(FRAMES[framing])).map(b"".join)))
     frames, rest = split(content, framing)
     assert b"".join(frames) + rest == content
 
 
-@pytest.mark.parametrize("framing", Framing)
+@pytest.mark.parametrize("framing", FrameFormat)
 @given(data=st.data())
-def test_whole_frames_are_found(framing: Framing, data: st.DataObject) -> None:
+def test_whole_frames_are_found(framing: FrameFormat, data: st.DataObject) -> None:
     frames = data.draw(st.lists(st.sampled_from(FRAMES[framing])))
     assert split(b"".join(frames), framing) == (frames, b"")
 
 
-@pytest.mark.parametrize("framing", Framing)
+@pytest.mark.parametrize("framing", FrameFormat)
 @given(data=st.data())
-def test_a_counter_does_not_care_how_bytes_come(framing: Framing, data: st.DataObject) -> None:
+def test_a_counter_does_not_care_how_bytes_come(framing: FrameFormat, data: st.DataObject) -> None:
     content = b"".join(data.draw(st.lists(st.sampled_from(FRAMES[framing]), max_size=6)))
     whole, by_octet = FrameCounter(framing), FrameCounter(framing)
     whole.feed(content)
@@ -40,15 +40,15 @@ def test_a_counter_does_not_care_how_bytes_come(framing: Framing, data: st.DataO
 
 
 TYPES = {
-    "text/event-stream; charset=utf-8": Framing.EVENTS,
-    "application/x-ndjson": Framing.LINES,
-    "application/jsonl": Framing.LINES,
-    "application/stream+json": Framing.LINES,
-    "application/json-seq": Framing.LINES,
-    "application/grpc": Framing.MESSAGES,
-    "application/grpc+proto": Framing.MESSAGES,
-    "Application/gRPC-Web+proto": Framing.MESSAGES,
-    "application/connect+json": Framing.MESSAGES,
+    "text/event-stream; charset=utf-8": FrameFormat.EVENTS,
+    "application/x-ndjson": FrameFormat.LINES,
+    "application/jsonl": FrameFormat.LINES,
+    "application/stream+json": FrameFormat.LINES,
+    "application/json-seq": FrameFormat.LINES,
+    "application/grpc": FrameFormat.MESSAGES,
+    "application/grpc+proto": FrameFormat.MESSAGES,
+    "Application/gRPC-Web+proto": FrameFormat.MESSAGES,
+    "application/connect+json": FrameFormat.MESSAGES,
     "application/grpc-web-text": None,
     "application/json": None,
     "text/plain": None,
@@ -57,13 +57,13 @@ TYPES = {
 
 
 @pytest.mark.parametrize(("content_type", "framing"), TYPES.items())
-def test_media_types(content_type: str, framing: Framing | None) -> None:
+def test_media_types(content_type: str, framing: FrameFormat | None) -> None:
     assert declared_framing(content_type) is framing
 
 
 JSON = {
-    b'{"a": 1}\n{"a": 2}\n': Framing.LINES,
-    b'\n{"a": 1}\r\n{"a"': Framing.LINES,
+    b'{"a": 1}\n{"a": 2}\n': FrameFormat.LINES,
+    b'\n{"a": 1}\r\n{"a"': FrameFormat.LINES,
     b'{"a": 1}\n': None,
     b'{\n "a": 1\n}\n': None,
     b"[\n1,\n2]": None,
@@ -73,5 +73,5 @@ JSON = {
 
 
 @pytest.mark.parametrize(("content", "framing"), JSON.items())
-def test_json_of_one_document_to_a_line_is_in_lines(content: bytes, framing: Framing | None) -> None:
+def test_json_of_one_document_to_a_line_is_in_lines(content: bytes, framing: FrameFormat | None) -> None:
     assert framing_of(content, "application/json") is framing

@@ -6,18 +6,18 @@ import pytest
 from tests.support.grpc_calls import AT_ONCE, TURNS, call
 
 from proxy_policies.capture.model import Body, Response, Times
-from proxy_policies.capture.streams.interleaving import Kind, client_waits, interleaving, is_interleaved
+from proxy_policies.capture.streams.interleaving import StepKind, client_waits, interleaving, is_interleaved
 
 
 def test_the_order_is_that_of_the_times() -> None:
     assert [(step.kind, step.data[5:]) for step in interleaving(TURNS)] == [
-        (Kind.CLIENT, b"one"),
-        (Kind.HEAD, b""),
-        (Kind.SERVER, b"ONE"),
-        (Kind.CLIENT, b"two"),
-        (Kind.CLIENT_END, b""),
-        (Kind.SERVER, b"TWO"),
-        (Kind.SERVER_END, b""),
+        (StepKind.CLIENT, b"one"),
+        (StepKind.HEAD, b""),
+        (StepKind.SERVER, b"ONE"),
+        (StepKind.CLIENT, b"two"),
+        (StepKind.CLIENT_END, b""),
+        (StepKind.SERVER, b"TWO"),
+        (StepKind.SERVER_END, b""),
     ]
     assert [(data[5:], count) for data, count in client_waits(TURNS)] == [(b"one", 0), (b"two", 2), (b"", 2)]
 
@@ -25,11 +25,11 @@ def test_the_order_is_that_of_the_times() -> None:
 def test_what_came_at_the_same_time_is_the_clients_first() -> None:
     same = call({1.0: b"one"}, {1.0: b"ONE"}, Times(1.0, 1.0, 1.0, 1.0))
     kinds = [step.kind for step in interleaving(same)]
-    assert kinds == [Kind.CLIENT, Kind.CLIENT_END, Kind.HEAD, Kind.SERVER, Kind.SERVER_END]
+    assert kinds == [StepKind.CLIENT, StepKind.CLIENT_END, StepKind.HEAD, StepKind.SERVER, StepKind.SERVER_END]
 
 
-@pytest.mark.parametrize(("side", "gone"), [("request", Kind.CLIENT_END), ("response", Kind.SERVER_END)])
-def test_who_left_did_not_end(side: str, gone: Kind) -> None:
+@pytest.mark.parametrize(("side", "gone"), [("request", StepKind.CLIENT_END), ("response", StepKind.SERVER_END)])
+def test_who_left_did_not_end(side: str, gone: StepKind) -> None:
     message = getattr(TURNS, side)
     left = replace(TURNS, **{side: replace(message, body=replace(message.body, cut="client"))})
     assert gone not in [step.kind for step in interleaving(left)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.patches.http2.frames import IDLE_FRAMES, RESETS, Frame, FrameBudget, FrameReader, TokenBucket
+from proxy_policies.patches.http2.frames import IDLE_FRAMES, RESETS, FrameBudget, FrameReader, Http2Frame, TokenBucket
 
 FRAMES = st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255), st.binary(max_size=40)), max_size=20)
 
@@ -33,7 +33,7 @@ def test_a_frame_says_where_its_head_ends() -> None:
     assert [frame.head_end for frame in FrameReader().read(data)] == [9, 9 + 3 + 9]
 
 
-def spent(frame: Frame, count: int, budget: FrameBudget | None = None) -> int:
+def spent(frame: Http2Frame, count: int, budget: FrameBudget | None = None) -> int:
     """Count how many such frames are let through at one moment."""
     budget = budget or FrameBudget()
     return sum(not budget.spend(frame, 0.0) for _ in range(count))
@@ -42,31 +42,31 @@ def spent(frame: Frame, count: int, budget: FrameBudget | None = None) -> int:
 @pytest.mark.parametrize(
     ("frame", "most"),
     [
-        (Frame(3, 0, 4, 9), RESETS),
-        (Frame(6, 0, 8, 9), IDLE_FRAMES),
-        (Frame(2, 0, 5, 9), IDLE_FRAMES),
-        (Frame(0xFA, 0, 70, 9), IDLE_FRAMES),
-        (Frame(0, 0, 0, 9), IDLE_FRAMES),
-        (Frame(4, 0, 600, 9), IDLE_FRAMES // 100),
+        (Http2Frame(3, 0, 4, 9), RESETS),
+        (Http2Frame(6, 0, 8, 9), IDLE_FRAMES),
+        (Http2Frame(2, 0, 5, 9), IDLE_FRAMES),
+        (Http2Frame(0xFA, 0, 70, 9), IDLE_FRAMES),
+        (Http2Frame(0, 0, 0, 9), IDLE_FRAMES),
+        (Http2Frame(4, 0, 600, 9), IDLE_FRAMES // 100),
     ],
     ids=["reset", "ping", "priority", "unknown", "empty data", "settings of 100 values"],
 )
-def test_what_carries_nothing_is_bounded(frame: Frame, most: int) -> None:
+def test_what_carries_nothing_is_bounded(frame: Http2Frame, most: int) -> None:
     assert spent(frame, 5000) == most
 
 
 @pytest.mark.parametrize(
-    "frame", [Frame(0, 0, 1, 9), Frame(0, 1, 0, 9), Frame(1, 5, 30, 9)], ids=["data", "end", "head"]
+    "frame", [Http2Frame(0, 0, 1, 9), Http2Frame(0, 1, 0, 9), Http2Frame(1, 5, 30, 9)], ids=["data", "end", "head"]
 )
-def test_messages_are_not(frame: Frame) -> None:
+def test_messages_are_not(frame: Http2Frame) -> None:
     assert spent(frame, 5000) == 5000
 
 
 def test_messages_pay_for_window_updates() -> None:
     budget = FrameBudget()
-    assert spent(Frame(8, 0, 4, 9), 5000, budget) == IDLE_FRAMES
+    assert spent(Http2Frame(8, 0, 4, 9), 5000, budget) == IDLE_FRAMES
     budget.earn(100 * 1024)
-    assert spent(Frame(8, 0, 4, 9), 5000, budget) == 100
+    assert spent(Http2Frame(8, 0, 4, 9), 5000, budget) == 100
 
 
 def test_a_burst_and_then_the_rate() -> None:

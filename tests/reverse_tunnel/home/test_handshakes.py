@@ -18,7 +18,7 @@ from proxy_policies.reverse_tunnel import certificates, identity
 from proxy_policies.reverse_tunnel.home import handshakes, server
 from proxy_policies.reverse_tunnel.limits import MAX_UNAUTHENTICATED
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest, new_token
-from proxy_policies.reverse_tunnel.protocol.frames import Kind, Parser, frame, frame_header
+from proxy_policies.reverse_tunnel.protocol.frames import FrameKind, Parser, frame, frame_header
 from proxy_policies.reverse_tunnel.protocol.messages import (
     Claim,
     Hello,
@@ -46,7 +46,7 @@ def plain(reader: asyncio.StreamReader) -> Any:
         while True:
             data = await reader.readexactly(1)
             for kind, payload in parser.feed(data):
-                if kind != Kind.PING:
+                if kind != FrameKind.PING:
                     return decode(kind, payload)
 
     return read()
@@ -70,11 +70,11 @@ GARBAGE: dict[str, bytes] = {
     "zeros": bytes(100),
     "a long announcement": frame_header(16, (1 << 24) - 1),
     "no json": frame(16, b"hello"),
-    "data first": frame(Kind.DATA, b"hello"),
+    "data first": frame(FrameKind.DATA, b"hello"),
     "another message": encode(Offer(())),
     "another protocol": encode(Hello("office", "ab" * 32, 1.0, protocol="frp")),
     "a flood of frames": encode(HELLO) * 500,
-    "pings only": frame(Kind.PING) * 1000,
+    "pings only": frame(FrameKind.PING) * 1000,
 }
 
 
@@ -217,7 +217,7 @@ async def test_what_a_peer_says_is_escaped_in_the_log(tunnel: Tunnel, caplog: py
     await tunnel.start_home()
     client_listener = await tunnel.client_listener("ssh")
     async with FakeWork(tunnel) as office:
-        for answer in (encode(Refuse(Reason.REFUSED, forged)), frame(Kind.RST, forged.encode())):
+        for answer in (encode(Refuse(Reason.REFUSED, forged)), frame(FrameKind.RST, forged.encode())):
             asking = asyncio.create_task(ask(client_listener, b""))
             begin = await plain(office)
             _, writer = await connect(tunnel.command_listener)

@@ -13,9 +13,9 @@ from proxy_policies.reverse_tunnel.protocol.frames import (
     MAX_CONTROL_PAYLOAD,
     MAX_LENGTH,
     FrameError,
+    FrameKind,
     Keepalive,
     KeepaliveAction,
-    Kind,
     Parser,
     frame,
     frame_header,
@@ -29,7 +29,7 @@ def parse(pieces: list[bytes]) -> list[tuple[int, bytes]]:
     parser, found = Parser(), list[tuple[int, bytes]]()
     for piece in pieces:
         for kind, payload in parser.feed(piece):
-            if kind == Kind.DATA and found and found[-1][0] == Kind.DATA:
+            if kind == FrameKind.DATA and found and found[-1][0] == FrameKind.DATA:
                 found[-1] = kind, found[-1][1] + bytes(payload)
             else:
                 found.append((kind, bytes(payload)))
@@ -47,9 +47,9 @@ def test_cutting_does_not_matter(frames: list[tuple[int, bytes]], cuts: list[int
 @given(FRAMES)
 def test_every_payload_comes_out(frames: list[tuple[int, bytes]]) -> None:
     wire = b"".join(frame(kind, payload) for kind, payload in frames)
-    assert [f for f in parse([wire]) if f[0] != Kind.DATA] == [f for f in frames if f[0] != Kind.DATA]
-    data = b"".join(payload for kind, payload in frames if kind == Kind.DATA)
-    assert b"".join(payload for kind, payload in parse([wire]) if kind == Kind.DATA) == data
+    assert [f for f in parse([wire]) if f[0] != FrameKind.DATA] == [f for f in frames if f[0] != FrameKind.DATA]
+    data = b"".join(payload for kind, payload in frames if kind == FrameKind.DATA)
+    assert b"".join(payload for kind, payload in parse([wire]) if kind == FrameKind.DATA) == data
 
 
 @given(st.lists(st.binary(max_size=200), max_size=10))
@@ -68,13 +68,13 @@ def test_a_long_control_frame_is_refused_by_its_head() -> None:
 
 def test_data_of_any_length_is_given_out_as_it_comes() -> None:
     parser = Parser()
-    assert [bytes(p) for _, p in parser.feed(frame_header(Kind.DATA, MAX_LENGTH) + b"abc")] == [b"abc"]
+    assert [bytes(p) for _, p in parser.feed(frame_header(FrameKind.DATA, MAX_LENGTH) + b"abc")] == [b"abc"]
     assert [bytes(p) for _, p in parser.feed(b"de")] == [b"de"]
 
 
 def test_a_payload_too_long_to_say() -> None:
     with pytest.raises(ValueError, match="16777216"):
-        frame_header(Kind.DATA, MAX_LENGTH + 1)
+        frame_header(FrameKind.DATA, MAX_LENGTH + 1)
 
 
 def heart() -> Keepalive:

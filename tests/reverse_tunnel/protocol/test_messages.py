@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.reverse_tunnel.protocol.frames import Kind, Parser, frame
+from proxy_policies.reverse_tunnel.protocol.frames import FrameKind, Parser, frame
 from proxy_policies.reverse_tunnel.protocol.messages import (
     Begin,
     Challenge,
@@ -80,7 +80,7 @@ def test_a_field_of_a_later_version_is_passed_over() -> None:
 
 
 def test_a_broken_off_stream_reads_as_a_refusal() -> None:
-    assert decode(Kind.RST, b"gone") == Refuse(Reason.PROTOCOL, "gone")
+    assert decode(FrameKind.RST, b"gone") == Refuse(Reason.PROTOCOL, "gone")
 
 
 def test_a_reason_of_a_later_version_is_still_a_refusal() -> None:
@@ -89,7 +89,7 @@ def test_a_reason_of_a_later_version_is_still_a_refusal() -> None:
 
 BAD: dict[str, tuple[int, bytes]] = {
     "unknown type": (99, b"{}"),
-    "data": (Kind.DATA, b"{}"),
+    "data": (FrameKind.DATA, b"{}"),
     "http": (ord("G"), b"ET / HTTP/1.1"),
     "no json": (18, b"proof"),
     "no utf-8": (18, b"\xff\xfe\xfd"),
@@ -132,7 +132,7 @@ def test_any_object_is_a_message_or_a_protocol_error(kind: int, fields: dict[str
         message = decode(kind, json.dumps(fields).encode())
     except ProtocolError:
         return
-    if kind != Kind.RST:
+    if kind != FrameKind.RST:
         assert [decode(*f) for f in Parser().feed(encode(message))] == [message]
 
 

@@ -16,7 +16,7 @@ import trustme
 
 from proxy_policies.byte_streams.socket_options import reset_on_close
 from proxy_policies.relay.link import ByteCounts
-from proxy_policies.reverse_tunnel.protocol.frames import Kind, frame
+from proxy_policies.reverse_tunnel.protocol.frames import FrameKind, frame
 from proxy_policies.reverse_tunnel.transport import framed as framed_module
 from proxy_policies.reverse_tunnel.transport import read_buffer
 from proxy_policies.reverse_tunnel.transport.framed import Framed, open_streams
@@ -69,7 +69,7 @@ async def connect(near: Framed | Tls, far: Framed | Tls) -> None:
 async def test_mail_then_a_stream(make_pair: MakePair) -> None:
     """What comes right behind the talk belongs to the stream."""
     a, b = await make_pair()
-    a.send(frame(20, b"hello"), frame(Kind.PING), frame(21, b""))
+    a.send(frame(20, b"hello"), frame(FrameKind.PING), frame(21, b""))
     assert await b.receive() == (20, b"hello")
     _, a_writer = open_streams(a)
     a_writer.write(b"early bytes")
@@ -160,7 +160,7 @@ async def test_a_reset_says_why(make_pair: MakePair) -> None:
 
 @pytest.mark.parametrize(
     "wire",
-    [frame(20, b"a message in a stream"), frame(Kind.CLOSE_ACK), bytes((9, 255, 255, 255))],
+    [frame(20, b"a message in a stream"), frame(FrameKind.CLOSE_ACK), bytes((9, 255, 255, 255))],
     ids=["message", "early bye", "too long"],
 )
 async def test_what_has_no_place_in_a_stream(make_pair: MakePair, wire: bytes) -> None:
@@ -186,11 +186,11 @@ async def test_a_stream_that_begins_in_small_pieces_waits_for_its_protocol(make_
     """However many arrive before the stream is taken over: they are data, not messages."""
     a, b = await make_pair()
     said = [bytes((number % 251,)) for number in range(pieces)]
-    a.send(frame(20, b"ready"), *(frame(Kind.DATA, piece) for piece in said))
+    a.send(frame(20, b"ready"), *(frame(FrameKind.DATA, piece) for piece in said))
     assert await b.receive() == (20, b"ready")
     await asyncio.sleep(0.1)
     reader, writer = open_streams(b)
-    a.send(frame(Kind.EOF))
+    a.send(frame(FrameKind.EOF))
     async with asyncio.timeout(100):
         assert await reader.read() == b"".join(said)
     writer.close()

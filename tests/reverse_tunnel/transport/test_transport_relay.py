@@ -11,7 +11,7 @@ from tests.support.relay_peers import receive, reset, send, tcp_pair
 
 from proxy_policies.relay.link import ByteCounts
 from proxy_policies.reverse_tunnel.transport.connections import accept_bare
-from proxy_policies.reverse_tunnel.transport.transport_relay import EndNames, Tap, relay_transports
+from proxy_policies.reverse_tunnel.transport.transport_relay import EndNames, OnData, relay_transports
 
 
 class Joined:
@@ -20,7 +20,7 @@ class Joined:
     def __init__(self, client: socket.socket, server: socket.socket, transports: tuple[Any, Any]) -> None:
         self.client, self.server, self._transports = client, server, transports
 
-    def start(self, tap: Tap | None = None) -> asyncio.Task[ByteCounts]:
+    def start(self, tap: OnData | None = None) -> asyncio.Task[ByteCounts]:
         return asyncio.create_task(
             relay_transports(*self._transports, tap=tap, names=EndNames("client", "server", "relay"))
         )

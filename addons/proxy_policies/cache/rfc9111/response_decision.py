@@ -1,6 +1,6 @@
 """What to do with an origin's response: the one function that decides (RFC 9111, sections 3 and 4.3).
 
-    decide_response(exchange, head, now) -> ServeStale | Freshen | Join | Refetch | Store | DontStore
+    decide_response(exchange, head, now) -> ServeStale | Freshen | Join | Refetch | StoreResponse | DontStore
 
 Pure: the stored responses are in the decision that forwarded the request, `now` is epoch seconds. A 304, a response to
 HEAD, or the rest of a stored beginning is combined with the stored response, and judged like a new response.
@@ -89,7 +89,7 @@ class Join:
     entry: StoredResponse
     head: ResponseHead
     """The head of the whole."""
-    then: "Store | DontStore"
+    then: "StoreResponse | DontStore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Refetch:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class StoreResponse:
     """Pass the response on, and store it; its size is known at its end."""
 
     entry: StoredResponse
@@ -115,7 +115,7 @@ class DontStore(NamedTuple):
     """The same."""
 
 
-ResponseDecision = ServeStale | Freshen | Join | Refetch | Store | DontStore
+ResponseDecision = ServeStale | Freshen | Join | Refetch | StoreResponse | DontStore
 
 
 def decide_response(exchange: ResponseContext, head: ResponseHead, now: float) -> ResponseDecision:
@@ -139,7 +139,9 @@ def _after_question(exchange: ResponseContext, head: ResponseHead, now: float) -
             return None
 
 
-def _replacing(exchange: ResponseContext, head: ResponseHead, decided: Store | DontStore) -> Store | DontStore:
+def _replacing(
+    exchange: ResponseContext, head: ResponseHead, decided: StoreResponse | DontStore
+) -> StoreResponse | DontStore:
     """Remove the stored response that the origin was asked about, and in whose place it sent another (section 4.3.3).
 
     Otherwise it would be used while fresh, or within its windows for stale responses, if the other is not stored, or
@@ -148,7 +150,7 @@ def _replacing(exchange: ResponseContext, head: ResponseHead, decided: Store | D
     old = asked_about(exchange.decision)
     if old is None or exchange.sent_elsewhere or not _is_another(exchange, head.status):
         return decided
-    return replace(decided, removes=old) if isinstance(decided, Store) else decided._replace(removes=old)
+    return replace(decided, removes=old) if isinstance(decided, StoreResponse) else decided._replace(removes=old)
 
 
 def _is_another(exchange: ResponseContext, status: int) -> bool:
@@ -217,7 +219,7 @@ def described_by_304(exchange: ResponseContext, fields: Fields, now: float) -> S
     is_undated = "last-modified" not in fields and since is not None
     dated = fields.adding("Last-Modified", since) if is_undated and since else fields
     decided = decide_storing(exchange, ResponseHead(200, "OK", dated), now)
-    if not isinstance(decided, Store):
+    if not isinstance(decided, StoreResponse):
         return None
     entry = decided.entry.replace(overrides=replace(decided.entry.overrides, undated_304=True))
     return entry.replace(fields=entry.fields.without(["last-modified"])) if is_undated else entry
@@ -227,7 +229,7 @@ def described_by_head(exchange: ResponseContext, head: ResponseHead, now: float)
     """Return the response that a response to HEAD describes; None unless that could be stored."""
     as_get = exchange._replace(request=exchange.request._replace(method="GET"))
     decided = decide_storing(as_get, head, now)
-    return decided.entry if isinstance(decided, Store) else None
+    return decided.entry if isinstance(decided, StoreResponse) else None
 
 
 def _after_head(
@@ -281,7 +283,11 @@ def _after_rest(exchange: ResponseContext, entry: StoredResponse, head: Response
     fields = shown.fields.without(["content-range"]).replacing("Content-Length", str(whole.size))
     joined = ResponseHead(200, "OK", fields)
     then = decide_storing(exchange, joined, now)
-    if isinstance(then, Store) and entry.personal and not freshness.is_shared(parse_response(fields), entry.overrides):
+    if (
+        isinstance(then, StoreResponse)
+        and entry.personal
+        and not freshness.is_shared(parse_response(fields), entry.overrides)
+    ):
         then = replace(then, entry=then.entry.replace(personal=True))
     return Join(entry, joined, then)
 
@@ -299,7 +305,7 @@ def _continued(entry: StoredResponse, fields: Fields) -> Span | None:
 # Section 3: storing
 
 
-def decide_storing(exchange: ResponseContext, head: ResponseHead, now: float) -> Store | DontStore:
+def decide_storing(exchange: ResponseContext, head: ResponseHead, now: float) -> StoreResponse | DontStore:
     """Decide whether to store a response that is passed on."""
     refused = _refusal(exchange, head.fields)
     if refused:
@@ -315,7 +321,7 @@ def decide_storing(exchange: ResponseContext, head: ResponseHead, now: float) ->
     if not verdict.store:
         return DontStore(verdict.why)
     personal = context.is_personal(fields, parse_response(fields))
-    return Store(_entry(exchange, head, context.overrides, personal, now), verdict.why)
+    return StoreResponse(_entry(exchange, head, context.overrides, personal, now), verdict.why)
 
 
 def _refusal(exchange: ResponseContext, fields: Fields) -> str:

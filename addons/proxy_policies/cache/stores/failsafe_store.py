@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.selectors import ALL, Selector
-from proxy_policies.cache.stores.store import Body, BodyWriter, Checkpoint, OnWrite, Store, StoreStats, SyncView
+from proxy_policies.cache.stores.store import BodyWriter, Checkpoint, OnWrite, Store, StoredBody, StoreStats, SyncView
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ class FailSafeStore:
             if missed in self._missed:
                 self._missed.remove(missed)
 
-    async def body(self, entry: StoredResponse, coding: str = "") -> Body | None:
+    async def body(self, entry: StoredResponse, coding: str = "") -> StoredBody | None:
         """Open a body."""
         return await self._try(lambda: self._store.body(entry, coding), None)
 

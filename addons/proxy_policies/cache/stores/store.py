@@ -27,7 +27,7 @@ def name_of(id: str, coding: str = "") -> str:
     return f"{id}.{coding}" if coding else id
 
 
-class Body(Protocol):
+class StoredBody(Protocol):
     """The body of one stored response; readable even if the entry is removed meanwhile."""
 
     size: int
@@ -86,7 +86,7 @@ class Store(Protocol):
     async def lookup(self, key: str) -> Sequence[StoredResponse]:
         """Return all responses stored under a key, after any pending commit."""
 
-    async def body(self, entry: StoredResponse, coding: str = "") -> Body | None:
+    async def body(self, entry: StoredResponse, coding: str = "") -> StoredBody | None:
         """Open a response's body, or its form in a content coding; None if it is gone."""
 
     @property
@@ -170,7 +170,7 @@ class BytesBody:
             yield data[at : min(at + CHUNK, stop)]
 
 
-async def read_whole(body: Body, limit: int) -> bytes | None:
+async def read_whole(body: StoredBody, limit: int) -> bytes | None:
     """Read a body into memory; None if it has more than `limit` bytes, or cannot be read."""
     if body.size > limit:
         return None
@@ -185,7 +185,7 @@ async def read_whole(body: Body, limit: int) -> bytes | None:
 class BodySource:
     """A part of a stored body, read as it is sent (`flow_state.Source`)."""
 
-    def __init__(self, body: Body, part: tuple[int, int]) -> None:
+    def __init__(self, body: StoredBody, part: tuple[int, int]) -> None:
         self._chunks = body.chunks(*part)
 
     async def read(self) -> bytes:

@@ -12,7 +12,7 @@ with lazy_imports():
 
 type Path = jsonpath.JSONPath | jsonpath.CompoundJSONPath
 
-type Step = str | int
+type PathStep = str | int
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]|\[(\"(?:[^\"\\]|\\.)*\")\]")
@@ -26,20 +26,20 @@ def compile_path(path: str) -> Path:
         raise ValueError(f"invalid JSONPath {path!r}: {str(error).splitlines()[0]}") from None
 
 
-def write(steps: Sequence[Step]) -> str:
+def write(steps: Sequence[PathStep]) -> str:
     """Return the normalized path of these steps: `$.items[0]["odd name"]`."""
     return "$" + "".join(_write_step(step) for step in steps)
 
 
-def _write_step(step: Step) -> str:
+def _write_step(step: PathStep) -> str:
     if isinstance(step, int):
         return f"[{step}]"
     return f".{step}" if _NAME.match(step) else f"[{json.dumps(step)}]"
 
 
-def read(path: str) -> list[Step]:
+def read(path: str) -> list[PathStep]:
     """Return the steps of a path written by `write`. Raise ValueError."""
-    steps: list[Step] = []
+    steps: list[PathStep] = []
     at = 1
     while at < len(path):
         found = _STEP.match(path, at)
@@ -50,7 +50,7 @@ def read(path: str) -> list[Step]:
     return steps
 
 
-def leaves(value: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], Any]]:
+def leaves(value: Any, steps: tuple[PathStep, ...] = ()) -> Iterator[tuple[tuple[PathStep, ...], Any]]:
     """Yield the steps and the value of everything in a document that is neither an object nor a list."""
     if isinstance(value, dict):
         for name, item in value.items():
@@ -62,7 +62,7 @@ def leaves(value: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Ste
         yield steps, value
 
 
-def put(document: Any, steps: Sequence[Step], value: Any) -> bool:
+def put(document: Any, steps: Sequence[PathStep], value: Any) -> bool:
     """Set the value at these steps of the document in place; return False if there is no such path."""
     inner = document
     try:

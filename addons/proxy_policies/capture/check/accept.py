@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from proxy_policies.capture.bodies import json_path, parsed_body
-from proxy_policies.capture.bodies.json_path import Step
+from proxy_policies.capture.bodies.json_path import PathStep
 from proxy_policies.capture.bodies.parsed_body import BodyKind
 from proxy_policies.capture.check.unordered import Unordered, align
 from proxy_policies.capture.har.body import charset
@@ -116,7 +116,7 @@ def _new_body(body: Body, acceptance: Acceptance) -> Body:
     return replace(body, content=text.encode("utf-8", "surrogateescape"), wire=None)
 
 
-def _merged(old: Any, new: Any, steps: tuple[Step, ...], acceptance: Acceptance) -> Any:
+def _merged(old: Any, new: Any, steps: tuple[PathStep, ...], acceptance: Acceptance) -> Any:
     """Return the new value, with the old one's leaves where no change was accepted."""
     if acceptance.accepts(f"json:{json_path.write(steps)}"):
         return _restored(new, acceptance)
@@ -130,7 +130,7 @@ def _merged(old: Any, new: Any, steps: tuple[Step, ...], acceptance: Acceptance)
 
 
 def _members(
-    old: dict[str, Any], new: dict[str, Any], steps: tuple[Step, ...], acceptance: Acceptance
+    old: dict[str, Any], new: dict[str, Any], steps: tuple[PathStep, ...], acceptance: Acceptance
 ) -> Iterator[tuple[str, Any]]:
     for name, value in old.items():
         is_gone = name not in new and acceptance.accepts(f"json:{json_path.write((*steps, name))}")

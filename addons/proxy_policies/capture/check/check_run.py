@@ -14,7 +14,7 @@ from proxy_policies.capture.check.link_table import LinkTable
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, drop_excess_bodies, evaluate
 from proxy_policies.capture.check.results import ResultFile, SendResult, SendResults
 from proxy_policies.capture.check.sender import Sender, SendOptions, skip_reason
-from proxy_policies.capture.check.targets import Target, parse_targets
+from proxy_policies.capture.check.targets import CheckTarget, parse_targets
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.files.pickled_items import PickledItems
 from proxy_policies.capture.formats.any_format import open_source
@@ -49,11 +49,11 @@ class CheckRun:
         self.order = self.entries.by_time()
         self.links = find_links(self.order, self.entries, self.placeholders.of)
 
-    def targets(self, specs: Sequence[str]) -> dict[str, Target]:
+    def targets(self, specs: Sequence[str]) -> dict[str, CheckTarget]:
         """Return the target for each origin of the capture. Raise CaptureError."""
         return parse_targets(specs, (self.entries[number].request.origin for number in self.order))
 
-    def unresolved(self, targets: Mapping[str, Target]) -> list[str]:
+    def unresolved(self, targets: Mapping[str, CheckTarget]) -> list[str]:
         """Return the placeholders for which no value is known, each with its entry."""
         by_rule = {rule.target: "carried" for rule in self.carry_rules}
         found = []
@@ -69,7 +69,9 @@ class CheckRun:
         filled = locations.set_values(self.secret_values.substitute(request), carried)
         return [f"entry {number + 1}, {request.method} {request.url}: {text}" for text in unresolved(filled)]
 
-    def send(self, port: int, targets: Mapping[str, Target], options: SendOptions, progress: Progress) -> ResultFile:
+    def send(
+        self, port: int, targets: Mapping[str, CheckTarget], options: SendOptions, progress: Progress
+    ) -> ResultFile:
         """Send every entry once, with a new state of carried values, and return the results."""
         sender = Sender(
             self.entries,
@@ -127,7 +129,7 @@ def noise_file(capture: Path) -> Path:
     return capture.with_name(f"{capture.name}.noise")
 
 
-def require_reachable(targets: Iterable[Target]) -> None:
+def require_reachable(targets: Iterable[CheckTarget]) -> None:
     """Raise CaptureError with the name of the first target that refuses connections."""
     for live in dict.fromkeys(target.live for target in targets):
         parts = urlsplit(live)

@@ -8,25 +8,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol
 
 from proxy_policies.capture import dynamic_values, locations
 from proxy_policies.capture.check.link_table import Link, LinkTable
 from proxy_policies.capture.check.request_value_index import RequestValueIndex
 from proxy_policies.capture.files.temporary_database import SpilledMapping
 from proxy_policies.capture.locations import Location
-from proxy_policies.capture.model import Entry, Request, Response
+from proxy_policies.capture.model import Entries, Entry, Request, Response
 from proxy_policies.capture.secrets.names import is_secret_name, words
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, identity
 from proxy_policies.capture.secrets.values import is_random
 from proxy_policies.capture.websocket.transcript import as_requests, comparable_response
-
-
-class Entries(Protocol):
-    """Entries by number."""
-
-    def __getitem__(self, number: int, /) -> Entry: ...
-
 
 _ID_WORDS = frozenset(
     ["id", "ids", "uuid", "guid", "key", "slug", "number", "no", "ref", "code", "handle", "cursor", "etag"]
@@ -96,9 +88,9 @@ def _is_correlatable(location: Location) -> bool:
 
 def _is_distinctive(value: str) -> bool:
     """Return whether a value is unlikely to be in two places by chance."""
-    return bool(PLACEHOLDER.search(value) or _DISTINCTIVE.match(value) or dynamic_values.kind_of(value)) or is_random(
-        value
-    )
+    return bool(
+        PLACEHOLDER.search(value) or _DISTINCTIVE.match(value) or dynamic_values.dynamic_kind(value)
+    ) or is_random(value)
 
 
 def _is_id(name: str) -> bool:

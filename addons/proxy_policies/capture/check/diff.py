@@ -14,7 +14,7 @@ from typing import Any
 from proxy_policies.capture import dynamic_values
 from proxy_policies.capture.binary_summary import summary_of
 from proxy_policies.capture.bodies import json_path, parsed_body
-from proxy_policies.capture.bodies.json_path import Step
+from proxy_policies.capture.bodies.json_path import PathStep
 from proxy_policies.capture.bodies.parsed_body import BodyKind, Parsed
 from proxy_policies.capture.check.alignment import MAX_ITEMS, opcodes
 from proxy_policies.capture.check.secret_pairs import SecretPairs
@@ -248,7 +248,7 @@ def _summary(parsed: Parsed) -> str:
 
 
 def json_changes(
-    old: Any, new: Any, steps: tuple[Step, ...] = (), secrets: SecretPairs | None = None
+    old: Any, new: Any, steps: tuple[PathStep, ...] = (), secrets: SecretPairs | None = None
 ) -> Iterator[Change]:
     """Yield the differences between two JSON values; equal parts cost one comparison."""
     secrets = secrets or SecretPairs()
@@ -281,7 +281,7 @@ def _same_number(old: Any, new: Any) -> bool:
 
 
 def _member(
-    old: dict[str, Any], new: dict[str, Any], name: str, steps: tuple[Step, ...], secrets: SecretPairs
+    old: dict[str, Any], new: dict[str, Any], name: str, steps: tuple[PathStep, ...], secrets: SecretPairs
 ) -> Iterator[Change]:
     location = f"json:{json_path.write((*steps, name))}"
     if name not in new:
@@ -292,7 +292,9 @@ def _member(
         yield from json_changes(old[name], new[name], (*steps, name), secrets)
 
 
-def _list_changes(old: list[Any], new: list[Any], steps: tuple[Step, ...], secrets: SecretPairs) -> Iterator[Change]:
+def _list_changes(
+    old: list[Any], new: list[Any], steps: tuple[PathStep, ...], secrets: SecretPairs
+) -> Iterator[Change]:
     """Compare lists of equal length index by index; align others by their equal items."""
     if len(old) == len(new) or max(len(old), len(new)) > MAX_LIST_ITEMS:
         yield from _side_by_side(old, new, 0, steps, secrets)
@@ -304,7 +306,7 @@ def _list_changes(old: list[Any], new: list[Any], steps: tuple[Step, ...], secre
 
 
 def _side_by_side(
-    old: Sequence[Any], new: Sequence[Any], start: int, steps: tuple[Step, ...], secrets: SecretPairs
+    old: Sequence[Any], new: Sequence[Any], start: int, steps: tuple[PathStep, ...], secrets: SecretPairs
 ) -> Iterator[Change]:
     for index in range(max(len(old), len(new))):
         inner = (*steps, start + index)

@@ -18,7 +18,7 @@ import h2.exceptions
 from proxy_policies.capture.bodies.content_coding import to_wire
 from proxy_policies.capture.check.http_client import DROPPED_FIELDS, READ_SIZE, IncomingResponse, Reply, SendError
 from proxy_policies.capture.model import Headers, Request, Response, without
-from proxy_policies.capture.streams.frames import Framing, split
+from proxy_policies.capture.streams.frames import FrameFormat, split
 
 _OMITTED_FIELDS = (*DROPPED_FIELDS, "te", "host", "content-length", "transfer-encoding")
 
@@ -133,7 +133,7 @@ def _parts(body: bytes, waits: Sequence[int]) -> Iterator[tuple[bytes, int]]:
     if not waits:
         yield from ((body, 0),) if body else ()
         return
-    messages, rest = split(body, Framing.MESSAGES)
+    messages, rest = split(body, FrameFormat.MESSAGES)
     yield from zip([*messages, rest], [*waits[: len(messages)], waits[-1]], strict=True)
 
 

@@ -81,7 +81,7 @@ def _fields(headers: Headers, length: int) -> Iterator[tuple[str, str]]:
         yield "Content-Length", str(length)
 
 
-class Connection:
+class ProxyConnection:
     """A connection to the proxy that is opened when needed. One request at a time."""
 
     def __init__(self, port: int, timeout: float, limit: int = MAX_BODY) -> None:

@@ -131,7 +131,7 @@ def request_pattern(request: Request) -> tuple[str, str]:
 
 
 def _segment_pattern(segment: str) -> str:
-    return "*" if segment.isdigit() or dynamic_values.kind_of(segment) else segment.replace(" ", "%20")
+    return "*" if segment.isdigit() or dynamic_values.dynamic_kind(segment) else segment.replace(" ", "%20")
 
 
 def rules_for_changes(request: Request, changes: Iterable[Change]) -> list[NoiseRule]:
@@ -165,7 +165,7 @@ def _common_pattern(one: str, other: str) -> str:
     dynamic = dynamic_values.spans(one)
     is_stable = [
         value[0] == new[0]
-        and word_model.is_word(value[0].strip("-_:.,+/"))
+        and word_model.is_known_word(value[0].strip("-_:.,+/"))
         and not any(start < value.end() and value.start() < end for start, end in dynamic)
         for value, new in zip(before, after, strict=False)
     ]

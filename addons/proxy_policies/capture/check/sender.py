@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from proxy_policies.background.tasks import spawn
 from proxy_policies.capture.check import http2_client, websocket_client
 from proxy_policies.capture.check.correlate import Correlator
-from proxy_policies.capture.check.http_client import Connection, Reply, SendError
+from proxy_policies.capture.check.http_client import ProxyConnection, Reply, SendError
 from proxy_policies.capture.check.results import SendResult
 from proxy_policies.capture.check.secret_pairs import pairs_in_requests
-from proxy_policies.capture.check.targets import Target
+from proxy_policies.capture.check.targets import CheckTarget
 from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.model import Entry, Request, WebSocketMessage
 from proxy_policies.capture.secrets.redact import Redactor
@@ -60,7 +60,7 @@ class Sender:
     def __init__(
         self,
         entries: EntryIndex,
-        targets: Mapping[str, Target],
+        targets: Mapping[str, CheckTarget],
         correlator: Correlator,
         secret_values: SecretValues,
         redactor: Redactor,
@@ -75,8 +75,8 @@ class Sender:
         self, port: int, order: Iterable[int], options: SendOptions, on_result: Callable[[int, SendResult], None]
     ) -> None:
         """Send the entries in this order, and call `on_result` with the number and result of each."""
-        free: asyncio.Queue[Connection] = asyncio.Queue()
-        connections = [Connection(port, options.timeout) for _ in range(options.jobs)]
+        free: asyncio.Queue[ProxyConnection] = asyncio.Queue()
+        connections = [ProxyConnection(port, options.timeout) for _ in range(options.jobs)]
         for connection in connections:
             free.put_nowait(connection)
         running: dict[int, asyncio.Task[None]] = {}
@@ -103,9 +103,9 @@ class Sender:
         self,
         number: int,
         entry: Entry,
-        connection: Connection,
+        connection: ProxyConnection,
         options: SendOptions,
-        free: "asyncio.Queue[Connection]",
+        free: "asyncio.Queue[ProxyConnection]",
         on_result: Callable[[int, SendResult], None],
     ) -> None:
         try:
@@ -113,7 +113,7 @@ class Sender:
         finally:
             free.put_nowait(connection)
 
-    async def _send(self, number: int, entry: Entry, connection: Connection, options: SendOptions) -> SendResult:
+    async def _send(self, number: int, entry: Entry, connection: ProxyConnection, options: SendOptions) -> SendResult:
         target = self._targets.get(entry.request.origin)
         skipped = skip_reason(entry) or ("" if target else f"no --target for {entry.request.origin}")
         if skipped or target is None:
@@ -154,7 +154,7 @@ class Sender:
         return self._secret_values.substitute(self._correlator.apply(number, request))
 
 
-async def _send_http(entry: Entry, request: Request, connection: Connection, timeout: float) -> Reply:
+async def _send_http(entry: Entry, request: Request, connection: ProxyConnection, timeout: float) -> Reply:
     """Send a request in its HTTP version; of a stream that the client closed, read as many frames as were recorded."""
     frames = frame_count(entry.response) if entry.response.body.cut == "client" else None
     if request.version == "HTTP/2" and is_grpc(request):

@@ -13,7 +13,7 @@ ORIGIN_HEADERS = ("origin", "referer")  # request fields with the origin of the 
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class CheckTarget:
     """A recorded origin and the live one that replaces it, as `http://shop.test`, without a final slash."""
 
     recorded: str
@@ -56,7 +56,7 @@ class Target:
         return replace(response.body, content=self._restored_text(text).encode(charset(mime), "replace"), wire=None)
 
 
-def parse_targets(specs: Sequence[str], origins: Iterable[str]) -> dict[str, Target]:
+def parse_targets(specs: Sequence[str], origins: Iterable[str]) -> dict[str, CheckTarget]:
     """Return the targets of `RECORDED=URL`, or of `URL` for a capture of one origin. Raise CaptureError."""
     known = list(dict.fromkeys(origins))
     targets = {}
@@ -71,7 +71,7 @@ def parse_targets(specs: Sequence[str], origins: Iterable[str]) -> dict[str, Tar
             raise CaptureError(
                 f"--target {spec}: the capture has no {recorded}; it has {', '.join(known) or 'nothing'}"
             )
-        targets[recorded] = Target(recorded, live.rstrip("/"))
+        targets[recorded] = CheckTarget(recorded, live.rstrip("/"))
     return targets
 
 

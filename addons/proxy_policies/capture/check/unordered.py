@@ -13,7 +13,7 @@ from typing import Any
 
 from proxy_policies.capture import dynamic_values
 from proxy_policies.capture.bodies import json_path
-from proxy_policies.capture.bodies.json_path import Step
+from proxy_policies.capture.bodies.json_path import PathStep
 
 PREFIX = "unordered:"
 KEYS = ("id", "uuid", "guid", "key", "slug", "code", "name", "sku", "href", "url")
@@ -51,7 +51,7 @@ def align(old: Any, new: Any, rules: Iterable[Unordered]) -> Any:
     return _aligned(old, new, (), found) if found else new
 
 
-def _aligned(old: Any, new: Any, steps: tuple[Step, ...], rules: dict[str, Unordered]) -> Any:
+def _aligned(old: Any, new: Any, steps: tuple[PathStep, ...], rules: dict[str, Unordered]) -> Any:
     if isinstance(old, dict) and isinstance(new, dict):
         return {name: _aligned(old.get(name), item, (*steps, name), rules) for name, item in new.items()}
     if not isinstance(old, list) or not isinstance(new, list):
@@ -81,7 +81,7 @@ def _identity(item: Any, key: str) -> str:
     return dynamic_values.mask(json.dumps(value, sort_keys=True)) if not key else json.dumps(value, sort_keys=True)
 
 
-def find_unordered(old: Any, new: Any, steps: tuple[Step, ...] = ()) -> Iterator[Unordered]:
+def find_unordered(old: Any, new: Any, steps: tuple[PathStep, ...] = ()) -> Iterator[Unordered]:
     """Yield the lists of two JSON values that have the same items in another order."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in old.keys() & new.keys():

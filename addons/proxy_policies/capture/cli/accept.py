@@ -17,7 +17,7 @@ from proxy_policies.capture.model import Entry, Response
 from proxy_policies.capture.report.json_report import body_lines
 from proxy_policies.log_lines import printable, quantity
 
-Accepted = Mapping[int, Entry]
+NewBaseline = Mapping[int, Entry]
 
 
 def require_acceptable(arguments: argparse.Namespace, run: CheckRun) -> None:
@@ -93,7 +93,7 @@ def _lines(response: Response) -> list[str]:
     return [*head, "", *body_lines(response)]
 
 
-def _write(run: CheckRun, accepted: Accepted) -> None:
+def _write(run: CheckRun, accepted: NewBaseline) -> None:
     log, entries = open_any(run.path)
     header = {**log["_capture"], "key": run.placeholders.key_id}
     changed = (accepted.get(number, entry) for number, entry in enumerate(entries))

@@ -20,7 +20,7 @@ from proxy_policies.capture.check.outcome import DIFFERENT, CompareOptions, Outc
 from proxy_policies.capture.check.results import SendResults
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendOptions
-from proxy_policies.capture.check.targets import Target
+from proxy_policies.capture.check.targets import CheckTarget
 from proxy_policies.capture.cli import accept
 from proxy_policies.capture.cli.messages import say, say_problems
 from proxy_policies.capture.cli.run import FAILED, proxy_settings
@@ -128,7 +128,7 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
             private_files.require_replaceable(Path(name))
 
 
-def _report_missing_secrets(run: CheckRun, targets: Mapping[str, Target]) -> bool:
+def _report_missing_secrets(run: CheckRun, targets: Mapping[str, CheckTarget]) -> bool:
     """Return whether values of placeholders are missing, and list them. Raise CaptureError if a target is down."""
     require_reachable(targets.values())
     unresolved = run.unresolved(targets)
@@ -140,7 +140,7 @@ def _report_missing_secrets(run: CheckRun, targets: Mapping[str, Target]) -> boo
 
 
 def _send_all(
-    arguments: argparse.Namespace, run: CheckRun, rounds: Sequence[Mapping[str, Target]]
+    arguments: argparse.Namespace, run: CheckRun, rounds: Sequence[Mapping[str, CheckTarget]]
 ) -> list[SendResults]:
     options = SendOptions(arguments.jobs, arguments.rate, arguments.timeout, arguments.keep_host)
     settings = proxy_settings(arguments)

@@ -19,7 +19,7 @@ def curl_command(request: Request) -> str:
     elif request.method != ("POST" if request.body.content else "GET"):
         arguments += ["--request", request.method]
     arguments.append(request.url)
-    for name, value in fields_of(request):
+    for name, value in sent_fields(request):
         if name.lower() == "accept-encoding":  # of the client: curl has fewer codings, and would print the bytes
             arguments.append("--compressed")
             continue
@@ -33,7 +33,7 @@ def curl_command(request: Request) -> str:
     return f"printf %s {packed} | base64 -d | {_quoted([*arguments, '--data-binary', '@-'])}"
 
 
-def fields_of(request: Request) -> Iterator[tuple[str, str]]:
+def sent_fields(request: Request) -> Iterator[tuple[str, str]]:
     """Yield the fields that a client does not set itself; Host only if it differs from the URL's."""
     host = request.url.partition("://")[2].partition("/")[0]
     for name, value in request.headers:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from proxy_policies.capture.export.curl import fields_of
+from proxy_policies.capture.export.curl import sent_fields
 from proxy_policies.capture.har.body import decode_text
 from proxy_policies.capture.model import Entry, Request, header
 from proxy_policies.log_lines import quantity
@@ -18,7 +18,7 @@ def http_file(entries: Iterable[Entry]) -> Iterator[str]:
 
 def _request(request: Request) -> str:
     lines = [f"{request.method} {_one_line(request.url)}"]
-    lines += [f"{name}: {_one_line(value)}" for name, value in fields_of(request)]
+    lines += [f"{name}: {_one_line(value)}" for name, value in sent_fields(request)]
     text = decode_text(request.body.content, header(request.headers, "content-type") or "")
     if request.body.content and text is None:
         return "\n".join([f"# its body, {quantity(len(request.body.content), 'byte')}, is not text", *lines, ""])

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Iterator
 
-from proxy_policies.capture.export.steps import ORIGIN, Piece, Step, expression, json_expression, script_of
+from proxy_policies.capture.export.steps import ORIGIN, PieceKind, Step, expression, json_expression, script_of
 from proxy_policies.capture.model import Entry
 
 _URL_VALUE = """
@@ -30,11 +30,11 @@ function secret(name) {
 """
 
 
-_WRITERS: dict[Piece, Callable[[str], str]] = {
-    Piece.LITERAL: json.dumps,
-    Piece.RAW: str,
-    Piece.URL: "encodeURIComponent({})".format,
-    Piece.JSON: "JSON.stringify(String({})).slice(1, -1)".format,
+_WRITERS: dict[PieceKind, Callable[[str], str]] = {
+    PieceKind.LITERAL: json.dumps,
+    PieceKind.RAW: str,
+    PieceKind.URL: "encodeURIComponent({})".format,
+    PieceKind.JSON: "JSON.stringify(String({})).slice(1, -1)".format,
 }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from proxy_policies.capture.export.steps import (
     ORIGIN,
-    Piece,
+    PieceKind,
     Step,
     expression,
     json_expression,
@@ -89,11 +89,11 @@ class Recorded(HttpUser):
         TARGET, send = self.client.base_url, self.send
 '''
 _ASSERT = "assert response.status_code == {status}, response.text[:500]"
-_WRITERS: dict[Piece, Callable[[str], str]] = {
-    Piece.LITERAL: ascii,
-    Piece.RAW: "str({})".format,
-    Piece.URL: "quote(str({}), safe='')".format,
-    Piece.JSON: "json.dumps(str({}))[1:-1]".format,
+_WRITERS: dict[PieceKind, Callable[[str], str]] = {
+    PieceKind.LITERAL: ascii,
+    PieceKind.RAW: "str({})".format,
+    PieceKind.URL: "quote(str({}), safe='')".format,
+    PieceKind.JSON: "json.dumps(str({}))[1:-1]".format,
 }
 _SET_BY_REQUESTS = "accept-encoding"  # what it can decode depends on the packages that are installed
 
@@ -128,7 +128,9 @@ def locust_file(entries: Iterable[Entry]) -> Iterator[str]:
 
 def _name(step: Step) -> str:
     path = step.path.partition("?")[0]
-    return f"{step.method} " + "".join(piece if kind is Piece.LITERAL else "*" for piece, kind in split_markers(path))
+    return f"{step.method} " + "".join(
+        piece if kind is PieceKind.LITERAL else "*" for piece, kind in split_markers(path)
+    )
 
 
 def _step(step: Step, indent: str, target: str, options: str, check: str) -> Iterator[str]:

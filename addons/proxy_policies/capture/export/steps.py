@@ -16,7 +16,7 @@ from proxy_policies.capture.bodies.parsed_body import BodyKind, parse
 from proxy_policies.capture.check.correlate import find_links
 from proxy_policies.capture.check.link_table import Link
 from proxy_policies.capture.check.targets import ORIGIN_HEADERS
-from proxy_policies.capture.export.curl import fields_of
+from proxy_policies.capture.export.curl import sent_fields
 from proxy_policies.capture.har.body import decode_text
 from proxy_policies.capture.model import NO_BODY, Entry, Request, header
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
@@ -32,7 +32,7 @@ type VariablesByStep = defaultdict[int, dict[str, str]]
 """Names of variables, by the index of an entry and the location in its request or response."""
 
 
-class Piece(Enum):
+class PieceKind(Enum):
     """A piece of a step's text: literal text, or the name of a variable and how its value is written there."""
 
     LITERAL = "literal"
@@ -131,7 +131,7 @@ def _variable_name(name: str) -> str:
 
 def _fields(request: Request, origin: str) -> Iterator[tuple[str, str]]:
     """Yield the fields; those that name the script's origin with a marker for it."""
-    for name, value in fields_of(request):
+    for name, value in sent_fields(request):
         is_own = name.lower() in ORIGIN_HEADERS and f"{value}/".startswith(f"{origin}/")
         yield name, f"{_mark(ORIGIN)}{value.removeprefix(origin)}" if is_own else value
 
@@ -164,20 +164,20 @@ def _mark(name: str, where: str = "") -> str:
     return f"\ue002{name}\ue003" if where.startswith("json:") else f"\ue000{name}\ue001"
 
 
-def split_markers(text: str) -> Iterator[tuple[str, Piece]]:
+def split_markers(text: str) -> Iterator[tuple[str, PieceKind]]:
     """Yield the pieces of a step's text."""
     end = 0
     for found in _MARKER.finditer(text):
         if found.start() > end:
-            yield text[end : found.start()], Piece.LITERAL
+            yield text[end : found.start()], PieceKind.LITERAL
         kind = str(found.lastgroup)
-        yield found[kind], Piece(kind)
+        yield found[kind], PieceKind(kind)
         end = found.end()
     if end < len(text) or not end:
-        yield text[end:], Piece.LITERAL
+        yield text[end:], PieceKind.LITERAL
 
 
-def expression(text: str, writers: dict[Piece, Callable[[str], str]]) -> str:
+def expression(text: str, writers: dict[PieceKind, Callable[[str], str]]) -> str:
     """Return a step's text as an expression of a language: its literals and variables, joined with `+`."""
     return " + ".join(writers[kind](piece) for piece, kind in split_markers(text))
 

@@ -27,9 +27,9 @@ from proxy_policies.capture.model import (
     WebSocketMessage,
     target_of,
 )
+from proxy_policies.fields import RawFields
 
-type RawFields = tuple[tuple[bytes, bytes], ...]
-type Side = tuple[str | None, str | None, bytes | None, str | None, str | None, int | None]
+type _Side = tuple[str | None, str | None, bytes | None, str | None, str | None, int | None]
 """Of a connection its TLS version and cipher, ALPN, SNI, and the host and port of the peer."""
 
 _WEBSOCKET_PORTS = (("ws", 80), ("wss", 443))  # RFC 6455 section 3; mitmproxy knows those of http and https
@@ -134,13 +134,13 @@ def connection_info_of(flow: http.HTTPFlow) -> dict[str, Any]:
     return _connection_info(_side_of(flow.client_conn), _side_of(flow.server_conn))
 
 
-def _side_of(conn: connection.Connection) -> Side:
+def _side_of(conn: connection.Connection) -> _Side:
     tls = (conn.tls_version, conn.cipher) if conn.tls_established else (None, None)
     return (*tls, conn.alpn, conn.sni, *(conn.peername[:2] if conn.peername else (None, None)))
 
 
 @lru_cache(256)  # the same for all exchanges of two connections
-def _connection_info(client: Side, server: Side) -> dict[str, Any]:
+def _connection_info(client: _Side, server: _Side) -> dict[str, Any]:
     info = {"client": _side(*client), "server": _side(*server), "server_ip": server[4]}
     return {name: value for name, value in info.items() if value}
 

@@ -29,7 +29,7 @@ def new_log(key_id: str = "") -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class Writer:
+class CaptureWriter:
     """An open capture. Not for two threads at once."""
 
     path: Path
@@ -73,21 +73,21 @@ class Writer:
         self.close()
 
 
-def create(path: Path, log: dict[str, Any], bodies_over: int | None = None) -> Writer:
+def create(path: Path, log: dict[str, Any], bodies_over: int | None = None) -> CaptureWriter:
     """Start a capture in a new file. Raise OSError, FileExistsError if it exists."""
     return _begin(path, os.O_EXCL, log, bodies_over)
 
 
-def _begin(path: Path, flags: int, log: dict[str, Any], bodies_over: int | None) -> Writer:
+def _begin(path: Path, flags: int, log: dict[str, Any], bodies_over: int | None) -> CaptureWriter:
     private_files.require_file(path)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | flags, private_files.FILE)
     _lock(fd, path)
     private_files.close_to_others(fd)
     _write_all(fd, line_framing.head_line(log))
-    return Writer(path, 0, fd, external_bodies(path, bodies_over))
+    return CaptureWriter(path, 0, fd, external_bodies(path, bodies_over))
 
 
-def resume(path: Path, log: dict[str, Any], bodies_over: int | None = None) -> Writer:
+def resume(path: Path, log: dict[str, Any], bodies_over: int | None = None) -> CaptureWriter:
     """Continue a capture at its end, and repair it if it is truncated; start one if there is no file, or it is empty.
 
     Raise OSError, and CaptureError for a file that is not framed by lines (a foreign HAR is never appended to).
@@ -104,7 +104,7 @@ def resume(path: Path, log: dict[str, Any], bodies_over: int | None = None) -> W
     private_files.close_to_others(fd)
     os.ftruncate(fd, end)
     os.lseek(fd, end, os.SEEK_SET)
-    return Writer(path, count, fd, external_bodies(path, bodies_over))
+    return CaptureWriter(path, count, fd, external_bodies(path, bodies_over))
 
 
 def _whole_part(path: Path) -> tuple[int, int]:

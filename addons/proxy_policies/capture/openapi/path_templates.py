@@ -39,7 +39,7 @@ def template_of(path: str) -> TemplatedPath:
 
 def is_id(text: str) -> bool:
     """Return whether a text is an id rather than a name: a number, a UUID, a hash or a secret."""
-    return bool(text.isdigit() or PLACEHOLDER.search(text) or dynamic_values.kind_of(text) or is_random(text))
+    return bool(text.isdigit() or PLACEHOLDER.search(text) or dynamic_values.dynamic_kind(text) or is_random(text))
 
 
 def _name_after(segment: str) -> str:

@@ -12,7 +12,7 @@ from proxy_policies.capture.streams.arrivals import Arrival
 from proxy_policies.capture.streams.frames import may_be_framed
 from proxy_policies.fields import fields_of
 from proxy_policies.flows import flow_state
-from proxy_policies.streaming.decision import declared_length
+from proxy_policies.streaming.decision import known_length
 
 _ANNOUNCING = frozenset(["content-length", "transfer-encoding"])
 
@@ -29,7 +29,7 @@ class Recording:
     def watch(self, message: http.Message, body: BoundedBody) -> None:
         """Record when the bytes of a body arrive, if it may be a stream: of unknown length."""
         content_type = fields_of(message.headers).get("content-type") or ""
-        if may_be_framed(content_type) and declared_length(message) is None:
+        if may_be_framed(content_type) and known_length(message) is None:
             body.time_arrivals(time.time)
 
     @property

@@ -7,21 +7,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Protocol
 
 from proxy_policies.capture import dynamic_values
-from proxy_policies.capture.model import Body, Entry, Request
+from proxy_policies.capture.model import Body, Entries, Request
 from proxy_policies.capture.replay.interleaved import MAX_CANDIDATES, InterleavedCall
 from proxy_policies.capture.replay.matching import Matching, matches_recorded, request_key
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.streams.interleaving import interleaving, is_interleaved
 from proxy_policies.capture.streams.messages import is_grpc
-
-
-class Entries(Protocol):
-    """Entries by number."""
-
-    def __getitem__(self, number: int, /) -> Entry: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from proxy_policies.capture.bodies import json_path
-from proxy_policies.capture.bodies.json_path import Step
+from proxy_policies.capture.bodies.json_path import PathStep
 from proxy_policies.capture.replay.matching import RequestKey, parse_matching, without_paths
 
 MAX_PATHS = 5  # if more values differ, the suggestion is to ignore the whole body
@@ -45,7 +45,7 @@ def _ignores_for_body(old: Any, new: Any) -> list[str]:
     return found if one == other else ["body"]
 
 
-def _differing_paths(old: Any, new: Any, steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
+def _differing_paths(old: Any, new: Any, steps: tuple[PathStep, ...]) -> Iterator[tuple[PathStep, ...]]:
     """Yield the paths of values that differ; of an object or list whose members differ in number, its own path."""
     if isinstance(old, dict) and isinstance(new, dict) and old.keys() == new.keys():
         for name in old:

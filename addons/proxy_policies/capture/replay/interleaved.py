@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from proxy_policies.capture.streams.frames import Framing, split
-from proxy_policies.capture.streams.interleaving import Kind, Step
+from proxy_policies.capture.streams.frames import FrameFormat, split
+from proxy_policies.capture.streams.interleaving import CallStep, StepKind
 from proxy_policies.log_lines import quantity
 
 POLL_INTERVAL = 1.0
@@ -29,7 +29,7 @@ class NotRecorded(Exception):
 class InterleavedCall:
     """The state of a call, and the recordings that match it so far; the first of them is replayed."""
 
-    candidates: Mapping[int, Sequence[Step]]
+    candidates: Mapping[int, Sequence[CallStep]]
     compare: Compare
     differences: list[str] = field(default_factory=list)
     """Differences of the client's messages that match all the same."""
@@ -42,7 +42,7 @@ class InterleavedCall:
         return next(iter(self.candidates))
 
     @property
-    def step(self) -> Step | None:
+    def step(self) -> CallStep | None:
         """The next step; None at the end of the recording."""
         return self._step_of(self.candidates[self.number], 0)
 
@@ -52,7 +52,7 @@ class InterleavedCall:
         before, step = self._step_of(self.candidates[self.number], -1), self.step
         return max(0.0, step.time - before.time) if before is not None and step is not None else 0.0
 
-    def _step_of(self, steps: Sequence[Step], ahead: int) -> Step | None:
+    def _step_of(self, steps: Sequence[CallStep], ahead: int) -> CallStep | None:
         position = self._position + ahead
         return steps[position] if 0 <= position < len(steps) else None
 
@@ -63,20 +63,20 @@ class InterleavedCall:
             [number for number, step in self._next() if sent and (step.kind, step.data) == (sent.kind, sent.data)]
         )
 
-    def on_client_step(self, kind: Kind, data: bytes) -> None:
+    def on_client_step(self, kind: StepKind, data: bytes) -> None:
         """Advance by a step of the client, and drop recordings that do not match. Raise NotRecorded if all are."""
         expected = self.step
         found = {number: self.compare(step.data, data) for number, step in self._next() if step.kind is kind}
         matching = {number: difference for number, difference in found.items() if difference is not None}
         where = f"message {self._client_messages + 1}"
         if not matching:
-            raise NotRecorded(f"{where}: recorded {_shown(expected)}, got {_shown(Step(kind, 0.0, data))}")
+            raise NotRecorded(f"{where}: recorded {_shown(expected)}, got {_shown(CallStep(kind, 0.0, data))}")
         self._advance(sorted(matching, key=lambda number: bool(matching[number])))  # equal ones first
         self._client_messages += 1
         if difference := matching[self.number]:
             self.differences.append(f"{where}: {difference}")
 
-    def _next(self) -> Iterator[tuple[int, Step]]:
+    def _next(self) -> Iterator[tuple[int, CallStep]]:
         for number, steps in self.candidates.items():
             if (step := self._step_of(steps, 0)) is not None:
                 yield number, step
@@ -86,10 +86,10 @@ class InterleavedCall:
         self._position += 1
 
 
-def _shown(step: Step | None) -> str:
+def _shown(step: CallStep | None) -> str:
     if step is None:
         return "nothing more"
-    return quantity(len(step.data), "byte") if step.kind is Kind.CLIENT else f"that {step.kind.value}"
+    return quantity(len(step.data), "byte") if step.kind is StepKind.CLIENT else f"that {step.kind.value}"
 
 
 class ClientSteps:
@@ -97,19 +97,19 @@ class ClientSteps:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._steps: deque[tuple[Kind, bytes]] = deque()
+        self._steps: deque[tuple[StepKind, bytes]] = deque()
         self._changed = asyncio.Event()
         self.has_left = False
 
     def feed(self, data: bytes) -> None:
         """Add a chunk of the body."""
-        frames, self._rest = split(self._rest + data, Framing.MESSAGES)
-        self._steps.extend((Kind.CLIENT, frame) for frame in frames)
+        frames, self._rest = split(self._rest + data, FrameFormat.MESSAGES)
+        self._steps.extend((StepKind.CLIENT, frame) for frame in frames)
         self._changed.set()
 
     def finish(self) -> None:
         """Note the end of the body."""
-        self._steps.append((Kind.CLIENT_END, b""))
+        self._steps.append((StepKind.CLIENT_END, b""))
         self._changed.set()
 
     def abort(self) -> None:
@@ -117,7 +117,7 @@ class ClientSteps:
         self.has_left = True
         self._changed.set()
 
-    async def next(self, stopped: asyncio.Event) -> tuple[Kind, bytes]:
+    async def next(self, stopped: asyncio.Event) -> tuple[StepKind, bytes]:
         """Return the client's next step. Raise OSError if it disconnects, or the replay is `stopped`."""
         while not self._steps:
             if self.has_left or stopped.is_set():
@@ -165,13 +165,13 @@ class InterleavedSource:
             self._on_end(self._first, str(error))
             raise OSError(str(error)) from None
         await self._pause()
-        if step.kind is Kind.SERVER_END:
+        if step.kind is StepKind.SERVER_END:
             self._on_end(self._first, "")
             return b""
         self._call.on_server_step()
         return step.data
 
-    async def _until_server(self) -> Step:
+    async def _until_server(self) -> CallStep:
         while (step := self._call.step) is None or step.kind.is_client:
             self._call.on_client_step(*await self._client.next(self._stopped))
         return step

@@ -12,9 +12,9 @@ from proxy_policies.capture.formats import mitmproxy_flows
 from proxy_policies.capture.formats.any_format import open_source
 from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.har.reader import CaptureFile
-from proxy_policies.capture.model import Entry, Request, Response, header, without
+from proxy_policies.capture.model import Entries, Entry, Request, Response, header, without
 from proxy_policies.capture.replay import dates, matching
-from proxy_policies.capture.replay.call_index import CallIndex, Entries
+from proxy_policies.capture.replay.call_index import CallIndex
 from proxy_policies.capture.replay.cassette import Cassette, ReplayMode
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.websocket.transcript import has_dropped_message, is_conversation

@@ -17,7 +17,7 @@ POLL_INTERVAL = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TimedPiece:
     """A part of a body, and when it is due, in seconds after the start of the response."""
 
     due: float
@@ -28,7 +28,7 @@ class Piece:
 class Schedule:
     """A body in pieces. `cut` says who broke it off: if `server`, it is broken off again; if `client`, left open."""
 
-    pieces: Sequence[Piece]
+    pieces: Sequence[TimedPiece]
     cut: str = ""
 
 
@@ -43,13 +43,13 @@ def schedule(response: Response, times: Times, speed: float) -> Schedule | None:
     encoders = _encoders(response)
     if encoders is None:
         whole = to_wire(body, response.headers)
-        return Schedule([Piece(_due(body.frame_times, -1, times, speed), whole)] if whole else [], cut)
+        return Schedule([TimedPiece(_due(body.frame_times, -1, times, speed), whole)] if whole else [], cut)
     encoded = [
-        Piece(_due(body.frame_times, number, times, speed), _encode(encoders, piece))
+        TimedPiece(_due(body.frame_times, number, times, speed), _encode(encoders, piece))
         for number, piece in enumerate(pieces(body.content, content_type))
     ]
     if encoded and not cut:
-        encoded.append(Piece(encoded[-1].due, _finish(encoders)))
+        encoded.append(TimedPiece(encoded[-1].due, _finish(encoders)))
     return Schedule([piece for piece in encoded if piece.data], cut)
 
 

@@ -8,7 +8,7 @@ from proxy_policies.capture.bodies.parsed_body import BodyKind, parse
 from proxy_policies.capture.check.diff import Change, lines_of
 from proxy_policies.capture.check.matchers import suggest
 from proxy_policies.capture.check.outcome import Outcome, Report
-from proxy_policies.capture.check.targets import Target
+from proxy_policies.capture.check.targets import CheckTarget
 from proxy_policies.capture.export.curl import curl_command
 from proxy_policies.capture.har.body import decode_text
 from proxy_policies.capture.model import Request, Response, header
@@ -88,7 +88,7 @@ def _request_fields(request: Request, target: str) -> dict[str, Any]:
         *(f"{name}: {value}" for name, value in request.headers),
     ]
     body = body_lines(Response(0, headers=request.headers, body=request.body)) if request.body.content else []
-    live = Target(request.origin, target).to_live(request) if "://" in target and "," not in target else request
+    live = CheckTarget(request.origin, target).to_live(request) if "://" in target and "," not in target else request
     command = curl_command(live)
     return {
         "request": "\n".join([*head, "", *body])[:MAX_REQUEST_TEXT],

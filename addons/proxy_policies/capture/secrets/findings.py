@@ -12,7 +12,7 @@ SIDES = ("request", "response", "origin")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ReplacedSecret:
     """A replaced secret: its message, its location there (`json:$.password`, `body line 3`), and its placeholder."""
 
     side: str
@@ -20,22 +20,24 @@ class Finding:
     placeholder: str
 
 
-def findings(before: Entry, after: Entry) -> Iterator[Finding]:
+def findings(before: Entry, after: Entry) -> Iterator[ReplacedSecret]:
     """Yield the secrets replaced in an entry, each placeholder once per location."""
     for side in SIDES:
         old, new = getattr(before, side), getattr(after, side)
         if old is not None and old != new:
             found = dict.fromkeys(_placeholders_in(new))
             known = set(_placeholders_in(old))
-            yield from (Finding(side, *place) for place in found if place not in known)
+            yield from (ReplacedSecret(side, *place) for place in found if place not in known)
     for number, (old_message, new_message) in enumerate(zip(before.messages, after.messages, strict=True), 1):
         if old_message.data != new_message.data:
             for placeholder in dict.fromkeys(PLACEHOLDER.findall(new_message.data.decode("latin-1"))):
-                yield Finding("client" if new_message.from_client else "server", f"message {number}", placeholder)
+                yield ReplacedSecret(
+                    "client" if new_message.from_client else "server", f"message {number}", placeholder
+                )
     known = set(PLACEHOLDER.findall(_notes_text(before)))
     for placeholder in dict.fromkeys(PLACEHOLDER.findall(_notes_text(after))):
         if placeholder not in known:
-            yield Finding("notes", "beside the messages", placeholder)
+            yield ReplacedSecret("notes", "beside the messages", placeholder)
 
 
 def _notes_text(entry: Entry) -> str:

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 
-from proxy_policies.capture.secrets.values import kind_of, length_class
+from proxy_policies.capture.secrets.values import length_class, secret_kind
 
 PLACEHOLDER = re.compile(r"secret_[0-9a-f]{16}(?:_[a-z]+[0-9]{3})?")
 """Captures of earlier versions have placeholders without a kind."""
@@ -43,4 +43,4 @@ class Placeholders:
         if not secret or PLACEHOLDER.fullmatch(secret):
             return secret
         digest = hmac.digest(self._key, secret.encode("utf-8", "surrogatepass"), "sha256").hex()[:16]
-        return f"secret_{digest}_{kind_of(secret)}{length_class(secret):03d}"
+        return f"secret_{digest}_{secret_kind(secret)}{length_class(secret):03d}"

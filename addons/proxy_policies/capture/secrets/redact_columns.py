@@ -21,7 +21,7 @@ _NAME_MEMBER_LENGTH = 40  # characters before a string that are searched for it
 _CELL_DEPTHS = {"[": 0, "[[": 1, "[{[": 2}
 """The depth of the brackets whose commas number the cells: of a row, of rows, of Neo4j's `[{"row": […]}]`."""
 
-type Item = tuple[str, list[int], re.Match[str]]
+type _Item = tuple[str, list[int], re.Match[str]]
 """The brackets around a string, the number of commas before it in each, and its match."""
 
 
@@ -76,7 +76,7 @@ def _cells(text: str, at: int, names: dict[int, str]) -> tuple[list[tuple[str, r
     return cells, end
 
 
-def _items(text: str, at: int) -> Iterator[Item]:
+def _items(text: str, at: int) -> Iterator[_Item]:
     """Yield the strings in the list at `at`; an incomplete list is read up to its end."""
     brackets: list[str] = []
     commas: list[int] = []

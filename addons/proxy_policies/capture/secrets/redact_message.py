@@ -31,7 +31,7 @@ from proxy_policies.capture.secrets.searchable import BINARY, codec_of, is_binar
 from proxy_policies.capture.secrets.secret_words import may_have_secret_word
 from proxy_policies.capture.secrets.shapes import in_shapes
 from proxy_policies.capture.streams.events import rewrite, rewrite_binary
-from proxy_policies.capture.streams.frames import Framing, declared_framing, framing_of
+from proxy_policies.capture.streams.frames import FrameFormat, declared_framing, framing_of
 
 CREDENTIALS = ("authorization", "proxy-authorization")
 CREDENTIAL = "credentials"
@@ -87,7 +87,7 @@ def _kind_of(mime: str) -> _Kind:
         has("yaml"),
         has("html", "xml"),
         not kind.startswith(("multipart/", *BINARY))
-        and declared_framing(mime) is not Framing.MESSAGES
+        and declared_framing(mime) is not FrameFormat.MESSAGES
         and codecs.lookup(charset(mime)).name in _ASCII_CHARSETS,
     )
 

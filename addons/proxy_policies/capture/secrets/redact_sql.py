@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from proxy_policies.capture.secrets.decider import Decider
 from proxy_policies.capture.secrets.marks import compile_marks, has_any
-from proxy_policies.capture.secrets.tables import Span, Table, cells_between, in_tables
+from proxy_policies.capture.secrets.tables import ColumnTable, TextSpan, cells_between, in_tables
 
 _INSERT_MARKS = compile_marks("VALUES", "values", "VALUE", "Values")
 _INSERT = re.compile(
@@ -20,7 +20,7 @@ _NEXT_ROW = re.compile(r"(?:\s|\\[nrt])*+,(?:\s|\\[nrt])*+(?=\()")
 
 def in_sql(text: str, decider: Decider) -> str:
     """Replace the strings in rows that are inserted, and the columns of PostgreSQL's COPY."""
-    tables: list[Table] = []
+    tables: list[ColumnTable] = []
     if has_any(text, _INSERT_MARKS):
         tables += _inserted(text)
     if "COPY " in text:
@@ -36,7 +36,7 @@ def _names(text: str) -> list[str]:
     return [name.strip(" \t\r\n\\\"'`[]") for name in text.split(",")]
 
 
-def _inserted(text: str) -> Iterator[Table]:
+def _inserted(text: str) -> Iterator[ColumnTable]:
     done = 0
     for found in _INSERT.finditer(text):
         if found.end() < done:
@@ -48,12 +48,12 @@ def _inserted(text: str) -> Iterator[Table]:
             rows.append(row)
             after = _NEXT_ROW.match(text, done)
             at = after.end() if after else None
-        yield Table(_names(found["names"]), rows, True, _unquoted)
+        yield ColumnTable(_names(found["names"]), rows, True, _unquoted)
 
 
-def _row(text: str, at: int) -> tuple[list[Span], int]:
+def _row(text: str, at: int) -> tuple[list[TextSpan], int]:
     """Return the strings of a row, empty for other values, and the index after it; a cut row ends with the text."""
-    cells: list[Span] = []
+    cells: list[TextSpan] = []
     depth, string = 0, None
     for piece in _PIECE.finditer(text, at):
         mark = piece[0]
@@ -69,21 +69,21 @@ def _row(text: str, at: int) -> tuple[list[Span], int]:
     return [*cells, _inner(string)], len(text)
 
 
-def _inner(string: re.Match[str] | None) -> Span:
+def _inner(string: re.Match[str] | None) -> TextSpan:
     quoted = _QUOTED.match(string[0]) if string else None
     return (string.start() + 1, string.start() + quoted.end()) if string and quoted else (0, 0)
 
 
-def _copies(text: str) -> Iterator[Table]:
+def _copies(text: str) -> Iterator[ColumnTable]:
     done = 0
     for found in _COPY.finditer(text):
         if found.start() >= done:
             rows = list(_copied(text, found.end()))
             done = rows[-1][-1][1] if rows else found.end()
-            yield Table(_names(found["names"]), rows, True)
+            yield ColumnTable(_names(found["names"]), rows, True)
 
 
-def _copied(text: str, at: int) -> Iterator[list[Span]]:
+def _copied(text: str, at: int) -> Iterator[list[TextSpan]]:
     """Yield the cells of each line; a line with a backslash and a dot ends them."""
     while at < len(text) and not text.startswith("\\.", at):
         end = text.find("\n", at) % (len(text) + 1)

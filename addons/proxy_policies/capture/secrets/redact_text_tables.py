@@ -10,7 +10,7 @@ from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.names import Grade
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
 from proxy_policies.capture.secrets.secret_words import secret_words
-from proxy_policies.capture.secrets.tables import Span, Table, cells_between, in_tables, stripped
+from proxy_policies.capture.secrets.tables import ColumnTable, TextSpan, cells_between, in_tables, stripped
 from proxy_policies.capture.secrets.values import is_random
 
 MAX_HEAD_LENGTH = 1000  # characters of a line of names; longer lines are no tables for people
@@ -24,7 +24,7 @@ _COLUMN_NAME = re.compile(r"[\w.-]+")
 _ALIGNED = re.compile(r"[^\s|]\S*(?: \S+)*")
 """A cell in a table whose columns are two or more spaces apart."""
 
-type Cells = Callable[[int, int], list[Span]]
+type Cells = Callable[[int, int], list[TextSpan]]
 """Returns the cells of the line between two indexes."""
 
 
@@ -34,7 +34,7 @@ def in_text_tables(text: str, decider: Decider) -> str:
     return in_tables(text, tables, decider) if tables else text
 
 
-def _tables(text: str, decider: Decider) -> Iterator[Table]:
+def _tables(text: str, decider: Decider) -> Iterator[ColumnTable]:
     done = 0
     for at, _ in secret_words(text):
         if at < done:
@@ -49,7 +49,7 @@ def _tables(text: str, decider: Decider) -> Iterator[Table]:
             done = max(done, *(row[-1][1] for row in table.rows if row), end)
 
 
-def _table(text: str, start: int, end: int, decider: Decider) -> Table | None:
+def _table(text: str, start: int, end: int, decider: Decider) -> ColumnTable | None:
     """Return the table whose names are in the line between two indexes, None if that is no line of names."""
     line = text[start:end]
     delimiter = next((mark for mark in _DELIMITERS if mark in line), "")
@@ -65,7 +65,7 @@ def _table(text: str, start: int, end: int, decider: Decider) -> Table | None:
         return None  # in a table that began before
     rows = list(_rows(text, end, len(names), cells, is_aligned=not delimiter))
     is_data = delimiter in ("\t", ";", ",") and all(map(_COLUMN_NAME.fullmatch, names))
-    return Table(names, rows, is_data, str if delimiter in _FRAMED else _unquoted) if rows else None
+    return ColumnTable(names, rows, is_data, str if delimiter in _FRAMED else _unquoted) if rows else None
 
 
 def _unquoted(cell: str) -> str:
@@ -76,7 +76,7 @@ def _is_value(cell: str) -> bool:
     return is_random(cell) or PLACEHOLDER.search(cell) is not None
 
 
-def _rows(text: str, at: int, count: int, cells: Cells, is_aligned: bool) -> Iterator[list[Span]]:
+def _rows(text: str, at: int, count: int, cells: Cells, is_aligned: bool) -> Iterator[list[TextSpan]]:
     while (start := at + 1) < len(text):
         at = text.find("\n", start) % (len(text) + 1)
         line = text[start:at].strip()
@@ -94,7 +94,7 @@ def _rows(text: str, at: int, count: int, cells: Cells, is_aligned: bool) -> Ite
 def _delimited(text: str, delimiter: str) -> Cells:
     border = re.compile(re.escape(delimiter) if delimiter in _FRAMED else rf'{delimiter}|"(?:[^"\n]|"")*+"?')
 
-    def cells(start: int, end: int) -> list[Span]:
+    def cells(start: int, end: int) -> list[TextSpan]:
         borders = [found.start() for found in border.finditer(text, start, end) if found[0] == delimiter]
         spans = cells_between(text, [start - 1, *borders, end])
         if delimiter in _FRAMED and spans:
@@ -110,7 +110,7 @@ def _aligned(text: str, start: int, end: int) -> Cells:
     """Return a function that returns the cells that begin where those of the line between these indexes begin."""
     columns = [found.start() - start for found in _ALIGNED.finditer(text, start, end)]
 
-    def cells(begin: int, stop: int) -> list[Span]:
+    def cells(begin: int, stop: int) -> list[TextSpan]:
         spans = []
         for column in columns:
             at = begin + column

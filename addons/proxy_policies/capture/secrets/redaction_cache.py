@@ -20,10 +20,10 @@ type Hide = Callable[[str, str], str]
 """Function that returns the placeholder of a secret found by a rule."""
 type Secrets = list[tuple[str, str]]
 """Secrets, each with the rule by which it was found."""
-type Outcome = tuple[Any, Secrets]
+type _Redacted = tuple[Any, Secrets]
 """The redacted text, None if it is unchanged, and the secrets found in it."""
 
-_UNCHANGED: Outcome = (None, [])
+_UNCHANGED: _Redacted = (None, [])
 
 
 class RedactionCache:
@@ -58,7 +58,7 @@ class RedactionCache:
             return self._redact_and_store(self._groups, texts, texts, True, lambda: redact(texts))
         return texts if outcome is _UNCHANGED else self._repeat(texts, outcome)
 
-    def _repeat[Value](self, value: Value, outcome: Outcome) -> Value:
+    def _repeat[Value](self, value: Value, outcome: _Redacted) -> Value:
         replaced, hidden = outcome
         for secret, rule in hidden:
             self.hide(secret, rule)
@@ -85,14 +85,14 @@ class _Outcomes:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._texts: OrderedDict[Hashable, Outcome] = OrderedDict()
+        self._texts: OrderedDict[Hashable, _Redacted] = OrderedDict()
 
-    def get(self, key: Hashable) -> Outcome | None:
+    def get(self, key: Hashable) -> _Redacted | None:
         if (outcome := self._texts.get(key)) is not None:
             self._texts.move_to_end(key)
         return outcome
 
-    def put(self, key: Hashable, outcome: Outcome) -> None:
+    def put(self, key: Hashable, outcome: _Redacted) -> None:
         self._texts[key] = outcome
         if len(self._texts) > self._limit:
             self._texts.popitem(last=False)

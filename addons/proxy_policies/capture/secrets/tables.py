@@ -9,23 +9,23 @@ from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.names import Grade
 from proxy_policies.capture.secrets.values import is_random
 
-type Span = tuple[int, int]
+type TextSpan = tuple[int, int]
 """The indexes of a cell's start and end in a text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ColumnTable:
     """The names of columns, and the cells of each row."""
 
     names: Sequence[str]
-    rows: Sequence[Sequence[Span]]
+    rows: Sequence[Sequence[TextSpan]]
     is_data: bool
     """False if it may also be written for people, as in Markdown."""
     plain: Callable[[str], str] = str
     """Returns the value that is written in a cell in this notation."""
 
 
-def in_tables(text: str, tables: Iterable[Table], decider: Decider) -> str:
+def in_tables(text: str, tables: Iterable[ColumnTable], decider: Decider) -> str:
     """Replace the cells of columns with secret names; where tables overlap, those of the first."""
     found = sorted((cell for table in tables for cell in _replaced_cells(text, table, decider)), key=itemgetter(0))
     pieces: list[str] = []
@@ -37,7 +37,7 @@ def in_tables(text: str, tables: Iterable[Table], decider: Decider) -> str:
     return "".join((*pieces, text[done:])) if pieces else text
 
 
-def _replaced_cells(text: str, table: Table, decider: Decider) -> Iterator[tuple[Span, str]]:
+def _replaced_cells(text: str, table: ColumnTable, decider: Decider) -> Iterator[tuple[TextSpan, str]]:
     """Yield the cells with secrets, each with its placeholder."""
     for number, name in enumerate(table.names):
         grade = decider.grade(name, Place.MEMBER)
@@ -62,12 +62,12 @@ def _has_space(cell: str) -> bool:
     return len(cell.split()) > 1
 
 
-def cells_between(text: str, borders: Iterable[int]) -> list[Span]:
+def cells_between(text: str, borders: Iterable[int]) -> list[TextSpan]:
     """Return the cells between each two of these indexes, the second of which is that of a delimiter."""
     return [stripped(text, start + 1, end) for start, end in pairwise(borders)]
 
 
-def stripped(text: str, start: int, end: int) -> Span:
+def stripped(text: str, start: int, end: int) -> TextSpan:
     """Return a cell without the spaces, quotes and backticks around it."""
     cell = text[start:end]
     inner = cell.strip(" \t\r")

@@ -198,7 +198,7 @@ def is_label(value: str) -> bool:
 
 
 def _are_words(value: str) -> bool:
-    return all(map(word_model.is_word, value.split()))
+    return all(map(word_model.is_known_word, value.split()))
 
 
 def is_word(value: str) -> bool:
@@ -207,7 +207,7 @@ def is_word(value: str) -> bool:
     Generated secrets have more characters than the shortest of these.
     """
     text = value.strip(" \n.,:;!?'\"()\u0120\u2581")
-    return len(text) < 6 or (text.isalpha() and (len(text) < 8 or word_model.is_word(text)))
+    return len(text) < 6 or (text.isalpha() and (len(text) < 8 or word_model.is_known_word(text)))
 
 
 def _has_space(text: str) -> bool:
@@ -243,7 +243,7 @@ def _random_bits(text: str) -> float:
     return len(text) * (math.log2(36) if is_base36 else 6.0)
 
 
-def kind_of(value: str) -> str:
+def secret_kind(value: str) -> str:
     """Return the kind of a secret: `jwt`, `uuid`, `number`, `hex`, `word`, `token` or `text`."""
     return "jwt" if _is_jwt(value) else next((name for name, pattern in _KINDS if pattern.fullmatch(value)), "text")
 

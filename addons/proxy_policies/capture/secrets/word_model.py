@@ -35,7 +35,7 @@ def _model() -> tuple[list[list[float]], dict[str, float]]:
     return letters, {word: math.log2(known_bits) + _RANK for known_bits, word in enumerate(words, 1)}
 
 
-def is_word(text: str) -> bool:
+def is_known_word(text: str) -> bool:
     """Return whether a text is a known word, ignoring case."""
     return text.lower() in _model()[1]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from proxy_policies import decoding
 from proxy_policies.capture.streams import protobuf
-from proxy_policies.capture.streams.frames import PREFIX_SIZE, Framing, declared_framing, has_content, split
+from proxy_policies.capture.streams.frames import PREFIX_SIZE, FrameFormat, declared_framing, has_content, split
 
-type Replace = Callable[[str], str]
+type ReplaceText = Callable[[str], str]
 
 COMPRESSED, END_OF_CONNECT, TRAILERS = 0x01, 0x02, 0x80
 """Flags of a message: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md and PROTOCOL-WEB.md; Connect's."""
@@ -24,12 +24,12 @@ _PROTOBUF = re.compile(r"application/(?:x-|vnd\.google\.)?protobuf\b", re.IGNORE
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\x78": "deflate"}
 
 
-def to_document(content: bytes, framing: Framing, cut: str = "") -> dict[str, Any]:
+def to_document(content: bytes, framing: FrameFormat, cut: str = "") -> dict[str, Any]:
     """Return a stream as a document; `cut` names who broke it off, and is in the document unless it was the client."""
     frames, rest = split(content, framing)
-    if rest and not cut and framing is not Framing.EVENTS:  # an event that is not ended is not dispatched
+    if rest and not cut and framing is not FrameFormat.EVENTS:  # an event that is not ended is not dispatched
         frames.append(rest)
-    parse = {Framing.EVENTS: _event, Framing.LINES: _line, Framing.MESSAGES: _message}[framing]
+    parse = {FrameFormat.EVENTS: _event, FrameFormat.LINES: _line, FrameFormat.MESSAGES: _message}[framing]
     values = [parse(frame) for frame in frames if has_content(frame, framing)]
     return {framing.value: values} | ({"cut": cut} if cut and cut != "client" else {})
 
@@ -83,20 +83,24 @@ def _uncompressed(flag: int, message: bytes) -> bytes:
         return message
 
 
-def rewrite(content: bytes, framing: Framing, replace: Replace) -> bytes:
+def rewrite(content: bytes, framing: FrameFormat, replace: ReplaceText) -> bytes:
     """Return content with the texts of each frame replaced; unchanged frames keep their bytes.
 
     The number of frames does not change.
     """
     frames, rest = split(content, framing)
-    change = {Framing.EVENTS: _rewritten_event, Framing.LINES: _rewritten_line, Framing.MESSAGES: _rewritten_message}
+    change = {
+        FrameFormat.EVENTS: _rewritten_event,
+        FrameFormat.LINES: _rewritten_line,
+        FrameFormat.MESSAGES: _rewritten_message,
+    }
     return b"".join([*(change[framing](frame, replace) for frame in frames), _rewritten_rest(rest, framing, replace)])
 
 
-def rewrite_binary(content: bytes, content_type: str, replace: Replace) -> bytes | None:
+def rewrite_binary(content: bytes, content_type: str, replace: ReplaceText) -> bytes | None:
     """Return binary content, gRPC or Protocol Buffers, with its texts replaced; None for any other content."""
-    if declared_framing(content_type) is Framing.MESSAGES:
-        return rewrite(content, Framing.MESSAGES, replace)
+    if declared_framing(content_type) is FrameFormat.MESSAGES:
+        return rewrite(content, FrameFormat.MESSAGES, replace)
     return protobuf.rewrite(content, replace) if _PROTOBUF.match(content_type.strip()) else None
 
 
@@ -111,24 +115,24 @@ def binary_texts(content: bytes, content_type: str) -> list[str] | None:
     return None if rewrite_binary(content, content_type, collect) is None else texts
 
 
-def _rewritten_rest(rest: bytes, framing: Framing, replace: Replace) -> bytes:
+def _rewritten_rest(rest: bytes, framing: FrameFormat, replace: ReplaceText) -> bytes:
     """Return an incomplete frame with its texts replaced; of a message that would change only the prefix."""
     if not rest:
         return b""
-    if framing is not Framing.MESSAGES:
-        return _rewritten_event(rest, replace) if framing is Framing.EVENTS else _rewritten_line(rest, replace)
+    if framing is not FrameFormat.MESSAGES:
+        return _rewritten_event(rest, replace) if framing is FrameFormat.EVENTS else _rewritten_line(rest, replace)
     message = rest[PREFIX_SIZE:]
     return rest if replace(message.decode("latin-1")) == message.decode("latin-1") else rest[:PREFIX_SIZE]
 
 
-def _rewritten_line(frame: bytes, replace: Replace) -> bytes:
+def _rewritten_line(frame: bytes, replace: ReplaceText) -> bytes:
     text = _text(frame)
     line = text.rstrip("\r\n")
     replaced = replace(line)
     return frame if replaced == line else _as_bytes(_one_line(replaced) + text[len(line) :])
 
 
-def _rewritten_event(frame: bytes, replace: Replace) -> bytes:
+def _rewritten_event(frame: bytes, replace: ReplaceText) -> bytes:
     """Replace the data of an event, all lines of it as one text, and each other line."""
     text = _text(frame)
     pieces = _LINE_END.split(text)
@@ -162,7 +166,7 @@ def _as_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _rewritten_message(frame: bytes, replace: Replace) -> bytes:
+def _rewritten_message(frame: bytes, replace: ReplaceText) -> bytes:
     """Replace the texts of a message; if it changes, it is no longer compressed, and its flag says so."""
     flag, message = frame[0], _uncompressed(frame[0], frame[PREFIX_SIZE:])
     is_text = flag & (TRAILERS | END_OF_CONNECT) or message[:1] == b"{"

@@ -10,7 +10,7 @@ from enum import Enum
 from functools import lru_cache
 
 
-class Framing(Enum):
+class FrameFormat(Enum):
     """What separates the frames."""
 
     EVENTS = "events"
@@ -28,14 +28,14 @@ PREFIX_SIZE = 5
 """Bytes before a gRPC message: a flag, and its length in network byte order."""
 
 
-def declared_framing(content_type: str) -> Framing | None:
+def declared_framing(content_type: str) -> FrameFormat | None:
     """Return the framing of a media type; None if it has no frames."""
     mime = content_type.partition(";")[0].strip().lower()
     if mime == "text/event-stream":
-        return Framing.EVENTS
+        return FrameFormat.EVENTS
     if _LINES.match(mime):
-        return Framing.LINES
-    return Framing.MESSAGES if _MESSAGES.match(mime) else None
+        return FrameFormat.LINES
+    return FrameFormat.MESSAGES if _MESSAGES.match(mime) else None
 
 
 @lru_cache(256)  # the same few come with every exchange
@@ -44,7 +44,7 @@ def may_be_framed(content_type: str) -> bool:
     return declared_framing(content_type) is not None or "json" in content_type.lower()
 
 
-def framing_of(content: bytes, content_type: str) -> Framing | None:
+def framing_of(content: bytes, content_type: str) -> FrameFormat | None:
     """Return the framing of content; None if it has no frames.
 
     JSON with one document per line, as of Docker's and Kubernetes' APIs, has the framing LINES.
@@ -53,7 +53,7 @@ def framing_of(content: bytes, content_type: str) -> Framing | None:
     if declared is not None or "json" not in content_type.lower():
         return declared
     first, _, rest = content.lstrip().partition(b"\n")
-    return Framing.LINES if rest.strip() and _is_document(first) else None
+    return FrameFormat.LINES if rest.strip() and _is_document(first) else None
 
 
 def _is_document(line: bytes) -> bool:
@@ -63,11 +63,11 @@ def _is_document(line: bytes) -> bool:
         return False
 
 
-def ends(content: bytes, framing: Framing) -> Iterator[int]:
+def ends(content: bytes, framing: FrameFormat) -> Iterator[int]:
     """Yield the end of each complete frame, as an offset."""
-    if framing is Framing.MESSAGES:
+    if framing is FrameFormat.MESSAGES:
         yield from _message_ends(content)
-    elif framing is Framing.EVENTS:
+    elif framing is FrameFormat.EVENTS:
         yield from (found.end() for found in _BLANK_LINE.finditer(content))
     else:
         at = 0
@@ -84,7 +84,7 @@ def _message_ends(content: bytes) -> Iterator[int]:
         yield at
 
 
-def split(content: bytes, framing: Framing) -> tuple[list[bytes], bytes]:
+def split(content: bytes, framing: FrameFormat) -> tuple[list[bytes], bytes]:
     """Return the complete frames, and the rest."""
     frames, start = [], 0
     for end in ends(content, framing):
@@ -96,7 +96,7 @@ def split(content: bytes, framing: Framing) -> tuple[list[bytes], bytes]:
 class FrameCounter:
     """Counts the frames with content of a stream as it arrives."""
 
-    def __init__(self, framing: Framing) -> None:
+    def __init__(self, framing: FrameFormat) -> None:
         self._framing = framing
         self._rest = b""
         self.count = 0
@@ -108,9 +108,9 @@ class FrameCounter:
         return self.count
 
 
-def has_content(frame: bytes, framing: Framing) -> bool:
+def has_content(frame: bytes, framing: FrameFormat) -> bool:
     """Return whether a frame has content: comments that keep a connection alive, and blank lines, have none."""
-    if framing is Framing.MESSAGES:
+    if framing is FrameFormat.MESSAGES:
         return True
     lines = frame.removeprefix(b"\xef\xbb\xbf").splitlines()
-    return any(line.strip() and not (framing is Framing.EVENTS and line.startswith(b":")) for line in lines)
+    return any(line.strip() and not (framing is FrameFormat.EVENTS and line.startswith(b":")) for line in lines)

@@ -11,7 +11,7 @@ from proxy_policies.capture.streams.arrivals import pieces
 from proxy_policies.capture.streams.messages import is_grpc
 
 
-class Kind(Enum):
+class StepKind(Enum):
     """The kind of a step."""
 
     CLIENT = "the client sent a message"
@@ -23,29 +23,29 @@ class Kind(Enum):
     @property
     def is_client(self) -> bool:
         """Return whether it is a step of the client."""
-        return self in (Kind.CLIENT, Kind.CLIENT_END)
+        return self in (StepKind.CLIENT, StepKind.CLIENT_END)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CallStep:
     """A step of one side, its time in seconds since the epoch, and the message."""
 
-    kind: Kind
+    kind: StepKind
     time: float
     data: bytes = b""
 
 
-def interleaving(entry: Entry) -> list[Step]:
+def interleaving(entry: Entry) -> list[CallStep]:
     """Return the steps of both sides of a call in order; of those at the same time, the client's first."""
-    steps = _messages(entry.request, Kind.CLIENT)
+    steps = _messages(entry.request, StepKind.CLIENT)
     ended = entry.times.request_end
     if ended is not None and not entry.request.body.cut:
-        steps.append(Step(Kind.CLIENT_END, max([ended, *(step.time for step in steps)])))
+        steps.append(CallStep(StepKind.CLIENT_END, max([ended, *(step.time for step in steps)])))
     start = entry.times.response_start or entry.times.request_start
-    response = [Step(Kind.HEAD, start), *_messages(entry.response, Kind.SERVER)]
+    response = [CallStep(StepKind.HEAD, start), *_messages(entry.response, StepKind.SERVER)]
     last = max(step.time for step in response)
     if entry.response.body.cut != "client":
-        response.append(Step(Kind.SERVER_END, max(entry.times.response_end or last, last)))
+        response.append(CallStep(StepKind.SERVER_END, max(entry.times.response_end or last, last)))
     return sorted([*steps, *response], key=lambda step: step.time)
 
 
@@ -55,7 +55,7 @@ def is_interleaved(entry: Entry) -> bool:
     if not (is_grpc(entry.request) and body.frame_times and entry.response.status and body.wire is None):
         return False
     kinds = [step.kind for step in interleaving(entry)]
-    return any(kind.is_client for kind in kinds[kinds.index(Kind.HEAD) :])
+    return any(kind.is_client for kind in kinds[kinds.index(StepKind.HEAD) :])
 
 
 def client_waits(entry: Entry) -> list[tuple[bytes, int]]:
@@ -71,8 +71,10 @@ def client_waits(entry: Entry) -> list[tuple[bytes, int]]:
     return waits
 
 
-def _messages(message: Request | Response, kind: Kind) -> list[Step]:
+def _messages(message: Request | Response, kind: StepKind) -> list[CallStep]:
     body = message.body
     times = body.frame_times
     parts = pieces(body.content, header(message.headers, "content-type") or "")
-    return [Step(kind, times[min(number, len(times) - 1)], part) for number, part in enumerate(parts)] if times else []
+    return (
+        [CallStep(kind, times[min(number, len(times) - 1)], part) for number, part in enumerate(parts)] if times else []
+    )

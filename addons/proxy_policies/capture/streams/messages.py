@@ -1,7 +1,7 @@
 """Whether messages are streams, and the number of their frames."""
 
 from proxy_policies.capture.model import Request, Response, header
-from proxy_policies.capture.streams.frames import Framing, declared_framing, framing_of, has_content, split
+from proxy_policies.capture.streams.frames import FrameFormat, declared_framing, framing_of, has_content, split
 
 
 def _content_type(message: Request | Response) -> str:
@@ -15,7 +15,7 @@ def is_stream(message: Request | Response) -> bool:
 
 def is_grpc(message: Request | Response) -> bool:
     """Return whether a message is of gRPC, or of a protocol with its framing."""
-    return declared_framing(_content_type(message)) is Framing.MESSAGES
+    return declared_framing(_content_type(message)) is FrameFormat.MESSAGES
 
 
 def frame_count(message: Request | Response) -> int:

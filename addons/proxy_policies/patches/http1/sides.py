@@ -4,14 +4,14 @@ from mitmproxy.proxy.layers import http as layers
 
 from proxy_policies.patch import Patch
 from proxy_policies.patches.generators import in_place_of
-from proxy_policies.patches.http1.client import Client
-from proxy_policies.patches.http1.server import Server
+from proxy_policies.patches.http1.client_side import Http1ClientSide
+from proxy_policies.patches.http1.origin_side import Http1OriginSide
 
 PATCHES = (
     Patch(
         owner=layers,
         attribute="Http1Server",
-        wrap=in_place_of(Server),
+        wrap=in_place_of(Http1ClientSide),
         seen_on="12.2.1 to 12.3.1",
         why="framing and persistence towards clients depend on addons' edits; oversized heads and trailers hang",
         upstream=(
@@ -28,7 +28,7 @@ PATCHES = (
     Patch(
         owner=layers,
         attribute="Http1Client",
-        wrap=in_place_of(Client),
+        wrap=in_place_of(Http1OriginSide),
         seen_on="12.2.1 to 12.3.1",
         why="framing, persistence and version towards origins depend on addons' edits; trailers hang; a connection "
         "that died while idle looks like a refusal",

@@ -32,7 +32,7 @@ class Type(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class Http2Frame:
     """A frame's header fields, and the offset at which the header ends in the bytes read."""
 
     type: int
@@ -55,7 +55,7 @@ class FrameReader:
         """Return whether the preface, a frame, or a field block (section 4.3) is incomplete."""
         return bool(self._skip or self._head or self._is_in_block)
 
-    def read(self, data: bytes) -> Iterator[Frame]:
+    def read(self, data: bytes) -> Iterator[Http2Frame]:
         """Yield the frames whose headers end in `data`."""
         at = 0
         while at < len(data):
@@ -72,7 +72,7 @@ class FrameReader:
                 self._skip = int.from_bytes(head[:3])
                 if head[3] in (Type.HEADERS, Type.CONTINUATION):
                     self._is_in_block = not head[4] & 4  # END_HEADERS
-                yield Frame(head[3], head[4], self._skip, at)
+                yield Http2Frame(head[3], head[4], self._skip, at)
 
 
 class FrameBudget:
@@ -82,7 +82,7 @@ class FrameBudget:
         self._resets = TokenBucket(RESETS, RESET_RATE)
         self._idle = TokenBucket(IDLE_FRAMES, IDLE_RATE)
 
-    def spend(self, frame: Frame, now: float) -> str:
+    def spend(self, frame: Http2Frame, now: float) -> str:
         """Account for a frame from the peer; return "" or which limit was exceeded."""
         match frame.type:
             case Type.DATA if frame.length:

@@ -65,7 +65,7 @@ class Http2Side(GracefulShutdown):
         yield ReceiveHttp(error(stream_id, f"HTTP/2 protocol error: {why}", code=error.code))
 
 
-class Server(Http2Side, Http2Server):
+class Http2ClientSide(Http2Side, Http2Server):
     """Receives requests and sends responses."""
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
@@ -105,7 +105,7 @@ class Server(Http2Side, Http2Server):
         yield from super()._handle_event(event)
 
 
-class Client(Http2Side, Http2Client):
+class Http2OriginSide(Http2Side, Http2Client):
     """Sends requests and receives responses."""
 
     def __init__(self, context: Context) -> None:
@@ -142,7 +142,7 @@ PATCHES = (
     Patch(
         owner=layers,
         attribute="Http2Server",
-        wrap=in_place_of(Server),
+        wrap=in_place_of(Http2ClientSide),
         seen_on="12.2.1 to 12.3.1",
         why="invalid requests are passed on, or end all others on their connection; resets and empty frames are "
         "accepted without limit, and block all other clients",
@@ -163,7 +163,7 @@ PATCHES = (
     Patch(
         owner=layers,
         attribute="Http2Client",
-        wrap=in_place_of(Client),
+        wrap=in_place_of(Http2OriginSide),
         seen_on="12.2.1 to 12.3.1",
         why="invalid responses are passed on; interim ones are dropped; a GOAWAY ends responses in progress",
         upstream=(

@@ -21,10 +21,10 @@ _BEFORE_IT = re.compile(rb"\r?\n|HTTP/1\.\d 1(?!01)\d\d[ \r\n]")
 """The beginning of what may precede a final response: an empty line, or an interim one, which 101 is not (RFC 9110,
 section 15.2)."""
 
-Receive = Callable[[HttpUpstreamProxy, bytes], CommandGenerator[tuple[bool, str | None]]]
+ReceiveHandshake = Callable[[HttpUpstreamProxy, bytes], CommandGenerator[tuple[bool, str | None]]]
 
 
-def _final_only(original: Receive) -> Receive:
+def _final_only(original: ReceiveHandshake) -> ReceiveHandshake:
     counts: WeakKeyDictionary[HttpUpstreamProxy, InterimCount] = WeakKeyDictionary()
 
     def take_interim(proxy: HttpUpstreamProxy) -> None:

@@ -35,7 +35,7 @@ from proxy_policies.flows import flow_state
 from proxy_policies.patch import Section
 from proxy_policies.patches.wakeups import Awaited
 from proxy_policies.streaming.addon import reattach
-from proxy_policies.streaming.decision import BUFFER_LIMIT, BUFFERED_FOR, declared_length, is_limited
+from proxy_policies.streaming.decision import BUFFER_LIMIT, BUFFERED_FOR, is_limited, known_length
 from proxy_policies.streaming.stream import Stream
 
 FAILED = "a script's stream has failed"
@@ -128,7 +128,7 @@ class Flushing(layers.HttpStream):
         is_kept_whole = state.is_awaited_whole or state.source is not None or is_limited()
         if response is None or state.origin is None or is_kept_whole:
             return False
-        return declared_length(response) is None
+        return known_length(response) is None
 
     def _release(self) -> CommandGenerator[None]:
         """Stream what is buffered and what follows, as `stream_large_bodies` does."""

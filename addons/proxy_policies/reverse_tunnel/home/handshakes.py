@@ -15,7 +15,7 @@ from proxy_policies.background.tasks import Tasks
 from proxy_policies.limits.guesses import Guesses
 from proxy_policies.reverse_tunnel.home.connected_works import ConnectedWork, WorkRegistry
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, describe_failure, peer_name
-from proxy_policies.reverse_tunnel.limits import HANDSHAKE_TIMEOUT, HandshakeLimiter, Stage, network_of
+from proxy_policies.reverse_tunnel.limits import HANDSHAKE_TIMEOUT, HandshakeLimiter, PeerStage, network_of
 from proxy_policies.reverse_tunnel.options import ALLOW_ALL, Allowance
 from proxy_policies.reverse_tunnel.protocol.command_protocol import HomeProtocol
 from proxy_policies.reverse_tunnel.protocol.handshake import HomeHandshake, Peer, Terms
@@ -91,12 +91,12 @@ class Handshakes:
         """Return the framed connection to a peer that has sent data, after the TLS handshake, if any. Raise OSError."""
         credentials = self._credentials
         await connections.wait_for_data(sock)
-        self.limiter.advance(number, Stage.SENT_DATA)
+        self.limiter.advance(number, PeerStage.SENT_DATA)
         framed = await connections.accept_framed(sock, credentials)
         if credentials.mode is Mode.CERTIFICATES:
             self._authenticated(number)
         elif credentials.mode is Mode.SECRET:
-            self.limiter.advance(number, Stage.ENCRYPTED)
+            self.limiter.advance(number, PeerStage.ENCRYPTED)
         return framed
 
     def _authenticated(self, number: int) -> None:

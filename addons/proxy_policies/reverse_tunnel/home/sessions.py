@@ -12,7 +12,7 @@ from typing import Protocol
 from proxy_policies.addresses import Address, format_target
 from proxy_policies.relay.link import ByteCounts
 from proxy_policies.reverse_tunnel.limits import SessionLimiter, SessionLimits
-from proxy_policies.reverse_tunnel.transport.transport_relay import Tap
+from proxy_policies.reverse_tunnel.transport.transport_relay import OnData
 
 _numbers = itertools.count(1)
 
@@ -29,7 +29,7 @@ class Session:
     number: int = field(default_factory=lambda: next(_numbers))
     started: float = field(default_factory=time.time)
     counts: ByteCounts = field(default_factory=ByteCounts)
-    tap: Tap | None = None  # called with the bytes, if they are kept
+    tap: OnData | None = None  # called with the bytes, if they are kept
 
     @property
     def target(self) -> str:

@@ -31,7 +31,7 @@ class FrameError(ValueError):
     """The peer's bytes are not frames."""
 
 
-class Kind(enum.IntEnum):
+class FrameKind(enum.IntEnum):
     """The frame types that every framed connection knows."""
 
     DATA = 0
@@ -71,8 +71,8 @@ class Parser:
         while view:
             if self._kind is None:
                 view = self._read_head(view)
-            elif self._kind == Kind.DATA:
-                yield Kind.DATA, view[: self._left]
+            elif self._kind == FrameKind.DATA:
+                yield FrameKind.DATA, view[: self._left]
                 view = self._pass(view)
             else:
                 view = self._collect(view)
@@ -85,7 +85,7 @@ class Parser:
         if len(self._part) == HEADER_SIZE:
             self._kind, self._left = self._part[0], int.from_bytes(self._part[1:])
             self._part.clear()
-            if self._kind != Kind.DATA and self._left > self._limit:
+            if self._kind != FrameKind.DATA and self._left > self._limit:
                 raise FrameError(f"frame of type {self._kind} announces {self._left} bytes; {self._limit} are allowed")
         return view[missing:]
 
@@ -102,7 +102,7 @@ class Parser:
         payload = bytes(self._part)
         self._part.clear()
         self._kind = None
-        if kind != Kind.DATA:
+        if kind != FrameKind.DATA:
             yield kind, payload
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_type_hints
 
 from proxy_policies.addresses import Address
 from proxy_policies.log_lines import printable
-from proxy_policies.reverse_tunnel.protocol.frames import Bytes, Kind, frame
+from proxy_policies.reverse_tunnel.protocol.frames import Bytes, FrameKind, frame
 from proxy_policies.reverse_tunnel.protocol.services import is_name
 
 VERSION = 1
@@ -250,7 +250,7 @@ def encode(message: Message) -> bytes:
 
 def decode(kind: int, payload: Bytes) -> Message:
     """Return the message in a frame. Raise ProtocolError."""
-    if kind == Kind.RST:
+    if kind == FrameKind.RST:
         return Refuse(Reason.PROTOCOL, printable(bytes(payload).decode(errors="replace")[:512]))
     message = _TYPES.get(kind)
     if message is None:

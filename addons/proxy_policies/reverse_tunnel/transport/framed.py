@@ -23,9 +23,9 @@ from proxy_policies.reverse_tunnel.protocol.frames import (
     Bytes,
     Frame,
     FrameError,
+    FrameKind,
     Keepalive,
     KeepaliveAction,
-    Kind,
     Parser,
     frame,
     frame_header,
@@ -106,7 +106,7 @@ class Framed(TransportLayer):
                 self.lower.abort()
                 return
             case KeepaliveAction.PING if not self._sent_close_ack and not self.lower.is_closing():
-                self.lower.write(frame(Kind.PING))
+                self.lower.write(frame(FrameKind.PING))
         self._schedule_keepalive(self._keepalive.interval)
 
     def _schedule_keepalive(self, interval: float) -> None:
@@ -158,21 +158,21 @@ class Framed(TransportLayer):
             self._protocol.resume_writing()
 
     def _take(self, kind: int, payload: Bytes) -> None:
-        if kind == Kind.PING or self._lost:
+        if kind == FrameKind.PING or self._lost:
             return
         if self._protocol is None:
             self._enqueue(kind, bytes(payload))
-        elif kind == Kind.DATA and self._closing:
+        elif kind == FrameKind.DATA and self._closing:
             self._refuse_late_data()
-        elif kind == Kind.DATA and not self._received_eof:
+        elif kind == FrameKind.DATA and not self._received_eof:
             self._protocol.data_received(payload)
-        elif kind == Kind.EOF and not self._received_eof:
+        elif kind == FrameKind.EOF and not self._received_eof:
             self._end_in()
-        elif kind == Kind.RST:
+        elif kind == FrameKind.RST:
             reason = bytes(payload[:MAX_REASON]).decode(errors="replace")
             self.reason = printable(reason) or "broken off by the other side"
             self.lower.abort()
-        elif kind == Kind.CLOSE_ACK and self._received_eof and self._sent_eof:
+        elif kind == FrameKind.CLOSE_ACK and self._received_eof and self._sent_eof:
             self._close_soon()
         else:
             raise FrameError(f"frame of type {kind} is not allowed here")
@@ -184,7 +184,7 @@ class Framed(TransportLayer):
 
     def _enqueue(self, kind: int, payload: bytes) -> None:
         """Queue a frame; once a stream has begun, stop reading until its protocol is set."""
-        if kind == Kind.DATA and self._has_stream_begun():
+        if kind == FrameKind.DATA and self._has_stream_begun():
             self._inbox[-1] = kind, bytes(self._inbox[-1][1]) + payload
         elif len(self._inbox) > 2 * MAX_INBOX:
             raise FrameError("too many frames waiting")
@@ -195,7 +195,7 @@ class Framed(TransportLayer):
         self._wake()
 
     def _has_stream_begun(self) -> bool:
-        return bool(self._inbox) and self._inbox[-1][0] == Kind.DATA
+        return bool(self._inbox) and self._inbox[-1][0] == FrameKind.DATA
 
     def _is_inbox_full(self) -> bool:
         return len(self._inbox) >= MAX_INBOX or self._has_stream_begun()
@@ -214,7 +214,7 @@ class Framed(TransportLayer):
     def _maybe_close(self) -> None:
         """Send CLOSE_ACK when both directions have ended."""
         if self._received_eof and self._sent_eof and not self._sent_close_ack:
-            self.send(frame(Kind.CLOSE_ACK))
+            self.send(frame(FrameKind.CLOSE_ACK))
             self._sent_close_ack = True
 
     # Above: the transport of a stream
@@ -248,13 +248,13 @@ class Framed(TransportLayer):
         view = memoryview(data)
         for start in range(0, len(view), MAX_LENGTH):
             piece = view[start : start + MAX_LENGTH]
-            self.lower.write(frame_header(Kind.DATA, len(piece)) + piece)
+            self.lower.write(frame_header(FrameKind.DATA, len(piece)) + piece)
 
     def write_from_buffer(self, nbytes: int) -> None:
         """Write the first `nbytes` of the thread's read buffer, uncopied."""
         if not self._sent_eof and not self.is_closing():
             self._sent = True
-            self.lower.write(read_buffer.with_header(frame_header(Kind.DATA, nbytes), nbytes))
+            self.lower.write(read_buffer.with_header(frame_header(FrameKind.DATA, nbytes), nbytes))
 
     def writelines(self, list_of_data: Iterable[Any]) -> None:
         """Write several buffers."""
@@ -268,7 +268,7 @@ class Framed(TransportLayer):
         """End the stream in our direction."""
         if self._sent_eof:
             return
-        self.send(frame(Kind.EOF))
+        self.send(frame(FrameKind.EOF))
         self._sent_eof = True
         self._maybe_close()
 
@@ -306,7 +306,7 @@ class Framed(TransportLayer):
         if self._is_over():
             return
         self.reason = self.reason or reason
-        self.send(frame(Kind.RST, reason.encode()[:MAX_REASON]))
+        self.send(frame(FrameKind.RST, reason.encode()[:MAX_REASON]))
         self._closing = True
         self._close_soon()
 

@@ -23,7 +23,7 @@ from proxy_policies.reverse_tunnel.transport.framed import Framed
 Pace = Callable[[int], float]
 """Called with the size of received data; returns for how many seconds to pause reading."""
 
-Tap = Callable[[bool, Bytes], None]
+OnData = Callable[[bool, Bytes], None]
 """Called with whether data is from the first end, and with the data, which it must copy to keep."""
 
 
@@ -41,7 +41,7 @@ async def relay_transports(
     *,
     counts: ByteCounts | None = None,
     pace: Pace | None = None,
-    tap: Tap | None = None,
+    tap: OnData | None = None,
     names: EndNames = EndNames(),  # noqa: B008 -- it cannot be changed
 ) -> ByteCounts:
     """Relay between two transports until both directions have ended, or a connection has failed.

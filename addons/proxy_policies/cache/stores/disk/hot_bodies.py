@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
-from proxy_policies.cache.stores.disk.index import HEADS, Rows, read_heads
+from proxy_policies.cache.stores.disk.index import HEADS, HeadRows, read_heads
 
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes of bodies in memory."""
@@ -26,7 +26,7 @@ OVERHEAD = 2048
 class _AtHand:
     """What is in memory under one key."""
 
-    rows: Rows = ()
+    rows: HeadRows = ()
     entries: Sequence[StoredResponse] = ()
     bodies: dict[tuple[str, str], bytes] = field(default_factory=dict)
 

@@ -63,7 +63,7 @@ BEYOND = f"select id from entries where key = ? order by used desc limit -1 offs
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 """Errors of a damaged, missing or foreign database, since our own statements are correct."""
 
-Rows = Sequence[tuple[str]]
+HeadRows = Sequence[tuple[str]]
 """Serialized heads from the index."""
 
 
@@ -322,7 +322,7 @@ class Index:
         return {id for (id,) in self._db.execute("select id from entries")}
 
 
-def read_heads(rows: Rows, key: str | None = None) -> list[StoredResponse]:
+def read_heads(rows: HeadRows, key: str | None = None) -> list[StoredResponse]:
     """Parse the heads in rows of the index, only those of a key if given."""
     return serialization.load_heads((text for (text,) in rows), key)
 

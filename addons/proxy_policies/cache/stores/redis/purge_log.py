@@ -15,7 +15,7 @@ from proxy_policies.cache.stores.store import Checkpoint
 PREFIX = "proxy-policies:"
 PURGES = f"{PREFIX}purge-log"
 
-Rows = Sequence[tuple[bytes, dict[bytes, bytes]]]
+LogRows = Sequence[tuple[bytes, dict[bytes, bytes]]]
 """Entries of a stream: ids and fields."""
 
 
@@ -27,7 +27,7 @@ class PurgeLog:
         self.checkpoint: bytes | None = None
         """The id of the last known entry; None if there is none."""
 
-    async def note_last(self, last: Rows | Exception, *, may_begin: bool) -> None:
+    async def note_last(self, last: LogRows | Exception, *, may_begin: bool) -> None:
         """Note the last entry; if there is none, start a new log."""
         if isinstance(last, Exception):
             await mend(self._redis, last, PURGES)
@@ -48,7 +48,7 @@ class PurgeLog:
 
     async def is_purged(self, pipe: Any, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
         """Return whether a purge after `since` selects a response, or may; `pipe` may be in a transaction."""
-        rows: Rows = await pipe.xrange(PURGES, min=since) if since else ()
+        rows: LogRows = await pipe.xrange(PURGES, min=since) if since else ()
         is_known = bool(rows) and rows[0][0] == since
         return not is_known or any(_selector(said).matches(key, tags) for _, said in rows[1:])
 

@@ -52,7 +52,7 @@ from proxy_policies.waits import NOT_WAITING, Wait, Waiting
 NO_BODY = SentBody(Framing.NONE, NO_FIELDS)
 
 
-class Server(Lingering, Bodies, Http1Server):
+class Http1ClientSide(Lingering, Bodies, Http1Server):
     """Receives requests and sends responses. `request` is as received, `response` as sent."""
 
     _body = NO_BODY

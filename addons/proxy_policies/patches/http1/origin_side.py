@@ -40,7 +40,7 @@ from proxy_policies.validity import Invalid
 CONTINUE = 100
 
 
-class Client(Bodies, Http1Client):
+class Http1OriginSide(Bodies, Http1Client):
     """Sends requests and receives responses. `request` is as sent, `response` as received."""
 
     _framing = Framing.NONE
