@@ -131,6 +131,23 @@ async def test_it_is_bounded_and_what_was_used_stays(tmp_path: Path) -> None:
         assert len(list((tmp_path / "bodies").iterdir())) == counts.entries
 
 
+@pytest.mark.parametrize("end", ["", "-wal", "-shm"])
+async def test_an_index_that_is_truncated_in_use_is_replaced(end: str, tmp_path: Path) -> None:
+    """SQLite maps `-shm` into memory: reading beyond its end would kill the process."""
+    async with opened("disk", tmp_path) as one, opened("disk", tmp_path) as other:
+        for number in range(20):
+            await keep(one, stored("Cache-Control: max-age=60", key=f"http://x.test/{number}", id=str(number)), b"body")
+        (found,) = await one.lookup("http://x.test/0")
+        assert one.sync_view is not None
+        assert await content(one, found) == b"body"
+        os.truncate(tmp_path / f"index.sqlite{end}", 0)
+        one.sync_view.get_all("http://x.test/0")
+        for turn, store in enumerate((other, one, other, one)):
+            await keep(store, stored("Cache-Control: max-age=60", id=f"after{turn}"), b"after")
+            (entry,) = await store.lookup(KEY)
+            assert await content(store, entry) == b"after"
+
+
 @pytest.mark.parametrize("damage", ["gone", "short", "long", "changed"])
 async def test_a_damaged_body_is_a_miss(damage: str, tmp_path: Path) -> None:
     entry = stored("Cache-Control: max-age=60", id="one")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.stores.disk.index import HEADS, HeadRows, read_heads
+from proxy_policies.cache.stores.disk.shared_memory import SharedMemoryFile
 
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes of bodies in memory."""
@@ -38,6 +39,7 @@ class HotBodies:
         uri = f"{index.absolute().as_uri()}?mode=rw"  # do not create a removed index
         self._db = sqlite3.connect(uri, timeout=0, isolation_level=None, check_same_thread=False, uri=True)
         self._db.execute("pragma query_only = 1")
+        self._shared_memory = SharedMemoryFile(index)
         self._used = used
         self._by_key: OrderedDict[str, _AtHand] = OrderedDict()
         self._left = min(MAX_BYTES, limit // MAX_FRACTION)
@@ -71,6 +73,7 @@ class HotBodies:
         at_hand = self._by_key.get(key)
         if at_hand is None or key in self._committing.values():
             return ()
+        self._shared_memory.ensure_size()
         try:
             rows = self._db.execute(HEADS, (key,)).fetchall()
         except sqlite3.Error:
@@ -91,4 +94,5 @@ class HotBodies:
 
     def close(self) -> None:
         """Close the index."""
+        self._shared_memory.ensure_size()
         self._db.close()

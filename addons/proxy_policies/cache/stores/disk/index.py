@@ -18,6 +18,7 @@ from proxy_policies.cache.rfc9111.key import OWN
 from proxy_policies.cache.rfc9111.selectors import MAX_REMEMBERED, Selector
 from proxy_policies.cache.stores import serialization
 from proxy_policies.cache.stores.admission import Candidate, Sketch, Window, choose_victims
+from proxy_policies.cache.stores.disk.shared_memory import SharedMemoryFile
 from proxy_policies.cache.stores.store import MAX_VARIANTS, Checkpoint, StoreStats, is_late, supersedes
 
 OPEN_TIMEOUT = 10.0
@@ -81,7 +82,8 @@ class DamagedError(Exception):
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Return whether an error is caused by the database itself, and not its environment."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in DAMAGE or code == sqlite3.SQLITE_IOERR_SHORT_READ  # of a truncated file
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -126,6 +128,7 @@ class Index:
         except sqlite3.Error as error:
             raise OSError(f"{path}: {error}") from error
         self._made = path.stat()
+        self._shared_memory = SharedMemoryFile(path)
         self._waits = False
         self._set_waiting(True)
 
@@ -136,6 +139,10 @@ class Index:
             return os.path.samestat(self._path.stat(), self._made)
         except OSError:
             return False
+
+    def ensure_readable(self) -> None:
+        """Restore the file that SQLite maps into memory, before each use."""
+        self._shared_memory.ensure_size()
 
     def _set_waiting(self, waits: bool) -> None:
         """Wait for other processes from now on, or not."""
@@ -161,6 +168,7 @@ class Index:
 
     def close(self) -> None:
         """Close the database."""
+        self.ensure_readable()
         self._db.close()
 
     def lookup(self, key: str) -> list[StoredResponse]:

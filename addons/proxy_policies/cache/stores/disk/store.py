@@ -65,6 +65,7 @@ class DiskStore:
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder = folder
         self.bodies = folder / "bodies"
+        self._index_path = folder / "index.sqlite"
         self.on_write: OnWrite = unheard
         self._limit = limit
         self._hot_bodies: HotBodies | None = None
@@ -94,7 +95,7 @@ class DiskStore:
     def sync_view(self) -> HotBodies:
         """The sync view: bodies read from now on, while memory for them is left."""
         if self._hot_bodies is None:
-            self._hot_bodies = HotBodies(self.folder / "index.sqlite", self._limit, self._note_use)
+            self._hot_bodies = HotBodies(self._index_path, self._limit, self._note_use)
         return self._hot_bodies
 
     def path(self, id: str, coding: str = "") -> Path:
@@ -106,21 +107,27 @@ class DiskStore:
     def _open_index(self) -> Index:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # an existing one may be shared with others
         self.bodies.mkdir(mode=0o700, exist_ok=True)
-        path = self.folder / "index.sqlite"
         try:
-            return Index(path, self._limit)
+            return Index(self._index_path, self._limit)
         except DamagedError as error:
-            logger.warning(f"cache: {path} is damaged, starting with an empty cache: {error}")
-            for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
-                file.unlink(missing_ok=True)
-            self._delete([Evicted(file.name) for file in self.bodies.iterdir()])
-            return Index(path, self._limit)
+            self._discard(error)
+            return Index(self._index_path, self._limit)
 
-    def _renew(self) -> None:
+    def _discard(self, error: Exception) -> None:
+        """Remove a damaged index, and the bodies that only it names."""
+        path = self._index_path
+        logger.warning(f"cache: {path} is damaged, starting with an empty cache: {error}")
+        for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
+            file.unlink(missing_ok=True)
+        self._delete([Evicted(file.name) for file in self.bodies.iterdir()])
+
+    def _renew(self, damage: Exception | None = None) -> None:
         hot_bodies, self._hot_bodies = self._hot_bodies, None
         for part in (hot_bodies, self._index):
             if part is not None:
                 part.close()
+        if damage is not None:
+            self._discard(damage)
         self._index = self._open_index()
         usage_marker.acquire(self.folder)
 
@@ -129,12 +136,13 @@ class DiskStore:
         if not (self._index.is_there and self.bodies.is_dir()):
             logger.warning(f"cache: {self.folder} was removed; creating it again")
             self._renew()
+        self._index.ensure_readable()
         try:
             return work()
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
-            self._renew()
+            self._renew(error if self._index.is_there else None)  # another process may have renewed it
             return work()
 
     async def _do[T](self, work: Callable[[], T]) -> T:
