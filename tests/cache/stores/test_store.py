@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -332,6 +333,21 @@ async def test_what_comes_after_its_own_purge_is_stored(store: Store, soft: bool
     await keep(store, entry(), b"new", since=store.checkpoint)
     (found,) = await store.lookup("http://x.test/a")
     assert await content(store, found) == b"new"
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+async def test_what_a_store_says_it_takes_is_stored(kind: str, tmp_path: Path) -> None:
+    """Near the limit, a newcomer competes with others at once, and may lose."""
+    chance, promises = random.Random(1), set()
+    async with opened(kind, tmp_path, limit=1_000_000) as store:
+        for number in range(60):
+            one, size = entry(str(number)), chance.choice([1000, 5000, 90_000, 400_000, 960_000, 2_000_000])
+            await store.lookup(one.key)
+            is_promised = store.takes(size)
+            await keep(store, one, bytes(size))
+            assert await store.lookup(one.key) or not is_promised, size
+            promises.add(is_promised)
+    assert promises == {True, False}
 
 
 DAMAGES: dict[str, Callable[[bytes, bytes], bytes]] = {

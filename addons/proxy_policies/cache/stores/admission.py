@@ -23,6 +23,10 @@ class EvictionPolicy(Protocol):
 
     total: int
 
+    @property
+    def certain_room(self) -> int:
+        """The bytes up to which a newcomer stays at first, however unpopular it is."""
+
     def add(self, id: str, name: str, cost: int) -> Sequence[str]:
         """Add an entry; return the ids to evict, which may include its own."""
 
@@ -43,6 +47,11 @@ class Lru:
         self.limit = limit
         self.total = 0
         self._costs: OrderedDict[str, int] = OrderedDict()
+
+    @property
+    def certain_room(self) -> int:
+        """The limit: a newcomer is the last to go."""
+        return self.limit
 
     def add(self, id: str, name: str, cost: int) -> Sequence[str]:
         """Take in a newcomer."""
@@ -109,7 +118,7 @@ class Window:
     """New entries, in a small share of the limit, which they leave oldest first."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = max(int(limit * WINDOW_SHARE), 1)
+        self.limit = max(int(limit * WINDOW_SHARE), 1)
         self._costs: OrderedDict[str, int] = OrderedDict()
         self._total = 0
 
@@ -141,7 +150,7 @@ class Window:
     def leave(self) -> list[tuple[str, int]]:
         """Remove the entries for which there is no room; return their ids and costs."""
         gone = []
-        while self._total > self._limit and self._costs:
+        while self._total > self.limit and self._costs:
             id, cost = self._costs.popitem(last=False)
             self._total -= cost
             gone.append((id, cost))
@@ -184,6 +193,11 @@ class TinyLfu:
         self._probation: OrderedDict[str, int] = OrderedDict()
         self._protected: OrderedDict[str, int] = OrderedDict()
         self._protected_cost = 0
+
+    @property
+    def certain_room(self) -> int:
+        """What is left, or the window: beyond both, a newcomer competes at once."""
+        return max(self.limit - self.total, self._window.limit)
 
     def add(self, id: str, name: str, cost: int) -> Sequence[str]:
         """Take in a newcomer, by the window."""

@@ -134,8 +134,8 @@ class MemoryStore:
         return _Writing(self, since, coding)
 
     def takes(self, size: int | None) -> bool:
-        """Return whether a body can fit."""
-        return size is None or size + OVERHEAD <= self.limit
+        """Return whether a body will be stored."""
+        return size is None or size + OVERHEAD <= self._eviction.certain_room
 
     def put(self, entry: StoredResponse, body: bytes, since: Checkpoint) -> None:
         """Store a response at once, unless it was purged or replaced meanwhile."""

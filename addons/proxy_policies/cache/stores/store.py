@@ -106,7 +106,7 @@ class Store(Protocol):
         """
 
     def takes(self, size: int | None) -> bool:
-        """Return whether a body of `size` bytes (None: not known yet) will probably be stored."""
+        """Return whether a body of `size` bytes (None: it is stored already) will be stored, as far as can be known."""
 
     async def update(self, old: StoredResponse, new: StoredResponse, since: Checkpoint) -> None:
         """Replace the head of a body, if still there; mark it stale if a purge after `since` selects it."""

@@ -82,7 +82,7 @@ class Commits:
         self.done: list[Any] = []
         self.work: list[Callable[[], Awaitable[bool]]] = []
 
-    def keep(self, key: str, work: Callable[[], Awaitable[bool]]) -> None:
+    def keep(self, key: str, size: int, work: Callable[[], Awaitable[bool]]) -> None:
         """Keep one until it is awaited."""
         assert key == KEY
         self.work.append(work)

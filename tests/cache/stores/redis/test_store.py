@@ -68,6 +68,32 @@ async def test_a_server_that_is_gone_is_an_error_and_told(tmp_path: Path) -> Non
     await store.close()
 
 
+async def test_what_was_refused_is_not_promised_again(tmp_path: Path) -> None:
+    """A server that is nearly full takes small bodies, and no large ones."""
+    large = stored("Cache-Control: max-age=60", id="large")
+    with redis_server(tmp_path) as port:
+        store, errors = RedisStore(redis_url(port)), list[Exception | None]()
+        store.on_write = errors.append
+
+        async def promises_of(size: int) -> list[bool]:
+            promises = []
+            for _ in range(3):
+                await store.lookup(KEY)
+                promises.append(store.takes(size))
+                await keep(store, large, bytes(size))
+                await until(lambda: not store._pending)
+                assert store.takes(1000)
+            return promises
+
+        await store.lookup(KEY)
+        await store._redis.config_set("maxmemory", (await store._redis.info("memory"))["used_memory"] + 1_000_000)
+        assert await promises_of(2_000_000) == [True, False, False]
+        assert errors[1:].count(None) == 0  # nothing says that it stores again
+        await store._redis.config_set("maxmemory", 0)
+        assert await promises_of(2_000_000) == [False, True, True]
+        await store.close()
+
+
 async def test_damage_that_cannot_be_removed_is_no_error_of_ours(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -325,6 +325,10 @@ class Index:
         entries, size = self._db.execute("select entries, bytes from totals").fetchone()
         return StoreStats(entries, size, self.limit)
 
+    def certain_room(self) -> int:
+        """Return the cost up to which a newcomer stays at first, however unpopular it is."""
+        return max(self.limit - self.counts().bytes, self._window.limit)
+
     def known_ids(self) -> set[str]:
         """Return the ids of all entries."""
         return {id for (id,) in self._db.execute("select id from entries")}

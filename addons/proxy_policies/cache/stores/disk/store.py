@@ -24,7 +24,7 @@ from proxy_policies.cache.stores.checksums import DamagedBodyError, body_size, v
 from proxy_policies.cache.stores.disk import usage_marker
 from proxy_policies.cache.stores.disk.body_files import BodyFile, BodyFileWriter
 from proxy_policies.cache.stores.disk.hot_bodies import HotBodies
-from proxy_policies.cache.stores.disk.index import DamagedError, Evicted, Index, is_damage
+from proxy_policies.cache.stores.disk.index import OVERHEAD, DamagedError, Evicted, Index, is_damage
 from proxy_policies.cache.stores.store import (
     MAX_WHOLE,
     BodyWriter,
@@ -69,8 +69,8 @@ class DiskStore:
         self.on_write: OnWrite = unheard
         self._limit = limit
         self._hot_bodies: HotBodies | None = None
-        self._room = sys.maxsize
-        """Bytes of free space."""
+        self._room = self._certain_room = sys.maxsize
+        """Bytes of free space, and those that a newcomer may cost to be certain of a place."""
         self._is_failing = False
         """The last attempt to store failed."""
         self._index = self._open_index()
@@ -149,7 +149,7 @@ class DiskStore:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self.mended, work)
 
     def _look_up(self, key: str) -> Sequence[StoredResponse]:
-        self._room = room_in(self.bodies)
+        self._room, self._certain_room = room_in(self.bodies), self._index.certain_room()
         self._read_checkpoint()
         return self._index.lookup(key)
 
@@ -213,7 +213,9 @@ class DiskStore:
 
     def takes(self, size: int | None) -> bool:
         """Return whether there is room, and the last attempt to store succeeded."""
-        return not self._is_failing and (size or 0) + MIN_LEFT <= self._room
+        if self._is_failing or (size or 0) + MIN_LEFT > self._room:
+            return False
+        return size is None or size + OVERHEAD <= self._certain_room
 
     def ended(self, error: Exception | None) -> None:
         """Report the outcome of an attempt to store."""

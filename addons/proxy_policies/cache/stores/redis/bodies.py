@@ -27,8 +27,8 @@ RETRY_AFTER = 0.2
 class Commits(Protocol):
     """The store to which a body is written."""
 
-    def keep(self, key: str, work: Callable[[], Awaitable[bool]]) -> None:
-        """Run a commit without delaying the response."""
+    def keep(self, key: str, size: int, work: Callable[[], Awaitable[bool]]) -> None:
+        """Run a commit of a body without delaying the response."""
 
     async def put(self, entry: StoredResponse, body: bytes, since: Checkpoint) -> bool:
         """Store a response unless it was purged meanwhile; return whether it is stored."""
@@ -101,9 +101,9 @@ class RemoteBodyWriter:
         """Store the body, without delaying the response."""
         body, self._data = b"".join((*self._data, self._checksums.finish(name_of(entry.id, self._coding)))), []
         if self._coding:
-            self._store.keep(entry.key, lambda: self._store.put_coded(entry, self._coding, body))
+            self._store.keep(entry.key, len(body), lambda: self._store.put_coded(entry, self._coding, body))
         else:
-            self._store.keep(entry.key, lambda: self._store.put(entry, body, self._since))
+            self._store.keep(entry.key, len(body), lambda: self._store.put(entry, body, self._since))
 
     def abort(self) -> None:
         """Store nothing."""

@@ -25,7 +25,7 @@ from proxy_policies.background.tasks import spawn
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.stores import serialization
-from proxy_policies.cache.stores.checksums import DamagedBodyError, Trailer, body_size, verified
+from proxy_policies.cache.stores.checksums import DamagedBodyError, Trailer, body_size, trailer_size, verified
 from proxy_policies.cache.stores.redis.bodies import READ_LEASE, RemoteBody, RemoteBodyWriter
 from proxy_policies.cache.stores.redis.listing import Listing
 from proxy_policies.cache.stores.redis.purge_log import PREFIX, PURGES, PurgeLog, mend
@@ -76,6 +76,8 @@ class RedisStore:
         self._pending: dict[str, set[asyncio.Task[bool]]] = {}
         self.on_write: OnWrite = unheard
         self._is_writable = False
+        self._refused: int | None = None
+        """Bytes of the smallest body, with its checksums, that could not be stored, until one of that size is."""
         self._damage = Throttle()
         self._turns = asyncio.Semaphore(MAX_COMMITS)
         self._clock = ServerClock(clock)
@@ -119,8 +121,10 @@ class RedisStore:
         self._is_writable = error is None
 
     def takes(self, size: int | None) -> bool:
-        """Return whether the server accepted the last write."""
-        return self._is_writable
+        """Return whether the server accepted the last write, and has not refused a body that was no larger."""
+        if self._refused is None or not self._is_writable:
+            return self._is_writable
+        return size is not None and size + trailer_size(size) < self._refused
 
     async def body(self, entry: StoredResponse, coding: str = "") -> RemoteBody | BytesBody | None:
         """Open a body."""
@@ -190,8 +194,8 @@ class RedisStore:
         """Start storing a body."""
         return RemoteBodyWriter(self, since, coding)
 
-    def keep(self, key: str, work: Callable[[], Awaitable[bool]]) -> None:
-        """Run a commit without delaying the response, after earlier ones; look-ups of the key wait for it."""
+    def keep(self, key: str, size: int, work: Callable[[], Awaitable[bool]]) -> None:
+        """Run a commit of a body without delaying the response, after earlier ones; look-ups of the key wait for it."""
         before = tuple(self._pending.get(key, ()))
 
         async def commit() -> bool:
@@ -202,17 +206,22 @@ class RedisStore:
 
         task = spawn(commit())
         self._pending.setdefault(key, set()).add(task)
-        task.add_done_callback(lambda done: self._done(key, done))
+        task.add_done_callback(lambda done: self._done(key, size, done))
 
-    def _done(self, key: str, task: asyncio.Task[bool]) -> None:
+    def _done(self, key: str, size: int, task: asyncio.Task[bool]) -> None:
         tasks = self._pending.get(key, set())
         tasks.discard(task)
         if not tasks:
             self._pending.pop(key, None)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception) or (not task.cancelled() and task.result()):
-            self._is_writable = error is None
-            self.on_write(error if isinstance(error, Exception) else None)
+        if task.cancelled():
+            return
+        if isinstance(error := task.exception(), Exception):
+            self._refused = min(size, self._refused or size)
+            self.on_write(error)
+        elif task.result():
+            if self._refused is not None and size >= self._refused:
+                self._refused = None
+            self.on_write(None)
 
     async def put(self, entry: StoredResponse, body: bytes, since: Checkpoint) -> bool:
         """Store a response unless it was purged or replaced meanwhile; return whether it is stored."""
