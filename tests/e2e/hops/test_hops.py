@@ -174,13 +174,16 @@ def test_a_websocket_handshake_goes_through(mitmdump: Start, server: Origin) -> 
 
 
 def test_credentials_go_to_the_next_proxy_only(mitmdump: Start, server: Origin, curl: Any) -> None:
-    inner = mitmdump("--set", "proxyauth=user:pass", script="hops.py")
+    inner = mitmdump("--set", "proxyauth=user:pass")
     outer = mitmdump(mode=f"upstream:{inner.url}", script="hops.py")
     assert curl("-x", outer.url, f"{server.url}/").status == 407
     got = curl("-x", outer.url, "--proxy-user", "user:pass", f"{server.url}/")
     assert got.status == 200
-    assert server.requests[0].get("Proxy-Authorization") is None
     assert len((got.get("Via") or "").split(",")) == 2
+    outer = mitmdump("--set", "upstream_auth=user:pass", mode=f"upstream:{inner.url}", script="hops.py")
+    assert curl("-x", outer.url, f"{server.url}/").status == 200
+    assert curl("-x", outer.url, "--proxytunnel", f"{server.url}/").status == 200  # HTTP in a tunnel
+    assert [request.get("Proxy-Authorization") for request in server.requests] == [None] * 3
 
 
 def test_max_forwards(mitmdump: Start, server: Origin) -> None:

@@ -199,7 +199,7 @@ def test_no_upstream_proxy_is_asked_for_a_name(
     """In upstream mode the name goes through the tunnel, by CONNECT too; what else the client asks goes upstream."""
     home_port, upstream = free_port(), mitmdump("--set", "flow_detail=1")
     home = mitmdump(
-        *("--set", f"home_listen=127.0.0.1:{home_port}", "--set", "home_tls=none"),
+        *("--set", f"home_listen=127.0.0.1:{home_port}", "--set", "home_tls=none", "--set", "upstream_auth=me:secret"),
         mode=f"upstream:http://127.0.0.1:{upstream.port}",
     )
     work = mitmdump(
@@ -210,8 +210,9 @@ def test_no_upstream_proxy_is_asked_for_a_name(
     work.wait_log("work: connected to home")
     inside, outside = "http://wiki.work.internal/inside", f"http://127.0.0.1:{origin_server.port}/outside"
     for _ in range(2):
-        assert curl("-x", home.url, inside).body == b"hello from the origin\n"
+        assert curl("-x", home.url, "--proxy-user", "me:secret", inside).body == b"hello from the origin\n"
         assert origin_server.requests[-1].target == "/inside"
+        assert origin_server.requests[-1].get("proxy-authorization") is None
         assert curl("-x", home.url, inside, outside, inside).code == 0
         assert curl("-p", "-x", home.url, inside).body == b"hello from the origin\n"
     assert curl("-p", "-x", home.url, "http://nowhere.work.internal/").code == 56

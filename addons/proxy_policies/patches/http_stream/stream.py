@@ -3,6 +3,7 @@
 from mitmproxy.proxy.layers import http as layers
 
 from proxy_policies.patch import Patch
+from proxy_policies.patches import upstream_credentials
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http_stream import (
     backlogs,
@@ -53,6 +54,6 @@ PATCH = Patch(
     remove_when="its last section is removed",
     test=_SECTIONS[requests.Retrying].test,
     source_sha256={"12.2.1 to 12.3.1": "7a1f2f6e3b4f7a65d10bda7d1856dafc4c9053d7db8beca2f23c7664a47e87fc"},
-    companions=(connect_responses.COMPANION,),
+    companions=(connect_responses.COMPANION, upstream_credentials.COMPANION),
     sections=tuple(_SECTIONS[kind] for kind in HttpExchange.__bases__ if kind in _SECTIONS),
 )

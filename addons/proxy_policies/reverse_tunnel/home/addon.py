@@ -185,6 +185,7 @@ class Home(TunnelEnd):
         if self.is_on and options.parse_internal(address[0]):
             flow.server_conn = Server(address=address)  # a new one, as this client's other requests use the old one
             flow.request.authority = ""  # origin-form, RFC 9112 section 3.2.1
+            flow.request.headers.pop("Proxy-Authorization", None)
 
     http_connect = requestheaders
 
