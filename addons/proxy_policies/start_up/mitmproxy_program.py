@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from proxy_policies.script_paths import PROGRAM
+from proxy_policies.start_up import option_errors
 
 
 def run(program: Callable[[Sequence[str]], object], name: str, arguments: Sequence[str]) -> int:
@@ -14,6 +15,7 @@ def run(program: Callable[[Sequence[str]], object], name: str, arguments: Sequen
     mitmproxy turns argparse's exit code 2 for a wrong command line into 1; here it is kept.
     """
     sys.argv = [name, *arguments]
+    option_errors.shorten_all()
     try:
         program(arguments)
     except SystemExit as ended:
