@@ -20,6 +20,8 @@ def parse_path(text: str) -> Path | None:
     """Return the path of a file or folder, `~` expanded; None if the text is empty. Raise ValueError if invalid."""
     if not text:
         return None
+    if text == "-":
+        raise ValueError("'-': standard input and output cannot be used here; ./- is a file of that name")
     try:
         path = Path(text).expanduser()
         name = os.fsencode(path)

@@ -4,7 +4,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from rich.console import Console
@@ -15,14 +15,14 @@ from proxy_policies.capture.check.check_run import CheckRun, noise_file, require
 from proxy_policies.capture.check.conformance import recorded_outcomes, with_conformance
 from proxy_policies.capture.check.correlate import parse_carry_rules
 from proxy_policies.capture.check.learning import rules_text
-from proxy_policies.capture.check.noise import NoiseRules, match_rule, parse_rules
+from proxy_policies.capture.check.noise import NoiseRule, NoiseRules, match_rule, parse_rules
 from proxy_policies.capture.check.outcome import DIFFERENT, CompareOptions, Outcome, Report, drop_excess_bodies
 from proxy_policies.capture.check.results import SendResults
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendOptions
 from proxy_policies.capture.check.targets import CheckTarget
 from proxy_policies.capture.cli import accept
-from proxy_policies.capture.cli.messages import say, say_problems
+from proxy_policies.capture.cli.messages import say, say_problems, text_output
 from proxy_policies.capture.cli.run import FAILED, proxy_settings
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.files import private_files
@@ -40,7 +40,7 @@ from proxy_policies.capture.secrets.keyfile import load_key
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.secret_values import SecretValues, parse_secrets
 from proxy_policies.log_lines import printable, quantity
-from proxy_policies.options.files import expand_home
+from proxy_policies.options.files import expand_home, read_text
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -68,7 +68,8 @@ def check(arguments: argparse.Namespace) -> int:
     code = _finish(arguments, report, reported, start)
     if arguments.accept is None:
         return code
-    accepted = accept.accept_changes(arguments, run, results[0], outcomes, options)
+    with redirect_stdout(text_output(_reports(arguments))):
+        accepted = accept.accept_changes(arguments, run, results[0], outcomes, options)
     pairs = zip(outcomes, reported, strict=True)
     remaining = (full for plain, full in pairs if plain.number not in accepted or full.changes != plain.changes)
     return int(any(outcome.verdict in DIFFERENT for outcome in remaining))
@@ -106,6 +107,7 @@ def _open(arguments: argparse.Namespace) -> CheckRun:
     secrets = parse_secrets(arguments.secret, arguments.secrets, os.environ)
     path = Path(arguments.capture)
     _check_outputs(arguments)
+    _known_noise(_noise_file(arguments))
     for spec in arguments.match:
         match_rule(spec)
     run = CheckRun(
@@ -123,9 +125,14 @@ def _open(arguments: argparse.Namespace) -> CheckRun:
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
     """Raise CaptureError if a report cannot be written."""
-    for name in (arguments.html, arguments.junit, arguments.json, arguments.markdown):
-        if name:
-            private_files.require_replaceable(Path(name))
+    text_output(_reports(arguments))
+    for name in _reports(arguments):
+        private_files.require_replaceable(Path(name))
+
+
+def _reports(arguments: argparse.Namespace) -> list[str]:
+    named = (arguments.html, arguments.junit, arguments.json, arguments.markdown)
+    return [name for name in named if name]
 
 
 def _report_missing_secrets(run: CheckRun, targets: Mapping[str, CheckTarget]) -> bool:
@@ -162,21 +169,29 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
 
 def _noise(arguments: argparse.Namespace, run: CheckRun, results: Sequence[SendResults]) -> NoiseRules:
     """Return the rules of noise in the file beside the capture; with `--learn`, also new ones, added to it."""
-    path = Path(arguments.noise) if arguments.noise else noise_file(run.path)
-    known = parse_rules(path.read_text(encoding="utf-8"), path.name) if path.exists() else []
+    path = _noise_file(arguments)
+    known = _known_noise(path)
     matchers = [match_rule(spec) for spec in arguments.match]
     if not arguments.learn:
         return NoiseRules([*known, *matchers])
     found = run.learn_noise(results[0], results[-1], arguments.exact)
     learned = [learned for learned in found if learned.rule not in known]
     if learned:
-        old = path.read_text(encoding="utf-8") if path.exists() else NoiseRules().text()
+        old = read_text(path) if path.exists() else NoiseRules().text()
         private_files.write_bytes(path, (old + rules_text(learned)).encode())
     kept = f", kept in {path}" if learned else ""
     say(f"learned {quantity(len(learned), 'rule')} of noise{kept}")
     for rule in learned:
         say(f"  {rule}")
     return NoiseRules([*known, *matchers, *(rule.rule for rule in learned)])
+
+
+def _noise_file(arguments: argparse.Namespace) -> Path:
+    return Path(arguments.noise) if arguments.noise else noise_file(Path(arguments.capture))
+
+
+def _known_noise(path: Path) -> list[NoiseRule]:
+    return parse_rules(read_text(path), path.name) if path.exists() else []
 
 
 def _compare_options(arguments: argparse.Namespace, run: CheckRun, noise: NoiseRules) -> CompareOptions:
@@ -190,9 +205,10 @@ def _report(arguments: argparse.Namespace, run: CheckRun, noise: NoiseRules, sta
 
 def _finish(arguments: argparse.Namespace, report: Report, outcomes: Sequence[Outcome], start: float) -> int:
     report.finish(outcomes, time.time() - start)
-    for link in report.links if arguments.show_links else ():
-        print(printable(f"carried over: {link}"))
-    print_report(report, Console(highlight=False))
+    with redirect_stdout(text_output(_reports(arguments))):
+        for link in report.links if arguments.show_links else ():
+            print(printable(f"carried over: {link}"))
+        print_report(report, Console(highlight=False))
     if arguments.json:
         private_files.write_pieces(Path(arguments.json), json_pieces(report))
     if arguments.junit:

@@ -110,7 +110,7 @@ def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     scrub = commands.add_parser("scrub", help="remove secrets from a capture")
     scrub.set_defaults(run=lambda arguments: tools.scrub(arguments))
     scrub.add_argument("capture", help="the capture to clean")
-    scrub.add_argument("-o", "--output", help="write here (default: in place)")
+    scrub.add_argument("-o", "--output", help="write here, - for standard output (default: in place)")
     scrub.add_argument("--redact", action="append", default=[], metavar="RULE", help="a further secret: header:NAME …")
     scrub.add_argument(
         "--dry-run", action="store_true", help="list what would be replaced, where and why, and write nothing"
@@ -121,12 +121,13 @@ def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     merge = commands.add_parser("merge", help="write several captures as one, sorted by time")
     merge.set_defaults(run=lambda arguments: tools.merge(arguments))
     merge.add_argument("captures", nargs="+", help="the captures to merge")
-    merge.add_argument("-o", "--output", required=True, help="the capture to write")
+    merge.add_argument("-o", "--output", required=True, help="the capture to write; - for standard output")
     merge.add_argument("--json", action="store_true", help=JSON)
     export = commands.add_parser("export", help="write a capture as HAR, a flow file, a script or an OpenAPI document")
     export.set_defaults(run=lambda arguments: tools.export(arguments))
     export.add_argument("capture", help="the capture to export")
-    export.add_argument("output", help="the file to write; its ending chooses the format: .har, .mitm, .sh, .http")
+    written = "the file to write, - for standard output; its ending chooses the format: .har, .mitm, .sh, .http"
+    export.add_argument("output", help=written)
     export.add_argument("--as", dest="kind", choices=KINDS, help="format to write, regardless of the ending")
     export.add_argument("--raw", action="store_true", help="keep the secrets of a foreign file")
     export.add_argument("--confdir", default=CONFDIR, help="where the key for placeholders is")
@@ -191,7 +192,9 @@ def _add_sending(command: argparse.ArgumentParser) -> None:
     command.add_argument("--secret", action="append", default=[], metavar="NAME=env:VAR", help="a real value")
     command.add_argument("--secrets", action="append", default=[], metavar="FILE", help="real values, NAME=value lines")
     for kind in ("html", "junit", "json", "markdown"):
-        command.add_argument(f"--{kind}", metavar="FILE", help=f"also write the report as {kind}")
+        command.add_argument(
+            f"--{kind}", metavar="FILE", help=f"also write the report as {kind}; - for standard output"
+        )
     add_policies(command)
 
 
@@ -207,7 +210,7 @@ def _above_zero(text: str) -> float:
 
 def _add_record(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=lambda arguments: run.record(arguments))
-    command.add_argument("capture", help="the capture to write, a HAR file")
+    command.add_argument("capture", type=_file_to_record, help="the capture to write, a HAR file")
     command.add_argument("--append", action="store_true", help="add to an existing capture, repairing it if truncated")
     command.add_argument(
         "--overwrite", action="store_true", help="replace an existing capture, once the command has ended"
@@ -215,6 +218,12 @@ def _add_record(command: argparse.ArgumentParser) -> None:
     command.add_argument("--strict", action="store_true", help=STRICT)
     command.add_argument("--filter", default="", help="record only requests that match this mitmproxy flow filter")
     _add_proxied(command)
+
+
+def _file_to_record(text: str) -> str:
+    if text == "-":
+        raise argparse.ArgumentTypeError("'-': name a file; standard output is that of the command")
+    return text
 
 
 def _add_replay(command: argparse.ArgumentParser) -> None:

@@ -2,7 +2,11 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
 
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.files.private_files import STANDARD_OUTPUT
 from proxy_policies.log_lines import printable
 
 SHOWN_PROBLEMS = 10
@@ -11,6 +15,22 @@ SHOWN_PROBLEMS = 10
 def say(text: str) -> None:
     """Print a message, with control characters made visible."""
     print(f"capture: {printable(text, lines=True)}", file=sys.stderr)
+
+
+def text_output(outputs: Sequence[str]) -> TextIO:
+    """Return where text is printed: to standard error if one of the outputs, `-`, is written to standard output.
+
+    Raise CaptureError if several are.
+    """
+    at_standard_output = [name for name in outputs if Path(name) == STANDARD_OUTPUT]
+    if len(at_standard_output) > 1:
+        raise CaptureError("only one output can be standard output")
+    return sys.stderr if at_standard_output else sys.stdout
+
+
+def title(output: Path) -> str:
+    """Return the name of an output, for messages."""
+    return "standard output" if output == STANDARD_OUTPUT else str(output)
 
 
 def say_problems(problems: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from proxy_policies.capture.cli.messages import say, say_problems
+from proxy_policies.capture.cli.messages import say, say_problems, text_output, title
 from proxy_policies.capture.cli.unsearched import say_unsearched
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.export.curl import curl_script
@@ -42,6 +42,7 @@ TEXT_WRITERS: dict[str, TextWriter] = {
 def scrub(arguments: argparse.Namespace) -> int:
     """Write a capture without its secrets."""
     path, target = Path(arguments.capture), Path(arguments.output or arguments.capture)
+    _require_one_output(arguments)
     if not arguments.output and not arguments.dry_run and not is_har(path):
         raise CaptureError(
             f"{path} is not a plain HAR file, and what is written is one: name it with -o {path.stem}.har"
@@ -51,11 +52,17 @@ def scrub(arguments: argparse.Namespace) -> int:
     log, entries = _redacted(path, redactor, problems)
     if arguments.dry_run:
         return _dry_run(path, redactor, arguments.json)
-    count = writer.rewrite(target, log, entries)
+    with private_files.draft_of(target) as draft:
+        count = writer.rewrite(draft, log, entries)
+        say_unsearched(draft, arguments.strict)
     fields = {"output": str(target), "entries": count}
-    _report(arguments, f"scrubbed {quantity(count, 'entry')} into {target}", fields, problems)
-    say_unsearched(target, arguments.strict)
+    _report(arguments, f"scrubbed {quantity(count, 'entry')} into {title(target)}", fields, problems)
     return 0
+
+
+def _require_one_output(arguments: argparse.Namespace) -> None:
+    """Raise CaptureError if both the output and what `--json` prints would go to standard output."""
+    text_output([arguments.output or "", *(["-"] if arguments.json else [])])
 
 
 def _redactor(confdir: str, rules: Iterable[str] = (), strict: bool = False) -> redact.Redactor:
@@ -96,6 +103,7 @@ def _dry_run(path: Path, redactor: redact.Redactor, as_json: bool) -> int:
 def merge(arguments: argparse.Namespace) -> int:
     """Write several captures as one, by time, without duplicate entries."""
     target = Path(arguments.output)
+    _require_one_output(arguments)
     problems: list[str] = []
     opened = [open_by_time(Path(name), problems) for name in arguments.captures]
     logs = [log for log, _ in opened]
@@ -104,7 +112,8 @@ def merge(arguments: argparse.Namespace) -> int:
     by_time = _Counted(heapq.merge(*renamed, key=_start))
     count = writer.rewrite(target, log, _once(by_time))
     fields = {"output": str(target), "captures": len(opened), "entries": count, "duplicates": by_time.count - count}
-    _report(arguments, f"merged {len(opened)} captures, {quantity(count, 'entry')}, into {target}", fields, problems)
+    text = f"merged {len(opened)} captures, {quantity(count, 'entry')}, into {title(target)}"
+    _report(arguments, text, fields, problems)
     return 0
 
 
@@ -154,7 +163,8 @@ def _once(by_time: Iterable[Entry]) -> Iterator[Entry]:
 def export(arguments: argparse.Namespace) -> int:
     """Write a capture in another format: that of `--as`, or of the file's ending."""
     source, target = Path(arguments.capture), Path(arguments.output)
-    if target.exists() and not arguments.overwrite:
+    _require_one_output(arguments)
+    if target != private_files.STANDARD_OUTPUT and target.exists() and not arguments.overwrite:
         raise CaptureError(f"{target} exists: --overwrite replaces it")
     kind = arguments.kind or KINDS_BY_ENDING.get(target.suffix)
     if kind is None:
@@ -175,7 +185,7 @@ def export(arguments: argparse.Namespace) -> int:
     if replaced:
         say(f"replaced {quantity(replaced, 'secret')} of {source} by placeholders; --raw keeps them")
     fields = {"output": str(target), "format": kind, "entries": count, "replaced": replaced}
-    _report(arguments, f"exported {quantity(count, 'entry')} to {target}", fields, problems)
+    _report(arguments, f"exported {quantity(count, 'entry')} to {title(target)}", fields, problems)
     return 0
 
 

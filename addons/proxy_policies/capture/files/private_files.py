@@ -3,10 +3,14 @@
 import contextlib
 import errno
 import os
+import shutil
 import stat
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+STANDARD_OUTPUT = Path("-")
 FILE, FOLDER = 0o600, 0o700
 NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
@@ -58,8 +62,12 @@ def write_pieces(path: Path, pieces: Iterable[str]) -> None:
 def draft_of(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file, which replaces the file at the end, or is deleted after an error.
 
-    Raise OSError.
+    For `-` it is copied to standard output at the end. Raise OSError.
     """
+    if path == STANDARD_OUTPUT:
+        with _draft_of_output() as draft:
+            yield draft
+        return
     require_replaceable(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -69,6 +77,16 @@ def draft_of(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def _draft_of_output() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "output"
+        yield draft
+        sys.stdout.flush()
+        with draft.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+
+
 def require_file(path: Path) -> None:
     """Raise OSError if the path is a folder, a pipe or a device."""
     if path.exists() and not path.is_file():
@@ -76,7 +94,9 @@ def require_file(path: Path) -> None:
 
 
 def require_replaceable(path: Path) -> None:
-    """Raise OSError unless a regular file can be written or replaced at the path."""
+    """Raise OSError unless a regular file can be written or replaced at the path, or it is `-`, standard output."""
+    if path == STANDARD_OUTPUT:
+        return
     require_file(path)
     folder = path.absolute().parent
     if not folder.is_dir():

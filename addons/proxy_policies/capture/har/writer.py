@@ -147,6 +147,8 @@ def external_bodies(path: Path, over: int | None) -> ExternalBodies | None:
     """Return the writer of bodies of more than `over` bytes to files in `NAME.bodies`, named by their hash."""
     if over is None:
         return None
+    if path == private_files.STANDARD_OUTPUT:
+        raise CaptureError("bodies in files beside the capture need a capture that is a file")
     folder = path.with_name(f"{path.name}.bodies")
 
     def attach(content: bytes) -> str:

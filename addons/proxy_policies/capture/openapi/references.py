@@ -8,7 +8,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from proxy_policies.capture.errors import CaptureError
+from proxy_policies.options.files import read_bounded
 
+MAX_SIZE = 64 << 20
+"""Bytes of a document: the largest published ones have a quarter of it."""
 MAX_REFERENCES = 32
 """References to references; more are taken for a cycle."""
 
@@ -65,7 +68,7 @@ def _member(value: Any, name: str) -> Any:
 
 def read_document(path: Path) -> Document:
     """Return the document in a JSON or YAML file. Raise CaptureError with one line, and OSError."""
-    data = path.read_bytes()
+    data = read_bounded(path, MAX_SIZE, allow_pipe=True)
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):

@@ -14,6 +14,7 @@ from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.model import Body, Headers, Request, header, media_type
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders, identity
 from proxy_policies.capture.streams.events import rewrite_binary
+from proxy_policies.options.files import read_text
 
 type Escape = Callable[[str], str]
 
@@ -34,7 +35,7 @@ def parse_secrets(specs: Iterable[str], files: Iterable[str], environment: Mappi
         if kind == "env" and where in environment:
             found[name] = environment[where]
         elif kind == "file" and where:
-            found[name] = Path(where).read_text(encoding="utf-8").strip()
+            found[name] = read_text(Path(where), allow_pipe=True).strip()
         else:
             problem = (
                 f"{where} is not set in the environment" if kind == "env" else "write NAME=env:VAR or NAME=file:PATH"
@@ -45,7 +46,7 @@ def parse_secrets(specs: Iterable[str], files: Iterable[str], environment: Mappi
 
 def _read_file(path: Path) -> dict[str, str]:
     found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path, allow_pipe=True).splitlines(), 1):
         name, equals, value = line.partition("=")
         if not line.strip() or line.lstrip().startswith("#"):
             continue

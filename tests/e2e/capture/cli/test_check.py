@@ -91,9 +91,10 @@ PLANTED = {
 
 @pytest.mark.parametrize(("change", "places"), PLANTED.items(), ids=PLANTED)
 def test_exactly_the_planted_change_is_found(change: str, places: set[str], recorded: Path, shop: StartShop) -> None:
-    done = check(recorded, "--target", shop(change, first_order=500), "--learn", "--json", "r.json", "--jobs", "3")
+    done = check(recorded, "--target", shop(change, first_order=500), "--learn", "--json", "-", "--jobs", "3")
     assert done.returncode == 1, done.stdout + done.stderr
-    report = json.loads((recorded.parent / "r.json").read_text())
+    assert "7 requests in " in done.stderr
+    report = json.loads(done.stdout)
     assert {found["location"] for outcome in report["outcomes"] for found in outcome["changes"]} == places
 
 

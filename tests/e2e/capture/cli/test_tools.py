@@ -54,6 +54,47 @@ def test_scrub_cleans_an_old_file(shop: Path) -> None:
     assert len(list(open_capture(shop))) == 3
 
 
+@pytest.mark.parametrize(
+    ("words", "begins"),
+    [
+        (("scrub", "shop.har", "-o", "-"), '{"log":'),
+        (("merge", "shop.har", "-o", "-"), '{"log":'),
+        (("export", "shop.har", "-", "--as", "curl"), "#!/bin/sh"),
+        (("export", "shop.har", "-", "--as", "openapi"), '{\n  "openapi"'),
+    ],
+)
+def test_a_hyphen_is_standard_output(words: tuple[str, ...], begins: str, shop: Path) -> None:
+    before = shop.read_bytes()
+    name, *others = words
+    done = (tools if name == "merge" else capture)(shop.parent, name, *others)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(begins)
+    assert "standard output" in done.stderr
+    assert shop.read_bytes() == before
+    assert {path.name for path in shop.parent.iterdir()} <= {"shop.har", "conf"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("scrub", "shop.har", "-o", "-", "--json"), "only one output can be standard output"),
+        (("export", "shop.har", "-"), "-: unknown file type"),
+        (("export", "shop.har", "-", "--as", "har", "--bodies-over", "1k"), "need a capture that is a file"),
+        (("record", "-", "--", "true"), "'-': name a file; standard output is that of the command"),
+        (("check", "shop.har", "--html", "-", "--json", "-"), "only one output can be standard output"),
+        (("check", "shop.har", "--noise", "."), ".: Is a directory"),
+        (("check", "shop.har", "--secrets", "/dev/zero"), "/dev/zero: not a file"),
+        (("check", "shop.har", "--secret", "a=file:."), ".: Is a directory"),
+        (("check", "shop.har", "--openapi", "/dev/zero"), "/dev/zero: not a file"),
+    ],
+)
+def test_files_that_cannot_be_used_are_one_line(words: tuple[str, ...], said: str, shop: Path) -> None:
+    name, *others = words
+    done = capture(shop.parent, name, *others)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr.splitlines()[-1]
+
+
 def test_repair_mends_a_torn_capture(shop: Path) -> None:
     shop.write_bytes(shop.read_bytes()[:-40])
     refused = tools(shop.parent, "show", "shop.har")
