@@ -154,7 +154,7 @@ def check_multiplexed(method: bytes, scheme: bytes, authority: bytes, path: byte
     """Raise Invalid for an invalid request on an HTTP/2 or HTTP/3 stream (RFC 9113, section 8.3.1), and for CONNECT."""
     check_method(method)
     if method == b"CONNECT":  # also with `:protocol` (RFC 8441), which our SETTINGS do not offer
-        raise Invalid("CONNECT is not supported over HTTP/2. Use HTTP/1.1.", 501)
+        raise Invalid("CONNECT is supported over HTTP/1.1 only.", 501)
     if scheme not in DEFAULT_PORTS:
         raise Invalid(f"The scheme is not http or https: {shown(scheme)}")
     check_path(method, path)
@@ -162,6 +162,19 @@ def check_multiplexed(method: bytes, scheme: bytes, authority: bytes, path: byte
         raise Invalid(f"The host is not valid: {shown(authority)}")
     check_fields(fields)
     check_host(fields, is_required=not authority, may_be_empty=False)
+    if authority and any(name == b"host" and value != authority for name, value in fields):
+        raise Invalid("Host is not :authority.")
+    check_multiplexed_fields(fields)
+
+
+_HOP_FIELDS = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+
+
+def check_multiplexed_fields(fields: RawFields) -> None:
+    """Raise Invalid for a field about a connection, which these versions do not have (RFC 9113, section 8.2.2)."""
+    for name, value in fields:
+        if name in _HOP_FIELDS or (name == b"te" and value.lower() != b"trailers"):
+            raise Invalid(f"{name.decode()} is not allowed over HTTP/2 and HTTP/3.")
 
 
 class HostPort(NamedTuple):

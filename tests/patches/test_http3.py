@@ -1,13 +1,20 @@
 """Messages over HTTP/3, as mitmproxy's layers get them."""
 
 import pytest
-from aioquic.h3.events import HeadersReceived
+from aioquic.h3.events import H3Event, HeadersReceived
 from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import connection, options
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http._events import RequestHeaders, RequestProtocolError
-from mitmproxy.proxy.layers.quic import CloseQuicConnection, QuicStreamDataReceived, SendQuicStreamData
+from mitmproxy.proxy.layers.http._http_h3 import StreamClosed, TrailersReceived
+from mitmproxy.proxy.layers.quic import (
+    CloseQuicConnection,
+    QuicStreamDataReceived,
+    ResetQuicStream,
+    SendQuicStreamData,
+    StopSendingQuicStream,
+)
 
 from proxy_policies.patches.http3 import CheckedH3Connection, Http3ClientSide
 
@@ -67,14 +74,17 @@ def sent(heads: list[list[tuple[bytes, bytes]]], body: bytes) -> bytes:
 
 def received(data: bytes, *splits: int, method: str = "GET") -> tuple[bool, bool]:
     """Receive the bytes and the end of a response's stream: whether it is a whole one, and whether that is an error."""
-    receiver, is_whole, at = CheckedH3Connection(SERVER, is_client=True), False, 0
+    receiver, events, at = CheckedH3Connection(SERVER, is_client=True), list[H3Event](), 0
     if method == "HEAD":
         receiver.heads.add(0)
     for end in (*sorted(splits), len(data)):
-        part = QuicStreamDataReceived(SERVER, 0, data[at:end], end_stream=end == len(data))
-        is_whole = is_whole or any(getattr(it, "stream_ended", False) for it in receiver.handle_stream_event(part))
+        events += receiver.handle_stream_event(
+            QuicStreamDataReceived(SERVER, 0, data[at:end], end_stream=end == len(data))
+        )
         at = end
-    return is_whole, any(isinstance(it, CloseQuicConnection) for it in receiver.transmit())
+    is_closed = any(isinstance(it, CloseQuicConnection) for it in receiver.transmit())
+    is_error = is_closed or any(isinstance(it, StreamClosed) for it in events)
+    return any(getattr(it, "stream_ended", False) for it in events), is_error
 
 
 @given(st.data())
@@ -103,3 +113,28 @@ def test_content_where_there_is_none_is_an_error(method: str, status: bytes) -> 
 @pytest.mark.parametrize("body", [b"", b"1234", b"123456"])
 def test_content_of_another_length_is_an_error(body: bytes) -> None:
     assert received(sent([[*HEAD, LONG]], body)) == (False, True)
+
+
+def trailers_received(*trailers: tuple[bytes, bytes]) -> tuple[H3Event, list[type[object]]]:
+    """Receive a response with trailers: the last event, and what is sent because of it, but for data."""
+    sender = CheckedH3Connection(connection.Client(peername=("h", 1), sockname=("h", 2)), is_client=False)
+    sender.send_headers(0, HEAD)
+    sender.send_trailers(0, list(trailers))
+    data = b"".join(it.data for it in sender.transmit() if isinstance(it, SendQuicStreamData) and not it.stream_id)
+    receiver = CheckedH3Connection(SERVER, is_client=True)
+    list(receiver.transmit())
+    event = receiver.handle_stream_event(QuicStreamDataReceived(SERVER, 0, data, end_stream=True))[-1]
+    return event, [type(it) for it in receiver.transmit() if not isinstance(it, SendQuicStreamData)]
+
+
+def test_trailers_are_held_to_what_fields_are() -> None:
+    event, sent = trailers_received((b"x-sum", b"1"), (b"content-length", b"5"), (b"set-cookie", b"a=b"))
+    assert isinstance(event, TrailersReceived)
+    assert (event.trailers, sent) == ([(b"x-sum", b"1")], [])
+
+
+@pytest.mark.parametrize("field", [(b"x", b"a\x01"), (b"x(y", b"a"), (b"Upper", b"a")])
+def test_a_malformed_message_ends_its_stream_alone(field: tuple[bytes, bytes]) -> None:
+    event, sent = trailers_received(field)
+    assert isinstance(event, StreamClosed)
+    assert sent == [ResetQuicStream, StopSendingQuicStream]

@@ -18,10 +18,13 @@ from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import RequestHeaders, RequestProtocolError, ResponseProtocolError
 from mitmproxy.proxy.layers.http._http3 import Http3Client, Http3Connection, Http3Server
-from mitmproxy.proxy.layers.http._http_h3 import LayeredH3Connection
+from mitmproxy.proxy.layers.http._http_h3 import LayeredH3Connection, StreamClosed, TrailersReceived
 
+from proxy_policies import validity
+from proxy_policies.fields import RawFields
 from proxy_policies.http1.framing import InterimCount, has_no_body, is_interim
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.patch import Companion
@@ -43,6 +46,11 @@ class CutOffError(ProtocolError):
 class CheckedH3Connection(LayeredH3Connection):
     """One side of a connection; methods with an underscore override aioquic's."""
 
+    is_strict = True
+    """Whether trailers must conform to the grammar."""
+    why_malformed = ""
+    """Why the last malformed message was rejected."""
+
     def __init__(self, *how: Any, **more: Any) -> None:
         super().__init__(*how, **more)
         self.heads: set[int] = set()
@@ -50,6 +58,13 @@ class CheckedH3Connection(LayeredH3Connection):
         self._statuses: dict[int, int] = {}
 
     def _receive_request_or_push_data(self, stream: H3Stream, data: bytes, stream_ended: bool) -> list[H3Event]:
+        """Receive data; end the stream, and no other, if its message is malformed (RFC 9114, section 4.1.2)."""
+        try:
+            return self._receive_whole_frames(stream, data, stream_ended)
+        except MessageError as error:
+            return self._break_off(stream, error)
+
+    def _receive_whole_frames(self, stream: H3Stream, data: bytes, stream_ended: bool) -> list[H3Event]:
         """Receive data; raise an error if it ends within a frame (RFC 9114, section 7.1), or before its final head."""
         received = super()._receive_request_or_push_data(stream, data, stream_ended)
         if stream.ended and not stream.blocked:
@@ -58,6 +73,13 @@ class CheckedH3Connection(LayeredH3Connection):
             if stream.headers_recv_state is HeadersState.INITIAL:
                 raise MessageError("the stream ends before its head")
         return received
+
+    def _break_off(self, stream: H3Stream, error: MessageError) -> list[H3Event]:
+        if not (stream.ended and stream.headers_send_state is HeadersState.AFTER_TRAILERS):
+            self.close_stream(stream.stream_id, error.error_code)
+        stream.ended, stream.headers_recv_state = True, HeadersState.AFTER_TRAILERS
+        self.why_malformed = error.reason_phrase
+        return [StreamClosed(stream.stream_id, error.error_code)]
 
     def _decode_headers(self, stream_id: int, frame_data: bytes | None) -> Any:
         lines = super()._decode_headers(stream_id, frame_data)
@@ -78,6 +100,8 @@ class CheckedH3Connection(LayeredH3Connection):
         for event in received:
             if isinstance(event, HeadersReceived) and is_interim(self._statuses.get(event.stream_id, 200)):
                 self._stream[event.stream_id].headers_recv_state = HeadersState.INITIAL
+            elif isinstance(event, TrailersReceived) and self.is_strict:
+                event.trailers = _without_forbidden(tuple(event.trailers))
         return received
 
     def send_headers(self, stream_id: int, headers: Any, end_stream: bool = False) -> None:
@@ -88,6 +112,13 @@ class CheckedH3Connection(LayeredH3Connection):
             self._stream[stream_id].headers_send_state = HeadersState.INITIAL
 
 
+def _without_forbidden(trailers: RawFields) -> list[tuple[bytes, bytes]]:
+    try:
+        return list(validity.without_forbidden_trailers(trailers))
+    except Invalid as error:
+        raise MessageError(str(error)) from error
+
+
 class Http3Side(MultiplexedSide, Http3Connection):
     """Behaviour common to both sides."""
 
@@ -96,6 +127,7 @@ class Http3Side(MultiplexedSide, Http3Connection):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.h3_conn = CheckedH3Connection(self.conn, is_client=isinstance(self, Http3Client))
+        self.h3_conn.is_strict = self.is_strict
 
     @functools.cached_property
     def _quic(self) -> WindowedConnection | None:
@@ -119,7 +151,15 @@ class Http3Side(MultiplexedSide, Http3Connection):
             return
         if isinstance(event, events.Start) and self._quic:
             self._quic.holds_back = self._holds_back
-        yield from super()._handle_event(event)
+        for command in super()._handle_event(event):
+            if isinstance(command, ReceiveHttp) and isinstance(command.event, self.ReceiveProtocolError):
+                self._give_reason(command.event)
+            yield command
+
+    def _give_reason(self, error: RequestProtocolError | ResponseProtocolError) -> None:
+        """Say why a stream ended whose message was malformed; mitmproxy names the code, and a client."""
+        if why := self.h3_conn.why_malformed:
+            error.message, self.h3_conn.why_malformed = f"HTTP/3 protocol error: {why}", ""
 
 
 class Http3ClientSide(Http3Side, Http3Server):
@@ -162,7 +202,9 @@ class Http3ClientSide(Http3Side, Http3Server):
             yield from self.h3_conn.transmit()
         yield from super()._handle_event(event)
         while self._refused:
-            yield from self.log_refusal(self._refused.pop())
+            error = self._refused.pop()
+            self.report_refusal(error)
+            yield from self.log_refusal(error)
 
 
 class Http3OriginSide(Http3Side, Http3Client):

@@ -60,4 +60,5 @@ def checked_response(lines: RawFields, status: int, is_interim_head: bool) -> li
         raise Invalid(f"the status is not valid: {status}")
     fields = lines[1:]
     validity.check_fields(fields)
+    validity.check_multiplexed_fields(fields)
     return [lines[0], *validity.with_one_length(fields)]

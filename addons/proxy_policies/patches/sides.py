@@ -9,6 +9,7 @@ from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http._base import HttpConnection
 from mitmproxy.utils import human
 
+from proxy_policies.finished import flow_records, reporting
 from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import back_pressure, client_sides
 from proxy_policies.validity import Invalid
@@ -30,6 +31,11 @@ class Side(HttpConnection):
         line = f"{human.format_address(self.conn.peername)}: {error}"
         if admitted := _refused.admit(line, time.monotonic()):
             yield commands.Log(admitted)
+
+    def report_refusal(self, error: Invalid) -> None:
+        """Report a request whose head was refused, for which there is no flow."""
+        if reporting.SUBSCRIBERS:
+            reporting.report(flow_records.of_refusal(self.context.client, error.status, str(error)))
 
 
 class MultiplexedSide(Side):

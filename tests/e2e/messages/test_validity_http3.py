@@ -14,8 +14,9 @@ from aioquic.asyncio.server import serve
 from aioquic.h3.connection import H3_ALPN, H3Connection
 from aioquic.h3.events import HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.events import ConnectionTerminated, ProtocolNegotiated, QuicEvent
+from aioquic.quic.events import ConnectionTerminated, ProtocolNegotiated, QuicEvent, StreamReset
 from tests.support.mitmdump import Mitmdump
+from tests.support.waiting import wait_until
 
 TIMEOUT = 100.0
 BAD = [
@@ -23,7 +24,13 @@ BAD = [
     *({":method": method} for method in (b"GE T", b"CONNECT")),
     *({":authority": authority} for authority in (b"else.test:0", b"a,b", b"user@else.test")),
     {":scheme": b"ftp"},
+    *(
+        {name: value}
+        for name, value in (("connection", b"x"), ("upgrade", b"h2c"), ("te", b"gzip"), ("host", b"else.test"))
+    ),
 ]
+MALFORMED = [{"Upper": b"1"}, {"x y": b"1"}, {"content-length": b"5"}, {":unknown": b"1"}]
+"""Rejected by aioquic itself."""
 
 
 class Client(QuicConnectionProtocol):
@@ -33,9 +40,9 @@ class Client(QuicConnectionProtocol):
     _status: asyncio.Future[bytes]
 
     def quic_event_received(self, event: QuicEvent) -> None:
-        """Note the status of a response; b"" if there is none because the connection has ended."""
-        if isinstance(event, ConnectionTerminated) and not self._status.done():
-            self._status.set_result(b"")
+        """Note the status of a response; b"" if there is none because the connection has ended, or "reset"."""
+        if isinstance(event, ConnectionTerminated | StreamReset) and not self._status.done():
+            self._status.set_result(b"reset" if isinstance(event, StreamReset) else b"")
         self._h3 = self._h3 or H3Connection(self._quic)
         for heard in self._h3.handle_event(event):
             if isinstance(heard, HeadersReceived):
@@ -62,10 +69,12 @@ async def statuses(port: int, requests: Sequence[dict[str, bytes]]) -> list[byte
 
 
 def test_a_bad_target_is_refused(mitmdump: Callable[..., Mitmdump]) -> None:
-    proxy = mitmdump("--set", "header_rules=/~s/X-New/1", mode="reverse:http3://127.0.0.1:9")
+    proxy = mitmdump("--set", "header_rules=/~s/X-New/1", "--set", "access_log=-", mode="reverse:http3://127.0.0.1:9")
     no_origin = b"502"
     refused = [b"501" if request.get(":method") == b"CONNECT" else b"400" for request in BAD]
-    assert asyncio.run(statuses(proxy.port, [{}, *BAD, {}])) == [no_origin, *refused, no_origin]
+    expected = [no_origin, *refused, *[b"reset"] * len(MALFORMED), no_origin]
+    assert asyncio.run(statuses(proxy.port, [{}, *BAD, *MALFORMED, {}])) == expected
+    wait_until(lambda: proxy.log().count('"request":null') == len(BAD))
     assert "Lowercased" not in proxy.log()
     assert "Traceback" not in proxy.log()
 
@@ -79,6 +88,8 @@ BAD_RESPONSES: dict[bytes, tuple[Fields, bytes]] = {
     b"/beyond": ([(b":status", b"600"), *FRESH], b""),
     b"/switching": ([(b":status", b"101"), *FRESH], b""),
     b"/control": ([(b":status", b"200"), *FRESH, (b"x", b"a\x01b")], b""),
+    b"/connection": ([(b":status", b"200"), *FRESH, (b"keep-alive", b"timeout=5")], b""),
+    b"/name": ([(b":status", b"200"), *FRESH, (b"x y", b"1")], b""),
     b"/content": ([(b":status", b"204"), *FRESH], b"\x00\x01x"),
 }
 """By path: a response's head, and what follows on its stream."""
@@ -88,12 +99,14 @@ class Origin(QuicConnectionProtocol):
     """Answers with the response for a path, or with a valid one."""
 
     asked: list[bytes]
+    connections = 0
     _h3: H3Connection | None = None
 
     def quic_event_received(self, event: QuicEvent) -> None:
         """Answer a request."""
         if isinstance(event, ProtocolNegotiated):
             self._h3 = H3Connection(self._quic)
+            Origin.connections += 1
         for heard in self._h3.handle_event(event) if self._h3 else ():
             if isinstance(heard, HeadersReceived) and self._h3:
                 path = dict(heard.headers)[b":path"]
@@ -127,5 +140,7 @@ def test_a_bad_response_is_not_passed_on(mitmdump: Callable[..., Mitmdump], ca: 
     proxy, answers = asyncio.run(through(mitmdump, certificate, paths))
     assert answers == [b"200", *[b"502"] * (len(paths) - 2), b"200"]
     assert Origin.asked == paths[:-1]  # nothing bad was stored
+    proxy.wait_log("HTTP/3 protocol error: content-length does not match data size")
+    assert Origin.connections < 10, "each malformed response has ended the connection"
     assert "Lowercased" not in proxy.log()
     assert "Traceback" not in proxy.log()

@@ -28,7 +28,6 @@ from mitmproxy.proxy.layers.http._http1 import Http1Server
 from proxy_policies import validity
 from proxy_policies.exchange.client_presence import HALF_CLOSED
 from proxy_policies.fields import NO_FIELDS, Fields, fields_of, tokens
-from proxy_policies.finished import flow_records, reporting
 from proxy_policies.http1.framing import (
     DRAIN_LIMIT,
     VERSION,
@@ -117,7 +116,7 @@ class Http1ClientSide(Lingering, Bodies, Http1Server):
             return
         error = Invalid(f"closing connection: {why}", 408)
         if waited is Wait.HEAD:
-            self._report_refusal(error)
+            self.report_refusal(error)
         yield from self._refuse(error)
         if waited is Wait.BODY:
             yield from self._report(why)
@@ -144,13 +143,8 @@ class Http1ClientSide(Lingering, Bodies, Http1Server):
             elif self._is_last:
                 yield commands.CloseConnection(self.conn)
         except Invalid as error:
-            self._report_refusal(error)
+            self.report_refusal(error)
             yield from self._refuse(error)
-
-    def _report_refusal(self, error: Invalid) -> None:
-        """Report an invalid request, for which there is no flow."""
-        if reporting.SUBSCRIBERS:
-            reporting.report(flow_records.of_refusal(self.context.client, error.status, str(error)))
 
     def _receive(
         self, request: http.Request, size: int | None, event: events.ConnectionEvent

@@ -91,6 +91,7 @@ class Http2ClientSide(Http2Side, Http2Server):
     def _refuse(self, event: Any, error: Invalid) -> CommandGenerator[None]:
         """Answer a refused request, and ask the client to stop sending it (RFC 9113, section 8.1)."""
         yield from self.log_refusal(error)
+        self.report_refusal(error)
         response, stream_id = error_response(error.status, str(error)), event.stream_id
         fields = [(name.lower(), value) for name, value in response.headers.fields]
         self.h2_conn.send_headers(stream_id, [(b":status", b"%d" % error.status), *fields])
