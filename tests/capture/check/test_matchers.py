@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy_policies.capture.check.diff import Change
+from proxy_policies.capture.check.change import Change
 from proxy_policies.capture.check.matchers import allows, covers, matcher_of, parse_match, suggest
 
 UUID = "550e8400-e29b-41d4-a716-446655440000"

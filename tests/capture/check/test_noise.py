@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.capture.check.diff import Change, json_changes, text_changes
+from proxy_policies.capture.check.change import Change
+from proxy_policies.capture.check.json_diff import json_changes
 from proxy_policies.capture.check.noise import NoiseRules, match_rule, parse_rules, request_pattern, rules_for_changes
+from proxy_policies.capture.check.text_diff import text_changes
 from proxy_policies.capture.model import Request
 
 REQUEST = Request("GET", "http://a.test/orders/7")

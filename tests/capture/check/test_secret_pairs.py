@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from proxy_policies.capture.check.diff import Change, compare
+from proxy_policies.capture.check.change import Change
+from proxy_policies.capture.check.diff import compare
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.model import Body, Response
 from proxy_policies.capture.secrets.placeholders import Placeholders

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from tests.support.capture_reports import a_report, an_outcome
 
-from proxy_policies.capture.check.diff import Change
+from proxy_policies.capture.check.change import Change
 from proxy_policies.capture.check.noise import NoiseRules, match_rule, parse_rules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report, evaluate
 from proxy_policies.capture.check.results import SendResult

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from proxy_policies.capture.check.diff import Change
+from proxy_policies.capture.check.change import Change
 from proxy_policies.capture.check.outcome import Outcome
 from proxy_policies.capture.check.results import SendResults
 from proxy_policies.capture.model import Entry, Request, Response

@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from proxy_policies.capture.bodies import json_path, parsed_body
-from proxy_policies.capture.check.diff import Change, compare
+from proxy_policies.capture.check.change import Change
+from proxy_policies.capture.check.diff import compare
 from proxy_policies.capture.check.matchers import PREFIX, allows, parse_match
 from proxy_policies.capture.check.noise import NoiseRule, make_rule, request_pattern, rules_for_changes
 from proxy_policies.capture.check.secret_pairs import SecretPairs

@@ -19,7 +19,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from proxy_policies.capture.bodies.json_path import compile_path
-from proxy_policies.capture.check.diff import Change
+from proxy_policies.capture.check.change import Change
 
 PREFIX = "match:"
 GROUP = "proxy_policies.matchers"

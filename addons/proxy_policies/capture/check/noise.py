@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from proxy_policies.capture import dynamic_values
 from proxy_policies.capture.check import matchers
-from proxy_policies.capture.check.diff import Change
+from proxy_policies.capture.check.change import Change
 from proxy_policies.capture.check.unordered import PREFIX, Unordered, any_index, parse_unordered
 from proxy_policies.capture.model import Request
 from proxy_policies.capture.secrets import word_model

@@ -5,7 +5,8 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from proxy_policies.capture.check.diff import Change, compare, slower
+from proxy_policies.capture.check.change import Change, slower
+from proxy_policies.capture.check.diff import compare
 from proxy_policies.capture.check.learning import reordered_lists
 from proxy_policies.capture.check.matchers import covers
 from proxy_policies.capture.check.noise import NoiseRule, NoiseRules, make_rule

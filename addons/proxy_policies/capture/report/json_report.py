@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from proxy_policies.capture.bodies.parsed_body import BodyKind, parse
-from proxy_policies.capture.check.diff import Change, lines_of
+from proxy_policies.capture.check.change import Change
 from proxy_policies.capture.check.matchers import suggest
 from proxy_policies.capture.check.outcome import Outcome, Report
 from proxy_policies.capture.check.targets import CheckTarget
+from proxy_policies.capture.check.text_diff import lines_of
 from proxy_policies.capture.export.curl import curl_command
 from proxy_policies.capture.har.body import decode_text
 from proxy_policies.capture.model import Request, Response, header

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from proxy_policies.capture.check.diff import Change
+from proxy_policies.capture.check.change import Change
 from proxy_policies.capture.check.matchers import suggest
 from proxy_policies.capture.check.outcome import Outcome, Report
 from proxy_policies.log_lines import printable, quantity
