@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.settings import Setting
 
@@ -11,13 +9,8 @@ with lazy_imports():
     from proxy_policies.capture.secrets import rules
 
 
-def parse_rules(specs: Sequence[str]) -> rules.RedactionRules:
-    """Return `capture_redact` parsed. Raise ValueError."""
-    return rules.parse_rules(specs)
-
-
 REDACT = Setting(
     (),
-    parse_rules,
+    lambda specs: rules.parse_rules(specs),  # imported when the option is first read
     "Further secrets: header:NAME, query:NAME, json:JSONPATH, regex:PATTERN, name:NAME; keep:NAME exempts a name.",
 )

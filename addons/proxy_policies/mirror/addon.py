@@ -37,16 +37,6 @@ REPORT_SECONDS = 2.0
 """Seconds between two writes of the report."""
 
 
-def parse_target(text: str) -> str:
-    """Return the value of `mirror_to`. Raise ValueError."""
-    return candidates.parse_target(text)
-
-
-def parse_share(text: str) -> float:
-    """Return the value of `mirror_share`. Raise ValueError."""
-    return candidates.parse_share(text)
-
-
 def parse_methods(methods: Sequence[str]) -> tuple[str, ...]:
     """Return the value of `mirror_methods`; if empty, the safe methods. Raise ValueError."""
     for method in methods:
@@ -66,8 +56,12 @@ class Mirror:
     name = "mirror"
     fast_paths = NO_OBJECTION
 
-    mirror_to = Setting("", parse_target, "Copy live requests to the build at this URL, and compare its responses.")
-    mirror_share = Setting("1", parse_share, "Share of requests to copy, 0 to 1.")
+    mirror_to = Setting(
+        "",
+        lambda text: candidates.parse_target(text),
+        "Copy live requests to the build at this URL, and compare its responses.",
+    )
+    mirror_share = Setting("1", lambda text: candidates.parse_share(text), "Share of requests to copy, 0 to 1.")
     mirror_filter = Setting("", rules.parse_filter, "Copy only requests whose exchange matches this flow filter.")
     mirror_methods = Setting((), parse_methods, "Methods to copy; if unset: GET, HEAD and OPTIONS.")
     mirror_credentials = Setting(

@@ -6,9 +6,8 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from mitmproxy import ctx, http
@@ -18,6 +17,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from proxy_policies import settings, trace
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.options import REDACT
+from proxy_policies.capture.replay.replay_report import ReplayReport, log_miss
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields
 from proxy_policies.flows import flow_state
@@ -52,11 +52,6 @@ MODES = settings.one_of("once", "loop", "new", "strict")
 MISS_STATUS = 599  # no server sends it, so clients can recognise it
 
 
-def parse_matching(specs: Sequence[str]) -> matching.Matching:
-    """Return `replay_ignore` parsed. Raise ValueError."""
-    return replay_session.parse_replay_ignore(specs)
-
-
 def parse_speed(text: str) -> float:
     """Return `replay_speed` parsed. Raise ValueError."""
     try:
@@ -83,7 +78,7 @@ class Replay:
     replay_mode = Setting("once", MODES, "How recordings are used: once, loop, new (record what is missing) or strict.")
     replay_ignore = Setting(
         (),
-        parse_matching,
+        lambda specs: replay_session.parse_replay_ignore(specs),
         "Parts to ignore: query:NAME, form:NAME, json:JSONPATH, body, host; match:NAME compares a header field.",
     )
     replay_exact = Setting(
@@ -102,9 +97,8 @@ class Replay:
 
     def __init__(self) -> None:
         self._session: replay_session.ReplaySession | None = None
-        self._misses: list[dict[str, Any]] = []
-        self._inexact: list[dict[str, Any]] = []  # answered, though ids, times or random values differ
-        self._report: Path | None = None  # of the open session: the option may already name the next one
+        self._report = ReplayReport()
+        self._report_path: Path | None = None  # of the open session: the option may already name the next one
         self._heads: WeakKeyDictionary[Flow, model.Request] = WeakKeyDictionary()
         self._unmatched: WeakSet[Flow] = WeakSet()
         """Flows whose requests have no recording, and are counted."""
@@ -204,13 +198,13 @@ class Replay:
         if session is None or flow.response is None:
             return
         if reason:
-            self._add_miss(requested, reason)
+            self._report.add_and_log_miss(requested, reason)
             return
         session.cassette.release(first)
         session.cassette.use(call.number)
         flow.response.trailers = mitmproxy_flows.from_headers(session.entries[call.number].response.trailers)
         if call.differences:
-            self._inexact.append({"url": requested, "entry": call.number + 1, "why": "; ".join(call.differences)})
+            self._report.add_inexact(requested, call.number, call.differences)
 
     @only_if("_session")
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
@@ -223,8 +217,7 @@ class Replay:
         found = self._session.cassette.match(key)
         if isinstance(found, cassette.Match):
             if found.differences:
-                why = "; ".join(map(str, found.differences))
-                self._inexact.append({"url": request.url, "entry": found.number + 1, "why": why})
+                self._report.add_inexact(request.url, found.number, found.differences)
             self._answer(flow, self._session.entries[found.number], found.number + 1)
         elif self._is_offline:
             return self._refuse_unmatched(flow, self._session.cassette, key, found)
@@ -234,11 +227,10 @@ class Replay:
         self, flow: http.HTTPFlow, recordings: cassette.Cassette, key: matching.RequestKey, unmatched: cassette.NoMatch
     ) -> None:
         requested = f"{key.method} {key.origin}{key.path}"
-        miss = {"url": requested, "why": "not recorded"}
-        self._misses.append(miss)  # before the search, during which this session may end
+        miss = self._report.add_miss(requested, "not recorded")  # before the search, during which this session may end
         self._unmatched.add(flow)
         miss["why"] = reason = (await recordings.explain(key, unmatched)).explain()
-        _log_miss(requested, reason)
+        log_miss(requested, reason)
         if not flow.error:
             self._send_refusal(flow, requested, reason)
 
@@ -290,10 +282,10 @@ class Replay:
         flow.response.headers["Sec-WebSocket-Accept"] = replay_session.accept_token(
             flow.request.headers["sec-websocket-key"]
         )
-        url, misses = entry.request.url, self._misses
+        url, report = entry.request.url, self._report
 
         def on_miss(reason: str) -> None:
-            _add_miss(misses, url, f"entry {number}, {reason}")
+            report.add_and_log_miss(url, f"entry {number}, {reason}")
 
         any_secret = self._session.cassette.any_secret
         redact_message = self._session.redactor.message
@@ -304,11 +296,8 @@ class Replay:
         )
         websockets.set_responder(flow, player)
 
-    def _add_miss(self, requested: str, reason: str) -> None:
-        _add_miss(self._misses, requested, reason)
-
     def _refuse(self, flow: http.HTTPFlow, requested: str, reason: str) -> None:
-        self._add_miss(requested, reason)
+        self._report.add_and_log_miss(requested, reason)
         self._send_refusal(flow, requested, reason)
 
     def _send_refusal(self, flow: http.HTTPFlow, requested: str, reason: str) -> None:
@@ -322,12 +311,12 @@ class Replay:
     def error(self, flow: http.HTTPFlow) -> None:
         """Count a request that was refused before `request`: one in a tunnel that is not inspected."""
         if self._is_offline and flow.response is None and flow.error and flow not in self._unmatched:
-            self._misses.append({"url": flow.request.pretty_url, "why": flow.error.msg})
+            self._report.add_miss(flow.request.pretty_url, flow.error.msg)
 
     def http_connect_error(self, flow: http.HTTPFlow) -> None:
         """Count a tunnel that was refused."""
         if self._is_offline:
-            self._misses.append({"url": flow.request.pretty_host, "why": "not inspected, so not answered"})
+            self._report.add_miss(flow.request.pretty_host, "not inspected, so not answered")
 
     def done(self) -> None:
         """Write the report."""
@@ -338,32 +327,12 @@ class Replay:
         self._stopped.set()
         self._stopped = asyncio.Event()
         session, self._session = self._session, None
-        misses, self._misses = self._misses, []
-        inexact, self._inexact = self._inexact, []
-        report, self._report = self._report, self.replay_report
-        if session is None or not report:
+        report, self._report = self._report, ReplayReport()
+        path, self._report_path = self._report_path, self.replay_report
+        if session is None or not path:
             return
-        # Only `strict` needs the unused recordings, and finding their requests reads the capture again.
-        unused_numbers = session.cassette.unused() if session.cassette.mode is cassette.ReplayMode.STRICT else []
-        requests = ((number + 1, session.entries[number].request) for number in unused_numbers)
-        unused = [f"entry {number}: {request.method} {request.url}" for number, request in requests]
-        outcome = {
-            "played": session.cassette.used_count,
-            "problems": session.problems,
-            "alike": inexact,
-            "misses": misses,
-            "unused": unused,
-        }
+        is_strict = session.cassette.mode is cassette.ReplayMode.STRICT
         try:
-            private_files.write_text(report, json.dumps(outcome, indent=1))
+            private_files.write_text(path, json.dumps(report.document(session, is_strict), indent=1))
         except OSError as error:
-            logger.error(f"option replay_report: {report}: {error.strerror or error}")
-
-
-def _add_miss(misses: list[dict[str, Any]], requested: str, reason: str) -> None:
-    misses.append({"url": requested, "why": reason})
-    _log_miss(requested, reason)
-
-
-def _log_miss(requested: str, reason: str) -> None:
-    logger.warning(f"replay: {requested}: {reason}")
+            logger.error(f"option replay_report: {path}: {error.strerror or error}")
