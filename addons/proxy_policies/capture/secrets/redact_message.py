@@ -1,7 +1,6 @@
 """Redact a message: its URL, its fields and its content, each in its format."""
 
 import codecs
-import json
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -21,6 +20,7 @@ from proxy_policies.capture.secrets.redact_adjacent import in_adjacent
 from proxy_policies.capture.secrets.redact_base64 import in_base64
 from proxy_policies.capture.secrets.redact_commands import in_commands
 from proxy_policies.capture.secrets.redact_html_tables import in_html_tables
+from proxy_policies.capture.secrets.redact_json_paths import in_json_paths
 from proxy_policies.capture.secrets.redact_lengths import in_lengths, is_bencode
 from proxy_policies.capture.secrets.redact_lines import in_named_lines, in_prose
 from proxy_policies.capture.secrets.redact_sql import in_sql
@@ -237,7 +237,7 @@ class MessageRedactor:
         if kind.is_table or (not kind.is_structured and redact_csv.is_table(text)):
             text = redact_csv.in_table(text, self.decider)
         with_variables = redact_calls.with_secret_variables(text, self.decider)
-        text = redact_json.in_json(self._redact_json_paths(text), with_variables)
+        text = redact_json.in_json(in_json_paths(text, self.decider), with_variables)
         text = redact_calls.in_defaults(text, with_variables)
         text = redact_calls.in_positions(text, self.decider)
         text = redact_json.in_strings(text, _DOCUMENT_MARKS, self._embedded)
@@ -289,30 +289,6 @@ class MessageRedactor:
     def _document_text(self, text: str) -> str:
         return self.text(text, "application/json")
 
-    def _redact_json_paths(self, text: str) -> str:
-        """Replace the values selected by the user's JSONPaths; without one, the text is unchanged."""
-        if not self.decider.rules.paths:
-            return text
-        try:
-            return self._redact_selected(text)
-        except RecursionError:
-            return self.decider.hide(text, "json:")  # nested too deeply to be searched
-
-    def _redact_selected(self, text: str) -> str:
-        try:
-            document = json.loads(text)
-        except ValueError:
-            return text
-        found = [node for path in self.decider.rules.paths for node in path.finditer(document)]
-        for node in found:
-            document = _set_at(document, list(node.parts), self._secret_value(node.obj))
-        return json.dumps(document, ensure_ascii=False) if found else text
-
-    def _secret_value(self, value: Any) -> Any:
-        if value is None or isinstance(value, bool):
-            return value
-        return self.decider.hide(value if isinstance(value, str) else json.dumps(value), "json:")
-
     def document(self, value: Any, name: str = "") -> Any:
         """Return a JSON document without secrets, such as a trace or fields of a HAR file of another tool."""
         if isinstance(value, str):
@@ -321,14 +297,3 @@ class MessageRedactor:
         if isinstance(value, dict):
             return {key: self.document(item, str(key)) for key, item in value.items()}
         return [self.document(item, name) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _set_at(document: Any, parts: list[Any], value: Any) -> Any:
-    """Return a document with the value at this path replaced."""
-    if not parts:
-        return value
-    inner = document
-    for part in parts[:-1]:
-        inner = inner[part]
-    inner[parts[-1]] = value
-    return document
