@@ -14,9 +14,11 @@ from proxy_policies.fields import (
     Fields,
     fields_of,
     format_date,
+    media_type_of,
     parse_date,
     parse_directives,
     parse_entity_tag,
+    parse_length,
     parse_weights,
     set_fields,
     split_list,
@@ -221,6 +223,36 @@ def test_unquote_takes_quotes_away(text: str) -> None:
 @pytest.mark.parametrize("text", ["a", '"', 'a"', ""])
 def test_unquote_leaves_a_token(text: str) -> None:
     assert unquote(text) == text
+
+
+# Media types and lengths
+
+
+@pytest.mark.parametrize("text", [None, "", "text/html", "Text/HTML", " text/html ;charset=x", "text/html;a=b;c=d"])
+def test_a_media_type_is_found_without_its_parameters(text: str | None) -> None:
+    assert media_type_of(text) == ("text/html" if text else "")
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        (None, None),
+        ("", None),
+        ("0", 0),
+        ("007", 7),
+        ("-1", None),
+        ("+1", None),
+        ("1,1", None),
+        ("\u0663", None),
+        ("²", None),
+    ],
+)
+def test_a_length_is_a_number_of_ascii_digits(text: str | None, length: int | None) -> None:
+    assert parse_length(text) == length
+
+
+def test_a_length_with_thousands_of_digits_raises_nothing() -> None:
+    assert parse_length("1" * 5000) is None
 
 
 # Weights

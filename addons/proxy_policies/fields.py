@@ -1,4 +1,4 @@
-"""HTTP field syntax: lists, weights, dates, directives and entity tags (RFC 9110, section 5.6 and 8.8.3).
+"""The fields of a message, and the syntax of their values: lists, weights, dates, directives, entity tags (RFC 9110).
 
 Pure. No function raises on anything a peer sends: of a malformed value it returns None, or the valid part.
 """
@@ -216,6 +216,19 @@ def unquote(value: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] == '"':
         return re.sub(r"\\(.)", r"\1", value[1:-1], flags=re.DOTALL)
     return value
+
+
+# RFC 9110, sections 8.3.1 and 8.6: media types and lengths
+
+
+def media_type_of(content_type: str | None) -> str:
+    """Return a media type without parameters, lower-cased; "" if there is none."""
+    return content_type.partition(";")[0].strip().lower() if content_type else ""
+
+
+def parse_length(value: str | None) -> int | None:
+    """Return a length in bytes; None if it is absent or invalid."""
+    return int(value) if value and len(value) < 20 and value.isascii() and value.isdigit() else None
 
 
 # RFC 9110, section 12.4.2: weights

@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from proxy_policies.fields import media_type_of
+
 type Headers = tuple[tuple[str, str], ...]
 
 HEADS = 256
@@ -61,7 +63,7 @@ def without(headers: Headers, *names: str) -> Headers:
 
 def media_type(headers: Headers) -> str:
     """Return the media type in lower case, without parameters; empty if there is none."""
-    return (header(headers, "content-type") or "").partition(";")[0].strip().lower()
+    return media_type_of(header(headers, "content-type"))
 
 
 @dataclass(slots=True, unsafe_hash=True)

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from proxy_policies.encoding.negotiation import IDENTITY, accepted_by, choose
 from proxy_policies.encoding.types import MediaTypeGlobs
-from proxy_policies.fields import Fields, parse_directives
+from proxy_policies.fields import Fields, media_type_of, parse_directives, parse_length
 
 NEVER = frozenset({*range(100, 200), 204, 205})
 """Statuses without a body."""
 PARTIAL, NOT_MODIFIED = 206, 304
-TYPE_NOT_STATED = {NOT_MODIFIED: (None,), PARTIAL: (None, "multipart/byteranges")}
-"""By status: media types that do not state that of the whole representation (RFC 9110, 15.3.7 and 15.4.5)."""
+TYPE_NOT_STATED = {NOT_MODIFIED: ("",), PARTIAL: ("", "multipart/byteranges")}
+"""By status: types, "" for none, that do not state the type of the whole representation (RFC 9110, 15.3.7, 15.4.5)."""
 
 
 class ResponseInfo(NamedTuple):
@@ -70,7 +70,7 @@ def _length_of_whole(subject: ResponseInfo) -> int | None:
     if subject.status != PARTIAL:
         return subject.length
     _, _, said = (subject.response.get("Content-Range") or "").rpartition("/")
-    return int(said) if said.isascii() and said.isdigit() else None
+    return parse_length(said)
 
 
 def _reason_not_to(subject: ResponseInfo, options: EncodingOptions) -> str:
@@ -86,13 +86,9 @@ def _reason_not_to(subject: ResponseInfo, options: EncodingOptions) -> str:
     if (said and _forbids(said)) or (asked and _forbids(asked)):
         return "no-transform"
     media_type = response.get("Content-Type")
-    if not (options.types.include(media_type) or _essence(media_type) in TYPE_NOT_STATED.get(subject.status, ())):
+    if not (options.types.include(media_type) or media_type_of(media_type) in TYPE_NOT_STATED.get(subject.status, ())):
         return f"type {media_type or 'unknown'} is not among encode_types"
     return ""
-
-
-def _essence(media_type: str | None) -> str | None:
-    return media_type and media_type.partition(";")[0].strip().lower()
 
 
 @lru_cache(maxsize=256)

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from fnmatch import translate
 from functools import lru_cache
 
+from proxy_policies.fields import media_type_of
+
 TEXT_LIKE = (
     "text/*",
     "application/json",
@@ -46,7 +48,7 @@ class MediaTypeGlobs:
         """Returns whether they include a Content-Type, ignoring parameters and case."""
 
     def _include(self, content_type: str | None) -> bool:
-        media_type = (content_type or "").partition(";")[0].strip().lower()
+        media_type = media_type_of(content_type)
         return bool(self._wanted.fullmatch(media_type)) and not self._excluded.fullmatch(media_type)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain
 
-from proxy_policies.fields import Fields, RawFields, split_list, tokens
+from proxy_policies.fields import Fields, RawFields, parse_length, split_list, tokens
 from proxy_policies.validity import Invalid
 
 VERSION = "HTTP/1.1"
@@ -169,8 +169,7 @@ class SentBody:
 
     def __init__(self, framing: Framing, fields: Fields) -> None:
         self.framing = framing
-        declared = fields.get("content-length") or ""
-        self.missing = int(declared) if framing is Framing.LENGTH and declared.isdecimal() else None
+        self.missing = parse_length(fields.get("content-length")) if framing is Framing.LENGTH else None
         """Bytes that the body still lacks of its declared length; None if no length was declared."""
         self.size = 0
         """Bytes of content so far."""

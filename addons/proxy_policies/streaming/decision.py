@@ -9,7 +9,7 @@ from functools import lru_cache
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import traverse
 
-from proxy_policies.fields import Fields, fields_of
+from proxy_policies.fields import Fields, fields_of, media_type_of, parse_length
 from proxy_policies.flows import flow_state
 from proxy_policies.http1.framing import has_no_body
 from proxy_policies.settings import Settings
@@ -32,10 +32,7 @@ def known_length(message: http.Message) -> int | None:
 
 
 def _length_in(fields: Fields) -> int | None:
-    text = fields.get("content-length")
-    if text is None or "transfer-encoding" in fields:
-        return None
-    return int(text) if text.isascii() and text.isdigit() else None
+    return None if "transfer-encoding" in fields else parse_length(fields.get("content-length"))
 
 
 def is_endless(message: http.Message) -> bool:
@@ -45,7 +42,7 @@ def is_endless(message: http.Message) -> bool:
 
 @lru_cache(maxsize=256)
 def _is_streaming_type(content_type: str) -> bool:
-    return content_type.partition(";")[0].strip().lower().startswith(STREAMING_MEDIA_TYPES)
+    return media_type_of(content_type).startswith(STREAMING_MEDIA_TYPES)
 
 
 def length_of(flow: http.HTTPFlow, response: http.Response) -> int | None:

@@ -9,7 +9,7 @@ from proxy_policies.cache.rfc9111 import ranges
 from proxy_policies.cache.rfc9111.directives import RequestDirectives, ResponseDirectives, parse_response
 from proxy_policies.cache.rfc9111.freshness import HEURISTIC_STATUS, NO_OVERRIDES, Freshness, Overrides, is_shared
 from proxy_policies.cache.rfc9111.key import url_of, vary_names
-from proxy_policies.fields import Fields, tokens
+from proxy_policies.fields import Fields, parse_length, tokens
 
 UNDERSTOOD_STATUS = HEURISTIC_STATUS | {302, 303, 307, 400, 401, 402, 403, 406, 409, 415, 422, 451, 500, 502, 503, 504}
 """Statuses whose caching requirements are implemented, as must-understand requires (section 5.2.2.3)."""
@@ -131,8 +131,7 @@ def _status(status: int, said: ResponseDirectives) -> str:
 
 def declared_length(response: Fields) -> int | None:
     """Return the number in Content-Length; None if there is none."""
-    length = response.get("content-length") or ""
-    return int(length) if length.isascii() and length.isdigit() else None
+    return parse_length(response.get("content-length"))
 
 
 def _part(exchange: StorageContext, response: Fields) -> str:

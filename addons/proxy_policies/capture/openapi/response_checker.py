@@ -12,6 +12,7 @@ from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.model import Request, Response, media_type
 from proxy_policies.capture.openapi.json_schema import Schemas
 from proxy_policies.capture.openapi.references import Document
+from proxy_policies.fields import media_type_of
 
 WITHOUT_CONTENT = (204, 205, 304)
 """Statuses of responses without content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5)."""
@@ -141,7 +142,7 @@ def _status_of(responses: Any, status: int) -> str | None:
 
 def _media_range(content: Iterable[str], mime: str) -> str | None:
     """Return the most specific media type or range that matches a media type (RFC 9110 section 12.5.1)."""
-    ranges = {name.partition(";")[0].strip().lower(): name for name in content}
+    ranges = {media_type_of(name): name for name in content}
     return next((ranges[key] for key in (mime, f"{mime.partition('/')[0]}/*", "*/*") if key in ranges), None)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
 
+from proxy_policies.fields import media_type_of
+
 
 class FrameFormat(Enum):
     """What separates the frames."""
@@ -30,7 +32,7 @@ PREFIX_SIZE = 5
 
 def declared_framing(content_type: str) -> FrameFormat | None:
     """Return the framing of a media type; None if it has no frames."""
-    mime = content_type.partition(";")[0].strip().lower()
+    mime = media_type_of(content_type)
     if mime == "text/event-stream":
         return FrameFormat.EVENTS
     if _LINES.match(mime):

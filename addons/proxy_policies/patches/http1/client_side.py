@@ -27,7 +27,7 @@ from mitmproxy.proxy.layers.http._http1 import Http1Server
 
 from proxy_policies import validity
 from proxy_policies.exchange.client_presence import HALF_CLOSED
-from proxy_policies.fields import NO_FIELDS, Fields, fields_of, tokens
+from proxy_policies.fields import NO_FIELDS, Fields, fields_of, parse_length, tokens
 from proxy_policies.http1.framing import (
     DRAIN_LIMIT,
     VERSION,
@@ -290,8 +290,8 @@ class Http1ClientSide(Lingering, Bodies, Http1Server):
     def _upload_ends_soon(self, received: Fields) -> bool:
         if "expect" in received and not self._sent_continue:
             return False  # unknown whether the body will be sent
-        size = received.get("content-length") or "0"
-        return "transfer-encoding" not in received and size.isdecimal() and int(size) <= DRAIN_LIMIT
+        size = parse_length(received.get("content-length") or "0")
+        return "transfer-encoding" not in received and size is not None and size <= DRAIN_LIMIT
 
     def _framed(self, data: bytes) -> bytes:
         return data if self.is_tunnel else self._body.piece(data)
