@@ -109,8 +109,8 @@ class Dispatch:
     def _life(self, name: str, arguments: tuple[Any, ...]) -> Iterator[Awaitable[Any]]:
         yield from _asking(self.table.entries(name), name, arguments)
         message = arguments[0]
-        if _is_flow(type(message)) and (entries := self.table.entries("update")):  # type: ignore[arg-type]
-            yield from _asking(entries, "update", ([message],))
+        if _is_flow(type(message)) and self.table.may_act("update"):  # type: ignore[arg-type]
+            yield from _asking(self.table.entries("update"), "update", ([message],))
 
 
 def _asking(entries: list[list[HookEntry]], name: str, arguments: tuple[Any, ...]) -> Iterator[Awaitable[Any]]:

@@ -2,8 +2,9 @@
 
 Stock mitmproxy searches some forty addons for each of a request's sixteen events, which is nearly half of the time it
 spends on one. This table is used instead, and rebuilt when an addon is added, removed or reloaded. Order, `AddonHalt`
-and error reports are as in stock, and an error skips the same addons: the rest of the same member of the chain. One
-difference: a hook that an addon gains after loading is not seen until the next change.
+and error reports are as in stock, and an error skips the same addons: the rest of the same member of the chain. Two
+differences: a hook that an addon gains after loading is not seen until the next change, nor is the first `update` of an
+addon that is added while another event is handled.
 
 Hooks known to do nothing at present (`only_if`, `STOCK_CONDITIONS`) are not called. mitmproxy's own hooks begin by
 checking an attribute that only an option sets. If the attribute is set by other means, or the hook is replaced, the
@@ -34,8 +35,6 @@ from mitmproxy.addons import (
 )
 
 from proxy_policies.hook_conditions import Condition, condition_of
-
-_addons = operator.attrgetter("addons")
 
 Groups = list[list[object]]
 HookEntry = tuple[object, Condition | None, object]
@@ -78,8 +77,17 @@ class HookTable:
             entries = self._entries[name] = [group for group in found if group]
         return entries
 
+    def may_act(self, name: str) -> bool:
+        """Return whether any addon, of those at the last look-up, may have something to do for an event."""
+        known = self._entries.get(name)
+        for group in self.entries(name) if known is None else known:
+            for addon, condition, hook in group:
+                if condition is None or condition(addon) or getattr(addon, name) != hook:
+                    return True
+        return False
+
     def _is_current(self) -> bool:
-        return self._same([self._manager.chain, *map(_addons, self._parents)], self._lists)
+        return self._same([self._manager.chain, *[parent.addons for parent in self._parents]], self._lists)
 
     def _rebuild(self) -> None:
         self._version += 1
