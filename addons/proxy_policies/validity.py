@@ -324,7 +324,11 @@ def without_forbidden_trailers(fields: RawFields) -> RawFields:
     return tuple(line for line in fields if line[0].lower() not in FORBIDDEN_TRAILERS)
 
 
+CR, LF, NUL = b"\r\n\0"
+"""As integers: before bytes are looked for in bytes, an exception is raised and dropped."""
+
+
 def would_split(fields: Iterable[tuple[bytes, bytes]]) -> bool:
     """Return True if a field contains CR, LF or NUL, which would end its line once it is written."""
     text = b"".join(chain.from_iterable(fields))
-    return b"\r" in text or b"\n" in text or b"\0" in text
+    return CR in text or LF in text or NUL in text

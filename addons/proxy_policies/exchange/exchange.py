@@ -375,6 +375,7 @@ def _begin(connection: ExchangeClient, head: RequestHead, destination: Destinati
     return flow
 
 
+@functools.lru_cache(maxsize=64)  # a client's requests usually have the same fields
 def _with_host(fields: RawFields, host: bytes) -> RawFields:
     """Return the fields with another value of Host, under the name that the client wrote."""
     return tuple([(line[0], host) if line[0].lower() == b"host" else line for line in fields])
