@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from mitmproxy import exceptions, http
+from mitmproxy.addons.serverplayback import ServerPlayback
 from mitmproxy.test import taddons, tflow
 
 from proxy_policies.cache import addon
@@ -23,7 +24,7 @@ KEY = "http://example.test/"
 @pytest.fixture
 async def cache() -> AsyncIterator[tuple[Cache, taddons.context]]:
     policy = Cache()
-    with taddons.context(Settings([policy]), policy) as context:
+    with taddons.context(ServerPlayback(), Settings([policy]), policy) as context:
         context.options.update(cache_size="64m")
         yield policy, context
     await policy.done()
@@ -112,7 +113,7 @@ async def test_what_goes_wrong_in_a_hook_is_logged_and_the_flow_goes_on(
 
     policy, _ = cache
     flow = tflow.tflow()
-    monkeypatch.setattr("proxy_policies.cache.request_phase.decide", broken)
+    monkeypatch.setattr("proxy_policies.cache.collapsed_flows.decide", broken)
     await policy.request(flow)
     assert flow.response is None
     assert "continues without the cache" in caplog.text
@@ -136,7 +137,6 @@ MOVES: dict[str, dict[str, object]] = {
 async def test_an_answer_from_elsewhere_is_not_stored(cache: tuple[Cache, taddons.context], move: str) -> None:
     """Another addon, after us, may send a request to where its key does not lead."""
     policy, context = cache
-    context.options.add_option("server_replay", list, [], "")
     flow = tflow.tflow()
     flow.request.headers["Host"], flow.request.raw_content = "address:22", b""
     await policy.request(flow)

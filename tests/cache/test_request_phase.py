@@ -95,10 +95,13 @@ async def test_a_body_that_is_gone_makes_it_a_miss(monkeypatch: pytest.MonkeyPat
 
 
 def test_whose_flow_it_is() -> None:
-    flow = request()
-    assert not request_phase.is_not_ours(flow)
+    made, flow = engine(), request()
+    assert not request_phase.is_not_ours(made, flow)
+    made.is_replaying = True
+    assert request_phase.is_not_ours(made, flow)
+    made.is_replaying = False
     flow.response = http.Response.make(200)
-    assert request_phase.is_not_ours(flow)
+    assert request_phase.is_not_ours(made, flow)
 
 
 def test_an_upload_that_is_answered_early() -> None:

@@ -1,11 +1,13 @@
 """The response side: what an origin's head leads to."""
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
 
 from proxy_policies.cache import request_phase, response_phase
+from proxy_policies.cache.rfc9111.selectors import ALL
 from proxy_policies.cache.transactions import CacheEngine, Transaction, transaction_of
 from tests.support.cache_cases import stored
 from tests.support.cache_flows import KEY, body_of, engine, request, respond
@@ -32,6 +34,16 @@ async def test_what_may_be_stored_is_once_its_body_has_come() -> None:
     assert status == "proxy-policies; fwd=uri-miss; fwd-status=200; stored"
     (entry,) = await made.store.lookup(KEY)
     assert await content(made.store, entry) == b"hello"
+
+
+async def test_a_script_that_seeds_random_does_not_make_two_responses_one() -> None:
+    made, ids = engine(), set()
+    for _ in range(2):
+        random.seed(1)
+        await exchange(made, ("Cache-Control", "max-age=60"))
+        ids |= {entry.id for entry in await made.store.lookup(KEY)}
+        await made.store.purge(ALL)
+    assert len(ids) == 2
 
 
 @pytest.mark.parametrize("fields", [("Cache-Control", "no-store"), ("Cache-Control", "private"), ("Vary", "*")])

@@ -105,6 +105,7 @@ class Cache:
         if self.engine is not None:
             self.engine.max_object, self.engine.strict = self.cache_max_object, self.cache_strict
             self.engine.rules = self.cache_rules
+            self.engine.is_replaying = bool(ctx.options.server_replay)
 
     def _open(self) -> None:
         chosen = self.cache, self.cache_size
@@ -155,7 +156,7 @@ class Cache:
         """Look up, and answer or forward. A PURGE gets here only if an addon before us failed in `requestheaders`."""
         if admin.is_purge(flow, self.cache_purge):
             await admin.answer_purge(self.engine, flow, self.cache_purge)
-        elif self.engine is not None and not request_phase.is_not_ours(flow):
+        elif self.engine is not None and not request_phase.is_not_ours(self.engine, flow):
             await request_phase.handle_request(self.engine, flow)
 
     @only_if("engine")

@@ -22,8 +22,8 @@ from proxy_policies.patches.client_handlers import set_write_limit
 
 async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction) -> Decision:
     """Decide; a request to be forwarded follows a leader whose response may serve it, else it leads itself."""
-    asked, tried = engine.collapsed.moment(), list[Leader]()
-    waits, conditions = 0, collapsing.conditions_of(transaction.request)
+    asked, waits, conditions = engine.collapsed.moment(), 0, collapsing.conditions_of(transaction.request)
+    tried: list[Leader] = []
     while True:
         stored, now = await engine.store.lookup(transaction.request.key), time.time()
         decision = decide(transaction.request, stored, now)

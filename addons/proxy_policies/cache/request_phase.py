@@ -2,7 +2,7 @@
 
 import time
 
-from mitmproxy import ctx, http
+from mitmproxy import http
 
 from proxy_policies import subrequest, trace
 from proxy_policies.background.tasks import spawn
@@ -146,7 +146,7 @@ def transaction_for_early_response(engine: CacheEngine, flow: http.HTTPFlow) -> 
 
     No stored response could have answered it.
     """
-    if flow.request.timestamp_end is not None or ctx.options.server_replay:
+    if flow.request.timestamp_end is not None or engine.is_replaying:
         return None
     effects, now = effects_for(engine.rules, lambda rule: rule.matches(flow)), time.time()
     transaction = begin_transaction(flow, effects, now)
@@ -156,6 +156,6 @@ def transaction_for_early_response(engine: CacheEngine, flow: http.HTTPFlow) -> 
     return transaction
 
 
-def is_not_ours(flow: http.HTTPFlow) -> bool:
+def is_not_ours(engine: CacheEngine, flow: http.HTTPFlow) -> bool:
     """Return whether the cache must ignore a flow: it is answered, failed, or a server replay is on."""
-    return bool(flow.response or flow.error or ctx.options.server_replay)
+    return bool(flow.response or flow.error or engine.is_replaying)

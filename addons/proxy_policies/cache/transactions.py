@@ -40,6 +40,8 @@ class CacheEngine:
     """Bytes of the largest body stored."""
     strict: bool = False
     rules: tuple[CacheRule, ...] = ()
+    is_replaying: bool = False
+    """mitmproxy's server replay is on, which answers requests."""
     collapsed: CollapsedForwarding = field(default_factory=CollapsedForwarding)
     room: Room = field(default_factory=Room)
     refreshing: set[str] = field(default_factory=set)
