@@ -169,9 +169,6 @@ class HasFields(Protocol):
     fields: RawFields
 
 
-_VIEW = "policy_fields"
-
-
 def fields_of(headers: HasFields) -> Fields:
     """Return a view on a message's present fields; the same object until they change."""
     try:
@@ -180,14 +177,14 @@ def fields_of(headers: HasFields) -> Fields:
             return view
     except AttributeError:
         pass
-    view = vars(headers)[_VIEW] = Fields(headers.fields)
+    view = headers.policy_fields = Fields(headers.fields)  # type: ignore[attr-defined]
     return view
 
 
 def set_fields(headers: HasFields, fields: Fields) -> None:
     """Set a message's fields, and keep the view with what it has already decoded."""
     headers.fields = fields.raw
-    vars(headers)[_VIEW] = fields
+    headers.policy_fields = fields  # type: ignore[attr-defined]
 
 
 # RFC 9110, section 5.6.1: lists

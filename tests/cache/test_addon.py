@@ -136,7 +136,7 @@ MOVES: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("move", MOVES)
 async def test_an_answer_from_elsewhere_is_not_stored(cache: tuple[Cache, taddons.context], move: str) -> None:
     """Another addon, after us, may send a request to where its key does not lead."""
-    policy, context = cache
+    policy, _ = cache
     flow = tflow.tflow()
     flow.request.headers["Host"], flow.request.raw_content = "address:22", b""
     await policy.request(flow)

@@ -10,6 +10,7 @@ from proxy_policies.byte_streams.socket_stream import SocketStream
 from proxy_policies.cache.incoming_body import IncomingBody, Room
 from proxy_policies.exchange.backlog import Backlog
 from proxy_policies.exchange.response_writer import ResponseWriter
+from proxy_policies.fields import NO_FIELDS
 from proxy_policies.http1.request_heads import RequestHead
 
 BODY = bytes(range(256)) * 40_000
@@ -22,7 +23,7 @@ async def test_all_of_it_goes_out_in_order_as_the_client_takes_it(is_cut: bool) 
     for one in (ours, peer):
         one.setblocking(False)
     stream, body = SocketStream(ours), IncomingBody(Room(), lambda: None)
-    writer = ResponseWriter(stream, RequestHead(b"GET", b"", b"/", (), 0, True))
+    writer = ResponseWriter(stream, RequestHead(b"GET", b"", b"/", NO_FIELDS, 0, True))
     response = http.Response.make(200)
     response.raw_content = None
     writer.send_head(response, len(BODY))

@@ -14,6 +14,7 @@ from proxy_policies.cache.incoming_body import IncomingBody, IncomingReader, Roo
 from proxy_policies.exchange.body_sender import BodySender
 from proxy_policies.exchange.client_presence import ClientLeft, ClientPresence
 from proxy_policies.exchange.response_writer import ResponseWriter
+from proxy_policies.fields import NO_FIELDS
 from proxy_policies.flows import flow_state
 from proxy_policies.http1.request_heads import RequestHead
 
@@ -29,7 +30,7 @@ class Client:
             one.setblocking(False)
         self.flow = tflow.tflow()
         self.stream = SocketStream(ours)
-        self.writer = ResponseWriter(self.stream, RequestHead(b"GET", b"", b"/", (), 0, True))
+        self.writer = ResponseWriter(self.stream, RequestHead(b"GET", b"", b"/", NO_FIELDS, 0, True))
         self.presence = ClientPresence(self.flow, self.writer)
         self.sender = BodySender(self.flow, self.stream, self.writer, self.presence)
 

@@ -9,6 +9,7 @@ from mitmproxy.test import tflow
 from proxy_policies.byte_streams.socket_stream import SocketStream
 from proxy_policies.exchange.client_presence import CLIENT_LEFT, ClientLeft, ClientPresence
 from proxy_policies.exchange.response_writer import ResponseWriter
+from proxy_policies.fields import NO_FIELDS
 from proxy_policies.flows import flow_state
 from proxy_policies.http1.request_heads import RequestHead
 
@@ -24,7 +25,7 @@ def presence(flow: http.HTTPFlow) -> ClientPresence:
         """Nothing is sent here."""
 
     stream: SocketStream = Stream()  # type: ignore[assignment]
-    return ClientPresence(flow, ResponseWriter(stream, RequestHead(b"GET", b"", b"/", (), 0, True)))
+    return ClientPresence(flow, ResponseWriter(stream, RequestHead(b"GET", b"", b"/", NO_FIELDS, 0, True)))
 
 
 async def test_what_comes_is_returned(presence: ClientPresence) -> None:

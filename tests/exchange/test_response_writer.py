@@ -8,6 +8,7 @@ from mitmproxy import http
 
 from proxy_policies.byte_streams.socket_stream import SocketStream
 from proxy_policies.exchange.response_writer import ResponseWriter, SplitError
+from proxy_policies.fields import Fields
 from proxy_policies.http1.framing import DRAIN_LIMIT
 from proxy_policies.http1.request_heads import RequestHead
 
@@ -34,7 +35,7 @@ async def client() -> AsyncIterator[tuple[SocketStream, Sent]]:
 
 
 def request(method: bytes = b"GET", length: int = 0, persists: bool = True) -> RequestHead:
-    return RequestHead(method, b"", b"/", ((b"Host", b"a"),), length, persists)
+    return RequestHead(method, b"", b"/", Fields.of(("Host", "a")), length, persists)
 
 
 def response(status: int = 200, /, **fields: str) -> http.Response:

@@ -6,9 +6,10 @@ import uuid
 from mitmproxy import http
 from mitmproxy.test import tflow
 
+from proxy_policies.fields import Fields
 from proxy_policies.http1.new_messages import new_flow, new_request, new_response
 
-FIELDS = ((b"Host", b"a.test"), (b"X-A", b"\xff"))
+LINES = ((b"Host", b"a.test"), (b"X-A", b"\xff"))
 REQUEST = "origin", 81, b"GET", b"http", b"", b"/x?y"
 
 
@@ -43,21 +44,21 @@ def test_a_script_that_seeds_random_does_not_repeat_ids() -> None:
 
 
 def test_a_request_is_as_mitmproxy_makes_it() -> None:
-    made = new_request(*REQUEST, FIELDS)
-    theirs = http.Request(*REQUEST, b"HTTP/1.1", http.Headers(FIELDS), None, None, made.timestamp_start, None)
+    made = new_request(*REQUEST, Fields(LINES))
+    theirs = http.Request(*REQUEST, b"HTTP/1.1", http.Headers(LINES), None, None, made.timestamp_start, None)
     assert type(made) is type(theirs)
     assert type(made.data) is type(theirs.data)
     assert type(made.headers) is type(theirs.headers)
-    assert vars(made.headers) == vars(theirs.headers)
+    assert made.headers.fields == theirs.headers.fields
     assert parts(made) == parts(theirs)
     assert made.get_state() == theirs.get_state()
 
 
 def test_a_response_is_as_mitmproxy_makes_it() -> None:
-    made = new_response(200, b"OK", FIELDS)
-    theirs = http.Response(b"HTTP/1.1", 200, b"OK", http.Headers(FIELDS), None, None, made.timestamp_start, None)
+    made = new_response(200, b"OK", Fields(LINES))
+    theirs = http.Response(b"HTTP/1.1", 200, b"OK", http.Headers(LINES), None, None, made.timestamp_start, None)
     assert type(made) is type(theirs)
     assert type(made.data) is type(theirs.data)
-    assert vars(made.headers) == vars(theirs.headers)
+    assert made.headers.fields == theirs.headers.fields
     assert parts(made) == parts(theirs)
     assert made.get_state() == theirs.get_state()

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import http
 
-from proxy_policies.fields import Fields
 from proxy_policies.http1.framing import persists
 from proxy_policies.http1.request_heads import (
     REQUEST_BODY_LIMIT,
@@ -76,8 +75,8 @@ def test_a_plain_request_is_read_as_line_by_line(data: bytes) -> None:
         return
     request, size = read_request(lines_of(data), strict=True)
     assert (head.method, head.authority, head.path) == (request.data.method, request.data.authority, request.data.path)
-    assert (head.fields, head.length) == (request.headers.fields, size)
-    assert head.persists is persists("HTTP/1.1", Fields(head.fields))
+    assert (head.fields.raw, head.length) == (request.headers.fields, size)
+    assert head.persists is persists("HTTP/1.1", head.fields)
 
 
 def read(reader: Callable[..., Any], data: Any, method: str) -> Any:

@@ -33,7 +33,7 @@ from proxy_policies.exchange.origin_connections import Destination, OriginError,
 from proxy_policies.exchange.response_writer import ResponseWriter, SplitError
 from proxy_policies.exchange.tls_handshake import Trigger
 from proxy_policies.exchange.upstream import Upstream
-from proxy_policies.fields import RawFields
+from proxy_policies.fields import Fields
 from proxy_policies.finished import flow_records, reporting
 from proxy_policies.flows import flow_state, requested_host
 from proxy_policies.flows.request_summary import RequestSummary
@@ -116,7 +116,7 @@ class Exchange:
             return
         head, writer = self._head, self.writer
         target = b"http://%s%s" % (head.authority, head.path) if head.authority else head.path
-        request = RequestSummary.of(head.method, target, RAW_VERSION, head.fields)
+        request = RequestSummary.of(head.method, target, RAW_VERSION, head.fields.raw)
         received = head.length if writer.is_request_read else min(head.length, len(self._client.received))
         made = flow_records.of_request(self.flow, request, writer.status, writer.body_sent, received)
         made.error = error or made.error
@@ -376,9 +376,9 @@ def _begin(connection: ExchangeClient, head: RequestHead, destination: Destinati
 
 
 @functools.lru_cache(maxsize=64)  # a client's requests usually have the same fields
-def _with_host(fields: RawFields, host: bytes) -> RawFields:
+def _with_host(fields: Fields, host: bytes) -> Fields:
     """Return the fields with another value of Host, under the name that the client wrote."""
-    return tuple([(line[0], host) if line[0].lower() == b"host" else line for line in fields])
+    return Fields([(line[0], host) if line[0].lower() == b"host" else line for line in fields.raw])
 
 
 @functools.lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ import time
 from mitmproxy import http
 from mitmproxy.connection import Client, Server
 
-from proxy_policies.fields import RawFields
+from proxy_policies.fields import Fields, set_fields
 from proxy_policies.http1.framing import RAW_VERSION
 
 _random = random.Random()  # noqa: S311 -- ids are no secrets
@@ -18,20 +18,11 @@ _random = random.Random()  # noqa: S311 -- ids are no secrets
 def new_flow(client: Client, server: Server) -> http.HTTPFlow:
     """Return the flow of a request that is in progress."""
     flow = http.HTTPFlow.__new__(http.HTTPFlow)
-    vars(flow).update(
-        id=_uuid(),
-        client_conn=client,
-        server_conn=server,
-        live=True,
-        timestamp_created=time.time(),
-        intercepted=False,
-        _resume_event=None,
-        _backup=None,
-        marked="",
-        is_replay=None,
-        metadata={},
-        comment="",
-    )
+    # In the order in which mitmproxy sets them.
+    flow.id, flow.client_conn, flow.server_conn, flow.live = _uuid(), client, server, True
+    flow.timestamp_created, flow.intercepted = time.time(), False
+    flow._resume_event, flow._backup = None, None
+    flow.marked, flow.is_replay, flow.metadata, flow.comment = "", None, {}, ""
     return flow
 
 
@@ -42,31 +33,28 @@ def _uuid() -> str:
 
 
 def new_request(
-    host: str, port: int, method: bytes, scheme: bytes, authority: bytes, path: bytes, fields: RawFields
+    host: str, port: int, method: bytes, scheme: bytes, authority: bytes, path: bytes, fields: Fields
 ) -> http.Request:
     """Return a request in our version, of which only the head has been received."""
     request, data = http.Request.__new__(http.Request), http.RequestData.__new__(http.RequestData)
-    vars(data).update(_head(fields), host=host, port=port, method=method, scheme=scheme, authority=authority, path=path)
+    _set_head(data, fields)
+    data.host, data.port = host, port
+    data.method, data.scheme, data.authority, data.path = method, scheme, authority, path
     request.data = data
     return request
 
 
-def new_response(status: int, reason: bytes, fields: RawFields) -> http.Response:
+def new_response(status: int, reason: bytes, fields: Fields) -> http.Response:
     """Return a response in our version, of which only the head has been received."""
     response, data = http.Response.__new__(http.Response), http.ResponseData.__new__(http.ResponseData)
-    vars(data).update(_head(fields), status_code=status, reason=reason)
+    _set_head(data, fields)
+    data.status_code, data.reason = status, reason
     response.data = data
     return response
 
 
-def _head(fields: RawFields) -> dict[str, object]:
-    headers = http.Headers.__new__(http.Headers)
-    headers.fields = fields
-    return {
-        "http_version": RAW_VERSION,
-        "headers": headers,
-        "content": None,
-        "trailers": None,
-        "timestamp_start": time.time(),
-        "timestamp_end": None,
-    }
+def _set_head(data: http.MessageData, fields: Fields) -> None:
+    data.http_version, data.headers = RAW_VERSION, http.Headers.__new__(http.Headers)
+    set_fields(data.headers, fields)
+    data.content, data.trailers = None, None
+    data.timestamp_start, data.timestamp_end = time.time(), None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from proxy_policies.fields import RawFields
+from proxy_policies.fields import Fields, RawFields
 
 CRLF_HEAD_END = b"\r\n\r\n"
 """The end of a head with regular line ends."""
@@ -21,13 +21,12 @@ def read_fields(block: bytes) -> RawFields | None:
     return tuple(_FIELD.findall(block))
 
 
-def content_length(names: list[bytes], fields: RawFields, otherwise: int | None) -> int | None:
+def content_length(fields: Fields, otherwise: int | None) -> int | None:
     """Return Content-Length in bytes, `otherwise` if absent; None if it is not one plain number."""
-    match names.count(b"content-length"):
-        case 0:
+    match fields.raw_lines("content-length"):
+        case ():
             return otherwise
-        case 1:
-            value = fields[names.index(b"content-length")][1]
-            return int(value) if _LENGTH.fullmatch(value) else None
+        case [value] if _LENGTH.fullmatch(value):
+            return int(value)
         case _:
             return None

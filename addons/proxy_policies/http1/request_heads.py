@@ -16,7 +16,7 @@ from mitmproxy import http
 from mitmproxy.net.http import http1
 
 from proxy_policies import validity
-from proxy_policies.fields import RawFields
+from proxy_policies.fields import Fields
 from proxy_policies.http1.plain_fields import CRLF_HEAD_END, FIELD_LINES, content_length, read_fields
 from proxy_policies.validity import Invalid
 
@@ -31,7 +31,7 @@ HEAD_END = re.compile(rb"\n\r?\n")
 _TARGET = rb"(?:http://([0-9A-Za-z.\-]++(?::[1-9][0-9]{0,4}+)?+))?+(/[!\"$-~]*+)"
 _REQUEST = re.compile(rb"([A-Z]{1,20}+) " + _TARGET + rb" HTTP/1\.1\r\n" + FIELD_LINES)
 _BEGINNING = re.compile(rb"[A-Z]{1,20}+(?: [!\"$-~]*+(?: [^\n]*+(?:\n.*+)?)?)?", re.DOTALL)
-_DISQUALIFYING = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"http2-settings"})
+_DISQUALIFYING = frozenset({"transfer-encoding", "expect", "upgrade", "te", "trailer", "http2-settings"})
 """Request fields after which something other than a plain exchange may follow."""
 
 
@@ -42,7 +42,7 @@ class RequestHead(NamedTuple):
     authority: bytes
     """That of a target in absolute form, else empty (RFC 9112, section 3.2)."""
     path: bytes
-    fields: RawFields
+    fields: Fields
     length: int
     """Bytes of the body."""
     persists: bool
@@ -72,7 +72,7 @@ def read_plain_request(head: bytes) -> RequestHead | None:
 class _Section(NamedTuple):
     """The field section of a plain request."""
 
-    fields: RawFields
+    fields: Fields
     length: int
     persists: bool
     host: bytes
@@ -83,26 +83,26 @@ class _Section(NamedTuple):
 @lru_cache(maxsize=64)  # a client's requests usually have the same fields
 def _read_section(block: bytes) -> _Section | None:
     """Parse the field lines of a plain request; return None for any other."""
-    fields = read_fields(block)
-    if fields is None:
+    lines = read_fields(block)
+    if lines is None:
         return None
-    names = [name.lower() for name, _ in fields]
-    if names.count(b"host") != 1 or not _DISQUALIFYING.isdisjoint(names):
+    fields = Fields(lines)
+    hosts = fields.raw_lines("host")
+    if len(hosts) != 1 or fields.has_any(_DISQUALIFYING):
         return None
-    persists, length, host = _persists(names, fields), content_length(names, fields, 0), fields[names.index(b"host")][1]
+    persists, length, host = _persists(fields), content_length(fields, 0), hosts[0]
     if persists is None or length is None or length > REQUEST_BODY_LIMIT:
         return None
     return _Section(fields, length, persists, host, validity.is_host(host))
 
 
-def _persists(names: list[bytes], fields: RawFields) -> bool | None:
+def _persists(fields: Fields) -> bool | None:
     """Return whether the connection persists (RFC 9112, section 9.3); None for other connection options."""
-    match names.count(b"connection"):
-        case 0:
+    match [value.lower() for value in fields.raw_lines("connection")]:
+        case [] | [b"keep-alive"]:
             return True
-        case 1:
-            option = fields[names.index(b"connection")][1].lower()
-            return True if option == b"keep-alive" else False if option == b"close" else None
+        case [b"close"]:
+            return False
         case _:
             return None
 

@@ -40,15 +40,15 @@ def read_response_head(head: bytes, request: http.Request) -> tuple[http.Respons
 
 def _read_plain_response(head: bytes, method: bytes) -> tuple[http.Response, int] | None:
     match = _RESPONSE.fullmatch(head)
-    fields = read_fields(match[3]) if match else None
-    if match is None or fields is None:
+    lines = read_fields(match[3]) if match else None
+    if match is None or lines is None:
         return None
-    names = [name.lower() for name, _ in fields]
-    if b"transfer-encoding" in names:
+    fields = Fields(lines)
+    if "transfer-encoding" in fields:
         return None
     status = int(match[1])
     is_bare = has_no_body(method.decode("latin-1").upper(), status)
-    size = content_length(names, fields, 0 if is_bare else None)
+    size = content_length(fields, 0 if is_bare else None)
     if size is None:
         return None
     return new_response(status, match[2], fields), 0 if is_bare else size
