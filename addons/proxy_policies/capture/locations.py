@@ -1,11 +1,13 @@
 """The locations of values in messages that may come from another message: cookies, tokens, ids.
 
 A location is named as `cookie:sid`, `json:$.user.id`, `input:csrf`, `query:page`, `form:csrf`, `header:x-token`,
-`path:2` (the third segment) or `location:…` (the same, of a redirect's URL).
+`path:2` (the third segment), `location:…` (the same, of a redirect's URL), or `within:json:$.text order 1` (what
+follows the first `order` in a text).
 """
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +22,13 @@ from proxy_policies.capture.streams.frames import framing_of
 _TAG = re.compile(r"<(?:input|meta)\b[^>]*>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""\b(name|id|value|content)\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _LINK = re.compile(r"""\b(?:href|action|src)\s*=\s*["']([^"']*)["']""", re.IGNORECASE)
+_ID_IN_TEXT = re.compile(
+    r"(?P<word>[^\W\d_]{1,50}+)(?:[ \t:#=>\"'(/\[]|\\/){1,4}(?=[\w-]{0,99}\d)(?P<id>[\w-]{1,128}+)(?!\.\d)"
+)
+MAX_TEXT = 1 << 16
+"""Characters of a text in which identifiers are looked for: scripts have more, and no identifiers of a session."""
+WITHIN = "within:"
+"""The beginning of the location of an identifier within a text."""
 EXCLUDED_FIELDS = frozenset(
     [
         *(
@@ -46,15 +55,28 @@ class Location:
     value: str
 
 
-def values_in_response(response: Response) -> Iterator[Location]:
-    """Yield the locations of a response whose values a later request may send."""
+def values_in_response(response: Response, within_texts: bool = False) -> Iterator[Location]:
+    """Yield the locations of a response whose values a later request may send.
+
+    Identifiers `within_texts` are named by the word before them: `order 1234 was created`, `/orders/1234` and
+    `<order>1234</order>` have one, in JSON or in a text of any other type.
+    """
     for name, value in response.headers:
         yield from _response_field(name.lower(), value)
     parsed = parsed_body.parse(response.body, response.headers)
     if parsed.is_document:
-        yield from _json(parsed.value)
+        yield from _json(parsed.value, within_texts)
     elif parsed.kind is parsed_body.BodyKind.HTML:
         yield from _html(parsed.value)
+    elif parsed.kind is parsed_body.BodyKind.TEXT and within_texts:
+        yield from _ids_within(parsed.value, "text")
+
+
+def _ids_within(text: str, where: str) -> Iterator[Location]:
+    counts = Counter[str]()
+    for found in _ID_IN_TEXT.finditer(text) if len(text) <= MAX_TEXT else ():
+        counts[found["word"]] += 1
+        yield Location(f"{WITHIN}{where} {found['word']} {counts[found['word']]}", found["word"], found["id"])
 
 
 def _response_field(name: str, value: str) -> Iterator[Location]:
@@ -68,11 +90,12 @@ def _response_field(name: str, value: str) -> Iterator[Location]:
         yield Location(f"header:{name}", name, value)
 
 
-def _json(document: Any) -> Iterator[Location]:
-    for steps, value in json_path.leaves(document):
+def _json(document: Any, within_texts: bool = False) -> Iterator[Location]:
+    for path, name, value in json_path.written_leaves(document):
         if isinstance(value, str | int) and not isinstance(value, bool):
-            names = [str(step) for step in steps if isinstance(step, str)]
-            yield Location(f"json:{json_path.write(steps)}", names[-1] if names else "", str(value))
+            yield Location(f"json:{path}", name, str(value))
+        if within_texts and isinstance(value, str) and not value.isalnum():
+            yield from _ids_within(value, f"json:{path}")
 
 
 def _html(text: str) -> Iterator[Location]:

@@ -58,9 +58,58 @@ def test_a_link_does_not_depend_on_what_redaction_found(hidden: str) -> None:
     value = "Wz-zbpjD-jMLZkbxrVhyYQ"
     source, target = (KEY.of(value) if hidden in (side, "both") else value for side in ("source", "target"))
     recording = [entry(get("/"), JSON, body=b'{"ref": "%s"}' % source.encode()), entry(get("/", ("X-Ref", target)))]
-    assert [str(link) for link in find_links(range(len(recording)), recording, KEY.of)] == [
+    assert [str(link) for link in find_links(range(len(recording)), recording, KEY.identity_of)] == [
         "entry 1 json:$.ref → entry 2 header:x-ref"
     ]
+
+
+UUID = "0b1c2d3e-4f56-4789-8abc-def012345678"
+WITHIN = {
+    "message": (JSON, '{"msg": "order § was created"}', "/orders/§"),
+    "link": (JSON, '{"self": "http://shop.test/v2/orders/§?full=1"}', "/v2/orders/§"),
+    "second": (JSON, '{"msg": "of order 99, order §: new"}', "/orders/§/lines"),
+    "stream": (("Content-Type", "application/x-ndjson"), '{"log": "order #§"}\n{"log": "done"}\n', "/orders/§"),
+    "XML": (("Content-Type", "text/xml"), "<a><order>§</order></a>", "/orders/§"),
+    "text": (("Content-Type", "text/plain"), "Order: §\n", "/order/§"),
+}
+
+
+@pytest.mark.parametrize("values", [("17", "1234"), (UUID, UUID.replace("0", "9"))], ids=["number", "uuid"])
+@pytest.mark.parametrize(("field", "body", "url"), WITHIN.values(), ids=WITHIN)
+def test_an_id_within_a_text_is_carried_over(
+    field: tuple[str, str], body: str, url: str, values: tuple[str, str]
+) -> None:
+    old, new = values
+    out, back = entry(get("/"), field, body=body.replace("§", old).encode()), get(url.replace("§", old))
+    assert list(find_links(range(2), [out, entry(back)])) == []
+    links = find_links(range(2), [out, entry(back)], within_texts=True)
+    carrier = Correlator(links)
+    carrier.learn(0, Response(200, "OK", (field,), Body(body.replace("§", new).encode())))
+    assert carrier.apply(1, back).url == f"http://shop.test{url}".replace("§", new)
+
+
+NOT_WITHIN = {
+    "another noun": ("price 17", "/orders/17"),
+    "no path": ("page 17 of 20", "/?page=17"),
+    "a date": ("created on 2026-11-28", "/calendar/2026-11-28"),
+    "a version": ("http://shop.test/api/v1", "/api/v1"),
+    "a fraction": ("order 17.5", "/orders/17"),
+    "an address": ("host 10.0.0.17", "/host/10.0.0.17"),
+}
+
+
+@pytest.mark.parametrize(("text", "url"), NOT_WITHIN.values(), ids=NOT_WITHIN)
+def test_what_a_text_has_by_chance_is_not_carried(text: str, url: str) -> None:
+    out = entry(get("/"), ("Content-Type", "text/plain"), body=text.encode())
+    assert list(find_links(range(2), [out, entry(get(url))], within_texts=True)) == []
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2]])
+def test_a_value_by_itself_is_preferred_to_one_within_a_text(order: list[int]) -> None:
+    bodies = (b'{"id": 17}', b'{"msg": "order 17"}')
+    recording = [*(entry(get("/"), JSON, body=body) for body in bodies), entry(get("/orders/17"))]
+    [link] = find_links(order, recording, within_texts=True)
+    assert str(link) == "entry 1 json:$.id → entry 3 path:1"
 
 
 UNLINKED = {

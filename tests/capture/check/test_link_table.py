@@ -18,5 +18,5 @@ def test_links_are_found_by_both_ends(links: dict[tuple[int, int], Link]) -> Non
     ordered = [link for _, link in sorted(links.items(), key=lambda found: found[0])]
     assert list(table) == ordered
     for number in range(4):
-        assert table.from_entry(number) == [link for link in ordered if link.source_entry == number]
+        assert table.sources_in(number) == {link.source for link in ordered if link.source_entry == number}
         assert table.to_entry(number) == [link for link in ordered if link.target_entry == number]

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from proxy_policies.lazy_imports import lazy_imports
@@ -32,9 +33,12 @@ def write(steps: Sequence[PathStep]) -> str:
 
 
 def _write_step(step: PathStep) -> str:
-    if isinstance(step, int):
-        return f"[{step}]"
-    return f".{step}" if _NAME.match(step) else f"[{json.dumps(step)}]"
+    return f"[{step}]" if isinstance(step, int) else _write_name(step)
+
+
+@lru_cache(4096)  # the documents of an API have the same names
+def _write_name(name: str) -> str:
+    return f".{name}" if _NAME.match(name) else f"[{json.dumps(name)}]"
 
 
 def read(path: str) -> list[PathStep]:
@@ -60,6 +64,24 @@ def leaves(value: Any, steps: tuple[PathStep, ...] = ()) -> Iterator[tuple[tuple
             yield from leaves(item, (*steps, index))
     else:
         yield steps, value
+
+
+def written_leaves(document: Any) -> list[tuple[str, str, Any]]:
+    """Return the normalized path of each leaf, the last name in it, empty without one, and the leaf's value."""
+    found: list[tuple[str, str, Any]] = []
+
+    def add(value: Any, path: str, name: str) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                add(item, path + _write_name(key), key)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                add(item, f"{path}[{index}]", name)
+        else:
+            found.append((path, name, value))
+
+    add(document, "$", "")
+    return found
 
 
 def put(document: Any, steps: Sequence[PathStep], value: Any) -> bool:

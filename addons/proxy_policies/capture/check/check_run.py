@@ -47,11 +47,11 @@ class CheckRun:
         self.entries = EntryIndex(capture)
         self.problems = list(capture.problems)
         self.order = self.entries.by_time()
-        self.links = find_links(self.order, self.entries, self.placeholders.of)
+        self.links = find_links(self.order, self.entries, self.placeholders.identity_of, within_texts=True)
 
     def targets(self, specs: Sequence[str]) -> dict[str, CheckTarget]:
         """Return the target for each origin of the capture. Raise CaptureError."""
-        return parse_targets(specs, (self.entries[number].request.origin for number in self.order))
+        return parse_targets(specs, (request.origin for request in self.entries.requests()))
 
     def unresolved(self, targets: Mapping[str, CheckTarget]) -> list[str]:
         """Return the placeholders for which no value is known, each with its entry."""

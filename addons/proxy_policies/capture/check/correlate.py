@@ -7,7 +7,8 @@ value at the same location of the live response replaces it.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from proxy_policies.capture import dynamic_values, locations
 from proxy_policies.capture.check.link_table import Link, LinkTable
@@ -45,26 +46,73 @@ def parse_carry_rules(specs: Iterable[str]) -> tuple[CarryRule, ...]:
     return tuple(rules)
 
 
-def find_links(order: Sequence[int], entries: Entries, hide: Callable[[str], str] = str) -> LinkTable:
+def find_links(
+    order: Sequence[int], entries: Entries, hide: Callable[[str], str] = identity, within_texts: bool = False
+) -> LinkTable:
     """Return the links of entries in this order, guessed: each from the latest earlier response with the value.
 
-    `hide(value)` returns the placeholder of a value: a recording may have the value in one place, the placeholder in
-    another. Entries are read from the last, so that only values of later requests are kept.
+    `hide(value)` returns the identity of a value's placeholder: a recording may have the value in one place, the
+    placeholder in another. Identifiers `within_texts` are used for requests whose value is nowhere by itself. Entries
+    are read from the last, so that only values of later requests are kept.
     """
-    links = LinkTable()
-    with closing(RequestValueIndex()) as later_values:
+    search = _Search(order, hide, within_texts)
+    with closing(search.later_values), closing(search.later_ids):
         for at in reversed(range(len(order))):
             entry = entries[order[at]]
-            for source in locations.values_in_response(comparable_response(entry)) if later_values else ():
-                if _is_correlatable(source):
-                    for position, target in later_values.pop(identity(hide(source.value))):
-                        if _is_probable(source, target):
-                            link = Link(order[at], source.where, order[position[0]], target.where, target.value)
-                            links.add(position, link)
-            for index, target in enumerate(_request_locations(entry)):
-                if _may_be_linked(target):
-                    later_values.add(identity(hide(target.value)), (at, index), target)
-    return links
+            if search.later_values:
+                search.add_response(at, comparable_response(entry))
+            search.add_request(at, entry)
+    return search.links
+
+
+@dataclass(slots=True)
+class _Search:
+    """The links found, and the values of later requests by which more may be found."""
+
+    order: Sequence[int]
+    hide: Callable[[str], str]
+    within_texts: bool
+    links: LinkTable = field(default_factory=LinkTable)
+    later_values: RequestValueIndex = field(default_factory=RequestValueIndex)
+    later_ids: RequestValueIndex = field(default_factory=RequestValueIndex)
+    """Those that may be within texts."""
+
+    def add_response(self, at: int, response: Response) -> None:
+        """Add links from the response of an entry; one from within a text only if there is no other."""
+        for source in locations.values_in_response(response, self.within_texts):
+            is_within = source.where.startswith(locations.WITHIN)
+            if not (_is_unique(source.value) if is_within else _is_correlatable(source)):
+                continue
+            is_probable = _is_named_alike if is_within else _is_probable
+            for position, target in (self.later_ids if is_within else self.later_values).pop(self.hide(source.value)):
+                if is_probable(source, target):
+                    link = Link(self.order[at], source.where, self.order[position[0]], target.where, target.value)
+                    self.links.add(position, link, is_fallback=is_within)
+
+    def add_request(self, at: int, entry: Entry) -> None:
+        """Add the values of an entry's request."""
+        for index, target in enumerate(_request_locations(entry)):
+            if _may_be_linked(target):
+                key = self.hide(target.value)
+                self.later_values.add(key, (at, index), target)
+                if self.within_texts and _is_unique(target.value):
+                    self.later_ids.add(key, (at, index), target)
+
+
+def _is_unique(value: str) -> bool:
+    """Return whether a value within a text may be an identifier: a number, a placeholder, or random."""
+    return value.isdigit() or bool(PLACEHOLDER.fullmatch(value)) or is_random(value)
+
+
+def _is_named_alike(source: Location, target: Location) -> bool:
+    """Return whether an identifier within a text, named by the word before it, was probably sent back.
+
+    A number must follow the same noun in both: `order 17` and `/orders/17`.
+    """
+    if not source.value.isdigit():
+        return True
+    noun, name = words(source.name), words(target.name)
+    return bool(noun and name) and target.where.startswith("path:") and noun[-1].rstrip("s") == name[-1].rstrip("s")
 
 
 def _may_be_linked(target: Location) -> bool:
@@ -83,7 +131,7 @@ def _is_correlatable(location: Location) -> bool:
     value = location.value
     if len(value) > 4096 or not value:
         return False
-    return _is_distinctive(value) or is_secret_name(location.name) or _is_id(location.name)
+    return _is_id(location.name) or is_secret_name(location.name) or _is_distinctive(value)
 
 
 def _is_distinctive(value: str) -> bool:
@@ -93,6 +141,7 @@ def _is_distinctive(value: str) -> bool:
     ) or is_random(value)
 
 
+@lru_cache(4096)  # the documents of an API have the same names
 def _is_id(name: str) -> bool:
     parts = words(name)
     return bool(parts) and parts[-1] in _ID_WORDS
@@ -116,11 +165,12 @@ class Correlator:
 
     def learn(self, number: int, live: Response) -> None:
         """Remember the linked values of the live response of an entry."""
-        linked_sources = {link.source for link in self._links.from_entry(number)}
+        linked_sources = self._links.sources_in(number)
         sources = {rule.source for rule in self._carry_rules}
         if not linked_sources and not sources:
             return
-        for location in locations.values_in_response(live):
+        within_texts = any(source.startswith(locations.WITHIN) for source in linked_sources)
+        for location in locations.values_in_response(live, within_texts):
             if location.where in linked_sources:
                 linked_sources.remove(location.where)  # the first one counts
                 self._values.put(f"{number} {location.where}", location.value)

@@ -16,6 +16,8 @@ CREATE INDEX by_source ON links (source_entry);
 CREATE INDEX by_target ON links (target_entry)
 """
 _SELECT = "SELECT source_entry, source, target_entry, target, value FROM links"
+_ADD = "INSERT OR REPLACE INTO links VALUES (?, ?, ?, ?, ?, ?, ?)"
+_ADD_FALLBACK = "INSERT OR IGNORE INTO links VALUES (?, ?, ?, ?, ?, ?, ?)"
 _ORDER = "ORDER BY entry, location"
 
 
@@ -39,18 +41,22 @@ class LinkTable:
     def __init__(self) -> None:
         self._table = TemporaryDatabase(_TABLE)
 
-    def add(self, position: Position, link: Link) -> None:
-        """Add the link to a position, which must not have another. Raise OSError if the disk is full."""
+    def add(self, position: Position, link: Link, is_fallback: bool = False) -> None:
+        """Add the link to a position, in place of one that it has, unless it `is_fallback`.
+
+        Raise OSError if the disk is full.
+        """
         texts = (link.source_entry, to_blob(link.source), link.target_entry, to_blob(link.target))
-        self._table.execute("INSERT INTO links VALUES (?, ?, ?, ?, ?, ?, ?)", (*position, *texts, to_blob(link.value)))
+        self._table.execute(_ADD_FALLBACK if is_fallback else _ADD, (*position, *texts, to_blob(link.value)))
 
     def __iter__(self) -> Iterator[Link]:
         """Yield all links."""
         return map(_link, self._table.rows(f"{_SELECT} {_ORDER}"))
 
-    def from_entry(self, number: int) -> list[Link]:
-        """Return the links from the response of an entry."""
-        return [_link(row) for row in self._table.rows(f"{_SELECT} WHERE source_entry = ? {_ORDER}", (number,))]
+    def sources_in(self, number: int) -> set[str]:
+        """Return the locations in the response of an entry that links begin at."""
+        rows = self._table.rows("SELECT DISTINCT source FROM links WHERE source_entry = ?", (number,))
+        return {from_blob(source) for (source,) in rows}
 
     def to_entry(self, number: int) -> list[Link]:
         """Return the links to the request of an entry."""

@@ -1,6 +1,7 @@
 """The locations of requests by their values, in a temporary file, so that memory does not grow with the recording."""
 
 import hashlib
+from collections.abc import Iterator
 
 from proxy_policies.capture.files.temporary_database import TemporaryDatabase, from_blob, to_blob
 from proxy_policies.capture.locations import Location
@@ -35,18 +36,21 @@ class RequestValueIndex:
         self._table.execute("INSERT INTO request_values VALUES (?, ?, ?, ?, ?, ?)", row)
         self._is_empty = False
 
-    def pop(self, key: str) -> list[tuple[Position, Location]]:
-        """Remove and return the locations under a key, in the order in which they were added."""
+    def pop(self, key: str) -> Iterator[tuple[Position, Location]]:
+        """Yield the locations under a key, in the order in which they were added; then remove them."""
         at, bit = _bit(key)
         if not self._filter[at] & bit:
-            return []
-        rows = self._table.execute(
+            return
+        rows = self._table.rows(
             "SELECT entry, location, place, name, value FROM request_values WHERE hash = ? ORDER BY rowid",
             (_hash(key),),
         )
-        if rows:
+        is_found = False
+        for entry, location, *texts in rows:
+            is_found = True
+            yield (entry, location), Location(*map(from_blob, texts))
+        if is_found:
             self._table.execute("DELETE FROM request_values WHERE hash = ?", (_hash(key),))
-        return [((entry, location), Location(*map(from_blob, texts))) for entry, location, *texts in rows]
 
     def close(self) -> None:
         """Delete the file."""

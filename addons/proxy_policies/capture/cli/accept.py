@@ -74,10 +74,9 @@ def _accepted(
         outcome, entry, result = outcomes[indices[number]], run.entries[number], results[number]
         reason = refusal_reason(entry) or ("" if result.response else outcome.error or outcome.skipped)
         if outcome.changes and not reason and result.response:
-            linked = {link.source for link in run.links.from_entry(number)}
             locations = {change.location for change in outcome.changes}
             unordered = options.noise.unordered(entry.request)
-            acceptance = Acceptance(locations, linked, unordered, options.secrets.restore)
+            acceptance = Acceptance(locations, run.links.sources_in(number), unordered, options.secrets.restore)
             yield number, accept(entry, result.response, result.seconds, acceptance)
         elif chosen or reason:
             say(f"entry {number + 1} is left as it is: {reason or 'nothing in it changed'}")

@@ -38,9 +38,15 @@ class Placeholders:
         self._key = key
         self.key_id = hashlib.sha256(b"proxy-policies key id " + key).hexdigest()[:12]
 
+    def identity_of(self, secret: str) -> str:
+        """Return the identity of a secret's placeholder, or of a placeholder."""
+        return identity(secret) if PLACEHOLDER.fullmatch(secret) else self._hashed(secret)
+
+    def _hashed(self, secret: str) -> str:
+        return "secret_" + hmac.digest(self._key, secret.encode("utf-8", "surrogatepass"), "sha256").hex()[:16]
+
     def of(self, secret: str) -> str:
         """Return the placeholder of a secret; a placeholder unchanged, so that redacting again changes nothing."""
         if not secret or PLACEHOLDER.fullmatch(secret):
             return secret
-        digest = hmac.digest(self._key, secret.encode("utf-8", "surrogatepass"), "sha256").hex()[:16]
-        return f"secret_{digest}_{secret_kind(secret)}{length_class(secret):03d}"
+        return f"{self._hashed(secret)}_{secret_kind(secret)}{length_class(secret):03d}"
