@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from proxy_policies.byte_streams.socket_options import reset_on_close, send_at_once
+from proxy_policies.byte_streams.socket_options import is_unacknowledged, reset_on_close, send_at_once
 
 
 @pytest.mark.parametrize("is_on", [True, False])
@@ -34,3 +34,10 @@ def test_a_closed_socket_is_left_as_it_is() -> None:
     sock.close()
     reset_on_close(sock)
     send_at_once(sock)
+    assert not is_unacknowledged(sock)
+
+
+def test_where_the_kernel_cannot_be_asked_all_is_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "TCP_INFO", raising=False)
+    with socket.socket() as sock:
+        assert not is_unacknowledged(sock)

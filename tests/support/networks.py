@@ -69,6 +69,13 @@ def drop(address: str, port: int) -> None:
     subprocess.run([need("ip6tables"), "-w", "-A", "OUTPUT", *rule], check=True)
 
 
+def cut_off(port: int) -> None:
+    """Drop what is sent to and from a port, as a firewall does that has forgotten its connections."""
+    for side in ("--dport", "--sport"):
+        rule = ["-p", "tcp", side, str(port), "-j", "DROP"]
+        subprocess.run([need("iptables"), "-w", "-A", "OUTPUT", *rule], check=True)
+
+
 def knowing(hosts: Path) -> tuple[str, ...]:
     """Return the beginning of a command line that runs a command with another /etc/hosts."""
     return (need("unshare"), "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts))

@@ -28,3 +28,17 @@ def send_at_once(sock: socket.socket) -> None:
     """
     with contextlib.suppress(OSError):  # closed already
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def is_unacknowledged(sock: Any) -> bool:
+    """Return whether the peer's system has not acknowledged what was sent to it repeatedly (tcp(7), TCP_INFO).
+
+    It acknowledges also while the peer does not read. False where the kernel cannot be asked, as it is only on Linux.
+    """
+    if not hasattr(socket, "TCP_INFO"):
+        return False
+    try:
+        _, _, retransmits, probes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 4)
+    except OSError:  # closed already
+        return False
+    return bool(retransmits or probes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from tests.support.home_and_works import BEAT, HomeAndWorks
 from tests.support.mitmdump import environment
+from tests.support.networks import cut_off, own_network
 from tests.support.refused_clients import how_refused
 from tests.support.sshd import Sshd
 from tests.support.waiting import wait_until
@@ -168,6 +170,24 @@ def test_a_process_that_is_killed_is_no_end_of_file(pair: HomeAndWorks, dies: st
             else:
                 pair.start_work({"ssh": service.getsockname()[1]})
             wait_until(lambda: "offers ssh" in pair.home.log(), BACK, "work to be back")
+
+
+def test_a_path_that_vanishes_is_noticed_though_the_client_does_not_read(tmp_path: Path) -> None:
+    with own_network(), socket.create_server(("127.0.0.1", 0)) as service:
+        pair = HomeAndWorks(tmp_path, clients=["it"], beat=QUICK_BEAT)
+        try:
+            pair.start_work({"it": service.getsockname()[1]})
+            with socket.create_connection(("127.0.0.1", pair.client_listeners["it"]), WAIT):
+                served, _ = service.accept()
+                with served:
+                    served.setblocking(False)
+                    while select.select([], [served], [], SILENCE + 1)[1]:
+                        served.send(bytes(65536))
+                    assert "left it" not in pair.home.log(), "it is given up for not reading"
+                    cut_off(pair.home_port)
+                    pair.home.wait_log(rf"left it: .* \(silent for {SILENCE:g} s\)", timeout=WAIT)
+        finally:
+            pair.close()
 
 
 class UnauthenticatedPeers:

@@ -132,7 +132,7 @@ class Keepalive:
     def check(self, now: float, *, received: bool, sent: bool) -> KeepaliveAction:
         """Return what to do, given whether bytes were received and sent since the last call.
 
-        `received` must be True while the caller does not read, as the peer's silence is then unknown. `sent` must be
+        `received` must be True while the caller does not read, unless the peer's system is silent, too. `sent` must be
         True while bytes wait to be sent, as a ping would wait behind them. If the last call was longer ago than
         `interval`, this process was suspended or starved, and the time does not count as silence of the peer.
         """

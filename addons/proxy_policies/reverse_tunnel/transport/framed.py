@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from proxy_policies.byte_streams.socket_options import is_unacknowledged
 from proxy_policies.log_lines import printable
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.reverse_tunnel.protocol.frames import (
@@ -97,7 +98,7 @@ class Framed(TransportLayer):
     def _check_keepalive(self) -> None:
         if self._keepalive is None or self._lost:
             return
-        received = self._received or not self.lower.is_reading()
+        received = self._received or not (self.lower.is_reading() or self._is_path_silent())
         sent = self._sent or self.lower.get_write_buffer_size() > 0
         self._received = self._sent = False
         match self._keepalive.check(self._loop.time(), received=received, sent=sent):
@@ -108,6 +109,10 @@ class Framed(TransportLayer):
             case KeepaliveAction.PING if not self._sent_close_ack and not self.lower.is_closing():
                 self.lower.write(frame(FrameKind.PING))
         self._schedule_keepalive(self._keepalive.interval)
+
+    def _is_path_silent(self) -> bool:
+        """Return whether the peer's system is silent, too; it answers while we do not read, or the peer does not."""
+        return is_unacknowledged(self.lower.get_extra_info("socket"))
 
     def _schedule_keepalive(self, interval: float) -> None:
         self._keepalive_timer = self._loop.call_later(interval / CHECKS_PER_INTERVAL, self._check_keepalive)
