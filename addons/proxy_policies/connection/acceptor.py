@@ -13,7 +13,6 @@ from typing import Any
 from weakref import WeakSet
 
 from mitmproxy import ctx
-from mitmproxy.proxy.mode_specs import ProxyMode
 
 from proxy_policies.background.tasks import spawn
 from proxy_policies.byte_streams.socket_options import send_at_once
@@ -31,7 +30,7 @@ OnAccepted = Callable[[Any, socket.socket, tuple[Any, ...]], None]
 
 
 class ServerSocketWatch:
-    """Accepts in place of one asyncio server.
+    """Accepts in place of one asyncio server, which repeats an error a hundred times, and its retries as often.
 
     An event loop that cannot watch these sockets keeps accepting as usual.
     """
@@ -75,10 +74,10 @@ class ServerSocketWatch:
 
 
 class Acceptor:
-    """Creates a `ServerSocketWatch` for every server whose mode is wanted, now and later."""
+    """Creates a `ServerSocketWatch` for every server, now and later."""
 
-    def __init__(self, is_wanted: Callable[[ProxyMode], bool], accepted: OnAccepted) -> None:
-        self._is_wanted, self._accepted = is_wanted, accepted
+    def __init__(self, accepted: OnAccepted) -> None:
+        self._accepted = accepted
         self._known: WeakSet[asyncio.Server] = WeakSet()
 
     def start(self) -> Callable[[], None]:
@@ -95,8 +94,7 @@ class Acceptor:
 
     def _listen_to_all(self, servers: Any) -> None:
         for instance in servers:
-            if self._is_wanted(instance.mode):
-                spawn(self._listen(instance, servers))
+            spawn(self._listen(instance, servers))
 
     async def _listen(self, instance: Any, servers: Any) -> None:
         """Start listening in the same turn of the event loop in which mitmproxy's server does.

@@ -15,6 +15,7 @@ from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies.background.tasks import spawn
+from proxy_policies.byte_streams.socket_stream import SocketStream
 from proxy_policies.connection import handover, layered_client
 from proxy_policies.connection.accepted_client import AcceptedClient
 from proxy_policies.connection.acceptor import Acceptor
@@ -53,23 +54,24 @@ class Fastlane:
     def __init__(self) -> None:
         self._responders = Responders()
         self._takeover = TunnelTakeover()
-        self._acceptor = Acceptor(speaks_http, self._accepted)
+        self._acceptor = Acceptor(self._accepted)
         self.origin_pool = OriginPool()
         self._connections: dict[str, ClientConnection] = {}
         """By client id."""
         self._undo_paths: list[Callable[[], None]] = []
         """Undo functions of the paths that are open."""
         self._dispatch: Dispatch
-        self._undo_dispatch: list[Callable[[], None]] = []
+        self._undo_always: list[Callable[[], None]] = []
+        """Undo functions of what does not depend on `fast_lane`."""
 
     def configure(self, updated: set[str]) -> None:
         """Open or close the paths, and forget what was learned under other options."""
         is_on = self.fast_lane
         self.origin_pool.close()
         self._responders.reconsider(learns=is_on and getattr(ctx.options, "cache", "off") != "off")
-        if not self._undo_dispatch:
+        if not self._undo_always:
             self._dispatch = Dispatch(ctx.master.addons, getattr(ctx.master, "_legacy_log_events", None))
-            self._undo_dispatch = [*tune(), self._dispatch.install()]
+            self._undo_always = [*tune(), self._dispatch.install(), self._acceptor.start()]
         if "fast_lane" in updated:
             self._close()
             if is_on:
@@ -77,9 +79,8 @@ class Fastlane:
 
     def _open(self) -> None:
         self._responders.table = self._dispatch.table
-        for begin in (self._takeover.patch.apply, self._acceptor.start):
-            if undo := begin():
-                self._undo_paths.append(undo)
+        if undo := self._takeover.patch.apply():
+            self._undo_paths.append(undo)
         self._undo_paths.append(handover.on_handover(self._continued))
 
     def _close(self) -> None:
@@ -98,8 +99,8 @@ class Fastlane:
         """Restore mitmproxy."""
         self._close()
         self.origin_pool.close()
-        while self._undo_dispatch:
-            self._undo_dispatch.pop()()
+        while self._undo_always:
+            self._undo_always.pop()()
 
     @command.command("policy.stats")  # type: ignore[untyped-decorator]
     def stats(self) -> Sequence[str]:
@@ -125,6 +126,9 @@ class Fastlane:
         self._accept(instance, sock, peername)
 
     def _accept(self, instance: Any, sock: socket.socket, peername: tuple[Any, ...]) -> None:
+        if self._responders.table is None or not speaks_http(instance.mode):
+            handover.begin_client(instance, SocketStream(sock), b"")
+            return
         connection = AcceptedClient(self, self._responders, instance, sock, peername)
         if not self._responders.serves(instance.mode):
             connection.hand_over()
@@ -186,7 +190,7 @@ class Fastlane:
 
     async def trigger(self, hook: type[StartHook], data: Any) -> None:
         """Trigger a hook; wait until every addon has handled it, and an intercepted flow is resumed."""
-        if not self._undo_dispatch:
+        if not self._undo_always:
             await ctx.master.addons.handle_lifecycle(hook(data))
         elif (rest := self._dispatch.begin(hook.name, (data,))) is not None:
             await rest
@@ -211,7 +215,7 @@ class Fastlane:
             return
         if self._undo_paths:
             self._takeover.watch(client, client)
-        if self._undo_dispatch:
+        if self._undo_always:
             handler.layer = Inline(handler.layer, self._dispatch.trigger_now)  # type: ignore[assignment]
 
     def late_hooks(self) -> Hooks:

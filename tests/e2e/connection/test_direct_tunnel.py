@@ -295,19 +295,23 @@ async def test_the_policies_are_loaded_again(mitmdump: Start, tmp_path: Path) ->
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux lets a test limit another process")
-async def test_no_room_for_a_connection(mitmdump: Start) -> None:
-    """Said in one line; those who wait are taken in when there is room again."""
-    proxy = mitmdump()
+@pytest.mark.parametrize("fast_lane", ["on", "off"])
+async def test_no_room_for_a_connection(mitmdump: Start, fast_lane: str) -> None:
+    """Said in one line for each port; those who wait are taken in when there is room again."""
+    socks = free_port()
+    proxy = mitmdump("--set", f"fast_lane={fast_lane}", "--mode", "regular", "--mode", f"socks5@{socks}")
     async with serving(echo) as port, asyncio.timeout(100):
         await exchange(proxy.port, port)
         await asyncio.to_thread(proxy.wait_log, "client disconnect")
         before = resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (next_descriptor(proxy.pid), before[1]))
-        _, waiting = await asyncio.open_connection("127.0.0.1", proxy.port)
-        await asyncio.to_thread(proxy.wait_log, "cannot accept connections: Too many open files")
+        waiting = [(await asyncio.open_connection("127.0.0.1", at))[1] for at in (proxy.port, socks)]
+        said = "cannot accept connections: Too many open files"
+        await asyncio.to_thread(wait_until, lambda: proxy.log().count(said) >= len(waiting))
         resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, before)
         await exchange(proxy.port, port)
-        waiting.close()
+        for writer in waiting:
+            writer.close()
     assert "Traceback" not in proxy.log()
 
 
