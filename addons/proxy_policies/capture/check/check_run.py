@@ -126,7 +126,7 @@ class CheckRun:
 
 def noise_file(capture: Path) -> Path:
     """Return the path of a capture's rules of noise: beside it."""
-    return capture.with_name(f"{capture.name}.noise")
+    return Path(f"{capture}.noise")
 
 
 def require_reachable(targets: Iterable[CheckTarget]) -> None:
