@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 PATHS = ("hits", "tunnels", "exchanges")
+COUNTED = (*PATHS, "handed over")
+"""What is counted: requests by path, and clients that were handed over to mitmproxy."""
 NO_OBJECTION: Mapping[str, tuple[str, ...]] = {path: () for path in PATHS}
 """For an addon whose hooks do not concern requests on these paths, or whose effect is part of the learned response."""
 

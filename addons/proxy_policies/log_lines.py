@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 INTERVAL = 10.0
 """Seconds between two lines of the same kind."""
@@ -112,3 +113,8 @@ def admit_client_line(line: str, now: float) -> str | None:
         )
     throttle = next((throttle for prefix, throttle in _CLIENT_LINES.items() if line.startswith(prefix)), None)
     return line if throttle is None else throttle.admit(line, now)
+
+
+def nearest(word: str, known: Iterable[str], similarity: float = 0.6) -> str | None:
+    """Return the known word that is most similar, by difflib's ratio; None if none is similar."""
+    return next(iter(difflib.get_close_matches(word, sorted(known), 1, similarity)), None)

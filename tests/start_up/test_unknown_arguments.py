@@ -5,7 +5,8 @@ from mitmproxy import options
 from mitmproxy.tools import dump, web
 from mitmproxy.tools.console import master as console
 
-from proxy_policies.start_up.unknown_arguments import Severity, judge, nearest, stray_word, unknown_option
+from proxy_policies.log_lines import nearest
+from proxy_policies.start_up.unknown_arguments import SIMILARITY, Severity, judge, stray_word, unknown_option
 
 KNOWN = {"proxyauth", "cache", "cache_size", "view_filter"}
 
@@ -15,7 +16,7 @@ KNOWN = {"proxyauth", "cache", "cache_size", "view_filter"}
     [("proxyaut", "proxyauth"), ("proxy_auth", "proxyauth"), ("cache_sise", "cache_size"), ("nope", None), ("", None)],
 )
 def test_the_nearest_name_is_told(name: str, meant: str | None) -> None:
-    assert nearest(name, KNOWN) == meant
+    assert nearest(name, KNOWN, SIMILARITY) == meant
     assert unknown_option(name, KNOWN).startswith(f"unknown option {name!r}; ")
     assert (f"did you mean {meant!r}?" in unknown_option(name, KNOWN)) == (meant is not None)
 

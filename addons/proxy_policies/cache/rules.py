@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from proxy_policies.cache.rfc9111.freshness import NO_OVERRIDES, Overrides
 from proxy_policies.cache.rfc9111.key import OWN, without_query
 from proxy_policies.cache.rfc9111.storability import DATED_BY_RULES_STATUS, NEVER_STORED_STATUS
 from proxy_policies.fields import TOKEN
+from proxy_policies.log_lines import nearest
 from proxy_policies.options.parsers import parse_duration
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def _parse_action(name: str, equals: str, value: str) -> EffectChange:
             raise ValueError(f"{action!r}: {name} takes no value")
         return _SWITCHES[name]
     if name not in _VALUED:
-        nearest = difflib.get_close_matches(name, [*_SWITCHES, *_VALUED, "status"], 1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"write {_FORMS}"
+        near = nearest(name, [*_SWITCHES, *_VALUED, "status"])
+        hint = f"did you mean {near!r}?" if near else f"write {_FORMS}"
         raise ValueError(f"{name!r} is not a cache rule action; {hint}")
     if not value:
         raise ValueError(f"{action!r}: write {name}=…")

@@ -78,11 +78,6 @@ def _own_address(family: int) -> str:
     return ""
 
 
-def is_loopback_url(url: str) -> bool:
-    """Return whether a URL from `url_of` has a loopback address."""
-    return ipaddress.ip_address(url.removeprefix("http://").rpartition(":")[0].strip("[]")).is_loopback
-
-
 async def serve(sockets: list[socket.socket], files: Mapping[str, ServedFile]) -> None:
     """Serve files by their paths until SIGINT or SIGTERM."""
     stopping = asyncio.Event()

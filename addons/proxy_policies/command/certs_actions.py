@@ -14,6 +14,7 @@ from secrets import token_hex
 
 import certifi
 
+from proxy_policies.addresses import is_loopback
 from proxy_policies.certificates import authority, client_checks, device_page, device_server, folders, store_commands
 from proxy_policies.certificates.store_commands import has, run, trusts
 from proxy_policies.certificates.stores import OTHER_SYSTEMS, STORES, TrustStore, ca_variables, other_systems, stores
@@ -124,7 +125,7 @@ def serve(folder: Path, given: argparse.Namespace) -> int:
         f"/{device_page.FILE}": device_server.ServedFile(device_page.MEDIA_TYPE, certificate),
     }
     print(f"{blocks}{url}   {ours.name}\nSHA-256 {device_page.fingerprint(ours)}")
-    if device_server.is_loopback_url(url):
+    if is_loopback(sockets[0].getsockname()[0]):
         print("only this machine can open it; --listen-host 0.0.0.0 opens it to others nearby")
     print("Ctrl-C ends it", flush=True)
     asyncio.run(device_server.serve(sockets, files))

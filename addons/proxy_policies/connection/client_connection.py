@@ -30,6 +30,7 @@ from proxy_policies.finished import flow_records, reporting
 from proxy_policies.http1.plain_fields import CRLF_HEAD_END
 from proxy_policies.http1.request_heads import HEAD_END, HEAD_LIMIT, could_begin_request
 from proxy_policies.http1.sent_heads import error_response, head_of
+from proxy_policies.limits.connections import TLS_HANDSHAKE
 from proxy_policies.limits.unsent import Unsent
 from proxy_policies.log_lines import admit_client_line
 from proxy_policies.waits import LINGERING_TIME, LINGERING_TIMEOUT, Stopwatch, Wait, Waiting
@@ -39,8 +40,6 @@ logger = logging.getLogger("mitmproxy.proxy.server")
 
 NEW = 1.0
 """Seconds during which a new client's first request may still be on its way."""
-TLS_HANDSHAKE = 0x16
-"""The first byte of a ClientHello's record (RFC 8446, section 5.1)."""
 BYTES_PER_TURN = 65536
 """Bytes of responses sent in one turn of the event loop."""
 

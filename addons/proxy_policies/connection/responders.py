@@ -16,6 +16,7 @@ from proxy_policies.connection.fast_path_guard import FastPathGuard, opens_tunne
 from proxy_policies.dispatch.table import HookTable
 from proxy_policies.exchange.exchange import Exchange, ExchangeClient
 from proxy_policies.exchange.origin_connections import Destination
+from proxy_policies.fast_paths import COUNTED
 from proxy_policies.http1.request_heads import address_of, read_connect, read_plain_request
 from proxy_policies.inspection.hosts import Hosts
 from proxy_policies.lazy_imports import lazy_imports
@@ -24,8 +25,6 @@ from proxy_policies.validity import Invalid
 
 with lazy_imports():
     from proxy_policies.connection import learned_responses
-
-COUNTED = ("hits", "tunnels", "exchanges", "handed over")
 
 
 class Responders:

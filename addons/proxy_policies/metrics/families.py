@@ -13,9 +13,9 @@ from prometheus_client.exposition import choose_encoder
 
 from proxy_policies.counting.collector import Collector
 from proxy_policies.counting.histogram import Histogram
+from proxy_policies.fast_paths import COUNTED
 
 PREFIX = "proxy_policies_"
-PATHS = ("hits", "tunnels", "exchanges", "handed over")
 Statistics = Mapping[str, Mapping[str, int]]
 """The counters of each policy, by its name and theirs."""
 
@@ -126,5 +126,5 @@ def _of_policies(statistics: Statistics) -> Iterator[Metric]:
     for (policy, count), (name, help) in COUNTERS.items():
         if (value := statistics.get(policy, {}).get(count)) is not None:
             yield CounterMetricFamily(PREFIX + name, help, value=value)
-    paths = {path.replace(" ", "_"): statistics.get("fastlane", {}).get(path, 0) for path in PATHS}
+    paths = {path.replace(" ", "_"): statistics.get("fastlane", {}).get(path, 0) for path in COUNTED}
     yield _counter("fast_path", "Uses of fast paths, and clients handed over to mitmproxy's layers.", "path", paths)

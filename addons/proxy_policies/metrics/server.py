@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
 
 from tornado import web
 
+from proxy_policies.addresses import is_loopback
 from proxy_policies.web_pages.page_server import PageServer, is_own_name
 
 MAX_BODY = 16384
@@ -58,8 +58,7 @@ def serve(sockets: list[socket.socket], render: Render, accepts: Callable[[], bo
     async def health(_: str) -> tuple[int, bytes, str]:  # usually only the status is read
         return (200, b"ok\n", "text/plain") if accepts() else (503, b"not accepting clients\n", "text/plain")
 
-    hosts = [sock.getsockname()[0] for sock in sockets]
-    is_local = all(ipaddress.ip_address(host.partition("%")[0]).is_loopback for host in hosts)
+    is_local = all(is_loopback(sock.getsockname()[0]) for sock in sockets)
     pages = {"/metrics": metrics, "/health": health}
     routes = [(path, Page, {"respond": respond, "is_local": is_local}) for path, respond in pages.items()]
     return PageServer(sockets, web.Application(routes), MAX_BODY)

@@ -14,8 +14,8 @@ from mitmproxy.proxy.layers.tcp import TcpEndHook, TCPLayer
 
 from proxy_policies.patch import Companion
 from proxy_policies.patches import resets
+from proxy_policies.patches.back_pressure import MULTIPLEXED
 
-MULTIPLEXED = (b"h2", b"h3")
 """Protocols in which a tunnel is one of several streams: only the stream is reset."""
 
 Relay = Callable[[TCPLayer, events.Event], CommandGenerator[None]]

@@ -5,10 +5,11 @@ from typing import Any
 
 from mitmproxy.optmanager import OptManager
 
+from proxy_policies.log_lines import nearest
 from proxy_policies.options.parsers import coerce, is_secret
 from proxy_policies.policy_file.document import FileOption
 from proxy_policies.settings import Setting
-from proxy_policies.start_up.unknown_arguments import nearest
+from proxy_policies.start_up.unknown_arguments import SIMILARITY
 
 
 def coerce_all(
@@ -24,7 +25,7 @@ def coerce_all(
 def _value(entry: FileOption, options: OptManager, settings: Mapping[str, Setting[Any]]) -> Any:
     option = dict(options.items()).get(entry.name)
     if option is None:
-        similar = nearest(entry.name, options.keys())
+        similar = nearest(entry.name, options.keys(), SIMILARITY)
         hint = f"; did you mean {similar}?" if similar else ""
         raise ValueError(f"line {entry.line}, option {entry.name}: no such option{hint}")
     setting = settings.get(entry.name)

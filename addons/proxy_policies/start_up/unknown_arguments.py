@@ -1,9 +1,10 @@
 """Options that no addon has, and stray words: which of them end the start, and the messages about them. Pure."""
 
-import difflib
 import enum
 import re
 from collections.abc import Collection, Sequence
+
+from proxy_policies.log_lines import nearest
 
 SIMILARITY = 0.7
 """The similarity (difflib's ratio) from which a name is considered a misspelling of another."""
@@ -23,23 +24,18 @@ class Severity(enum.Enum):
     IGNORED = enum.auto()
 
 
-def nearest(name: str, known: Collection[str]) -> str | None:
-    """Return the known option with the most similar name; None if none is similar."""
-    return next(iter(difflib.get_close_matches(name, sorted(known), 1, SIMILARITY)), None)
-
-
 def judge(name: str, known: Collection[str], on_command_line: bool) -> Severity:
     """Decide about an option; one in config.yaml may be for another program, or for a script that is not loaded."""
     if on_command_line:
         return Severity.REJECTED
     if name.startswith(OTHER_PROGRAMS) or name in OF_SOME_PROGRAMS:
         return Severity.IGNORED
-    return Severity.REJECTED if nearest(name, known) else Severity.WARNED
+    return Severity.REJECTED if nearest(name, known, SIMILARITY) else Severity.WARNED
 
 
 def unknown_option(name: str, known: Collection[str]) -> str:
     """Return the line about an unknown option, with a suggestion if a name is similar."""
-    similar = nearest(name, known)
+    similar = nearest(name, known, SIMILARITY)
     return f"unknown option {name!r}; " + (f"did you mean {similar!r}?" if similar else "--options lists all options")
 
 

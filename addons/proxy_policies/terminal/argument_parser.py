@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from proxy_policies.log_lines import printable
+from proxy_policies.log_lines import nearest, printable
 from proxy_policies.script_paths import PROGRAM, own_command
 
 WRONG_USAGE = 2
@@ -62,8 +61,8 @@ def positive(text: str) -> int:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean …?` with the most similar known word; "" if none is similar."""
-    near = difflib.get_close_matches(word, list(known), 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = nearest(word, known)
+    return f"; did you mean {near}?" if near else ""
 
 
 def sentence(help: str) -> str:

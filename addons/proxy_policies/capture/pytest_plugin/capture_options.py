@@ -1,10 +1,10 @@
 """The options of a test's capture: from the command line, the marker, `http_capture_config`, and the ini file."""
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from proxy_policies.capture.runner.session_proxy import CaptureOptions
+from proxy_policies.log_lines import nearest
 
 RECORD_MODES = {
     "auto": "auto",
@@ -62,18 +62,18 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
 def require_word(name: str, value: object, words: Collection[str]) -> None:
     """Raise ValueError, with the closest word, unless a value is one of these words."""
     if value not in words:
-        raise ValueError(f"{name} is not {value!r}{nearest(str(value), words)}; write {', '.join(words)}")
+        raise ValueError(f"{name} is not {value!r}{_suggestion(str(value), words)}; write {', '.join(words)}")
 
 
 def require_words(marker: str, given: Iterable[str], words: Iterable[str]) -> None:
     """Raise ValueError, with the closest word, if a marker has a word that is not one of these."""
     unknown = sorted(set(given) - set(words))
     if unknown:
-        named = ", ".join(f"{name}{nearest(name, words)}" for name in unknown)
+        named = ", ".join(f"{name}{_suggestion(name, words)}" for name in unknown)
         raise ValueError(f"{marker} does not take {named}; it takes {', '.join(words)}")
 
 
-def nearest(name: str, words: Iterable[str]) -> str:
+def _suggestion(name: str, words: Iterable[str]) -> str:
     """Return the closest word, as ` (mode?)`; empty if none is close."""
-    close = difflib.get_close_matches(name, list(words), 1)
-    return f" ({close[0]}?)" if close else ""
+    close = nearest(name, words)
+    return f" ({close}?)" if close else ""

@@ -27,7 +27,8 @@ from mitmproxy.proxy.layers.http._http1 import Http1Server
 
 from proxy_policies import validity
 from proxy_policies.exchange.client_presence import HALF_CLOSED
-from proxy_policies.fields import NO_FIELDS, Fields, fields_of, parse_length, tokens
+from proxy_policies.exchange.response_writer import NO_BODY
+from proxy_policies.fields import Fields, fields_of, parse_length, tokens
 from proxy_policies.http1.framing import (
     DRAIN_LIMIT,
     VERSION,
@@ -47,8 +48,6 @@ from proxy_policies.patches.turns import take_turn
 from proxy_policies.streaming.decision import is_endless
 from proxy_policies.validity import Invalid
 from proxy_policies.waits import NOT_WAITING, Wait, Waiting
-
-NO_BODY = SentBody(Framing.NONE, NO_FIELDS)
 
 
 class Http1ClientSide(Lingering, Bodies, Http1Server):
