@@ -34,9 +34,10 @@ def test_misspelt_rules(action: str, message: str) -> None:
 def test_no_value_of_a_key_header_passes_for_those_of_others() -> None:
     effects = effects_for([parse_cache_rule(parse_rule("//key-header=X, key-header=Y"))], lambda rule: True)
     asked = [{"x": "1 y=2", "y": ""}, {"x": "1", "y": "2 y="}, {"x": "1", "y": "2"}, {"x": "1 y=2"}, {"x": "1%20y=2"}]
+    asked += [{"x": value} for value in ("\udcff", "\xff", "%FF")]  # a byte that is not UTF-8, and its likes
     keys = [effects.key("http://a.test/", headers) for headers in asked]
     assert keys[0] == keys[3]  # absent is as empty
-    assert len(set(keys)) == 4
+    assert len(set(keys)) == 7
 
 
 def test_what_we_say_ourselves_comes_last() -> None:

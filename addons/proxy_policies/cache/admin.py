@@ -3,8 +3,7 @@
 import asyncio
 import hmac
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from mitmproxy import http
@@ -12,7 +11,7 @@ from mitmproxy import http
 from proxy_policies import trace
 from proxy_policies.background.tasks import spawn
 from proxy_policies.cache.rfc9111.entry import StoredResponse
-from proxy_policies.cache.rfc9111.key import url_of, without_query
+from proxy_policies.cache.rfc9111.key import origin_url_of, url_of, without_query
 from proxy_policies.cache.rfc9111.selectors import Selector, selectors_of, tags_of
 from proxy_policies.cache.rules import NO_EFFECTS
 from proxy_policies.cache.status import CacheStatus
@@ -103,16 +102,21 @@ def run_command(work: Coroutine[Any, Any, list[str]]) -> Sequence[str]:
     task = spawn(work, eager=True)
     if task.done():
         return task.result()
-    task.add_done_callback(_report)
     return UnderWay(task)
 
 
 class UnderWay(list[str]):
-    """The reply of a command whose result is logged later; callers that can wait use its `task`."""
+    """The reply of a command whose result is logged later, unless the caller waits for it."""
 
     def __init__(self, task: asyncio.Task[list[str]]) -> None:
         super().__init__(["under way; the result is logged"])
-        self.task = task
+        self._task = task
+        task.add_done_callback(_report)
+
+    async def awaited_result(self) -> list[str]:
+        """Return the result, which is not logged: it may list everything that is stored."""
+        self._task.remove_done_callback(_report)
+        return await self._task
 
 
 def _report(task: asyncio.Task[list[str]]) -> None:
@@ -138,15 +142,25 @@ async def stats(store: Store) -> LinesResult:
 
 
 async def list_entries(store: Store, wanted: str, now: float) -> LinesResult:
-    """List the entries whose URL matches a glob, or contains a text."""
-    found = [entry for entry in await store.entries() if not wanted or _is_wanted(entry.key, wanted)]
+    """List the entries whose URL contains a text, or that it selects as in `purge`."""
+    selects = _selection(wanted)
+    found = [
+        entry
+        for entry in await store.entries()
+        if wanted in entry.key or wanted in origin_url_of(entry.key) or selects(entry)
+    ]
     found.sort(key=lambda entry: entry.key)
     data = [described(entry, now) for entry in found]
     return LinesResult(map(line_of, data), data)
 
 
-def _is_wanted(key: str, wanted: str) -> bool:
-    return fnmatchcase(key, wanted) if "*" in wanted else wanted in key
+def _selection(text: str) -> Callable[[StoredResponse], bool]:
+    """Return whether an entry is stored under a key, or selected by what `purge` takes."""
+    try:
+        selectors = selectors_of(text)
+    except ValueError:
+        selectors = ()
+    return lambda entry: entry.key == text or any(one.matches(entry.key, entry.tags) for one in selectors)
 
 
 def described(entry: StoredResponse, now: float) -> dict[str, Any]:
@@ -170,8 +184,8 @@ def line_of(data: Mapping[str, Any]) -> str:
 
 
 async def show_entry(store: Store, key: str, now: float) -> LinesResult:
-    """Show all entries under a key or a URL."""
-    found = [entry for entry in await store.entries() if key in (entry.key, url_of(entry.key))]
+    """Show all entries under a key, or that it selects as in `purge`."""
+    found = list(filter(_selection(key), await store.entries()))
     lines, data = [], []
     for entry in found:
         about = described(entry, now)

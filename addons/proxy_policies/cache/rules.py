@@ -54,7 +54,7 @@ class RuleEffects:
         if self.ignore_query:
             key = without_query(key, self.ignore_query)
         for name in self.key_headers:
-            key += f" {name}={quote(headers.get(name, ''), safe='')}"
+            key += f" {name}={quote(headers.get(name, ''), safe='', errors='surrogateescape')}"
         return key + OWN + own_fields if own_fields else key
 
 

@@ -32,9 +32,11 @@ def describe(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="cache_command", metavar="COMMAND", required=True)
     asking.add(commands, "stats", "cache.stats", "print how full it is", "cache stats")
     listed = asking.add(commands, "list", "cache.list", "list what is stored", "cache list '*/api/*'")
-    listed.add_argument("arguments", nargs="*", metavar="GLOB", help="only URLs that match or contain it")
+    listed.add_argument(
+        "arguments", nargs="*", metavar="GLOB", help="only what contains it, or is selected as for purge"
+    )
     shown = asking.add(commands, "show", "cache.show", "print what is stored under a URL", *SHOW)
-    shown.add_argument("arguments", nargs=1, metavar="URL", help="the URL, or a key of `list`")
+    shown.add_argument("arguments", nargs=1, metavar="URL", help="as for purge, or a key of `list`")
     purge = asking.add(commands, "purge", "cache.purge", "remove what is stored", *PURGE)
     purge.add_argument(
         "arguments", nargs=1, metavar="WHAT", help="a URL with all its variants, a glob, url:URL, or tag:NAME"

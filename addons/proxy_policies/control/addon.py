@@ -116,8 +116,8 @@ class Control:
             result = ctx.master.commands.call_strings(question.command, list(question.arguments))
         except (exceptions.CommandError, ValueError) as error:
             raise messages.ControlError(str(error)) from None
-        task = getattr(result, "task", None)
-        return text_and_data(await task if task is not None else result)
+        wait = getattr(result, "awaited_result", None)
+        return text_and_data(await wait() if wait is not None else result)
 
     def status(self) -> dict[str, Any]:
         """Return what distinguishes this proxy from others: its process, addresses, modes, tunnel ends and versions."""

@@ -45,6 +45,15 @@ def test_what_a_user_names(text: str, meant: set[str]) -> None:
     assert len(found) == len(meant)  # none is counted twice
 
 
+@pytest.mark.parametrize(
+    "text", ["http://shop.test/é/1", "http://shop.test/é/*", "*/é/?", "*/\udcc3\udca9/*", "*\udca9*"]
+)
+def test_a_user_names_bytes_beyond_ascii_as_utf8(text: str) -> None:
+    selectors = selectors_of(text)
+    assert any(one.matches("http://shop.test/Ã©/1", ()) for one in selectors)
+    assert all(one.value.encode() for one in selectors)  # as stores do
+
+
 LOCATIONS: list[tuple[str, str, str | None]] = [
     ("relative", "b", "http://shop.test/b at 10.0.0.1:9000"),
     ("the client's URL", "HTTP://SHOP.test:80/b", "http://shop.test/b at 10.0.0.1:9000"),

@@ -73,12 +73,13 @@ def parse_selector(text: str) -> Selector:
 
 
 def _normal_glob(text: str) -> str:
-    """Normalise a glob's scheme and authority as in the URLs of keys."""
+    """Normalise a glob as the URLs of keys: the scheme, the authority, and one character for each byte."""
+    text = text.encode("utf-8", "surrogateescape").decode("latin-1")
     scheme, found, rest = text.partition("://")
     if not found:
         return text
     authority, slash, path = rest.partition("/")
-    named = authority if "*" in authority else normal_authority(scheme.lower(), authority.encode())
+    named = authority if "*" in authority else normal_authority(scheme.lower(), authority.encode("latin-1"))
     return f"{scheme.lower()}://{named.lower()}{slash}{path}"
 
 
