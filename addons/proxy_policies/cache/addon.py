@@ -113,7 +113,7 @@ class Cache:
             return
         try:
             store = open_store(*chosen)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             reject(f"option cache={without_credentials(ctx.options.cache)!r}: {error_text(error)}")
             return
         old, self._chosen = self.engine, chosen

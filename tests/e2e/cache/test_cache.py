@@ -180,6 +180,8 @@ def test_off(mitmdump: Start, origin: Origins, curl: Any) -> None:
     ("option", "message"),
     [
         ("cache=none", "cache='none'"),
+        ("cache=redis://127.0.0.1:1/0?socket_timeout=soon", "socket_timeout"),
+        ("cache=redis://127.0.0.1:1/0?tiemout=1", "redis-py has no parameter 'tiemout'"),
         ("cache_size=lots", "cache_size='lots'"),
         ("cache_rules=//tll=60", "did you mean 'ttl'"),
         ("cache_rules=//ttl=soon", "write a duration"),

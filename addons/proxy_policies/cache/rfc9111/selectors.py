@@ -1,6 +1,7 @@
 """What a purge or an invalidation selects, and which pending stores it prevents."""
 
 import re
+import secrets
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -106,8 +107,8 @@ class Purges:
 
     def __init__(self) -> None:
         self._recent: deque[Selector] = deque(maxlen=MAX_REMEMBERED)
-        self.count = 0
-        """The number of all purges so far."""
+        self.count = secrets.randbits(60)
+        """The number of the last purge. It starts at random, so that one of another store is unknown here."""
 
     def record(self, selector: Selector) -> None:
         """Note a purge."""
@@ -115,8 +116,8 @@ class Purges:
         self.count += 1
 
     def supersedes(self, key: str, tags: Collection[str] | None, since: int) -> bool:
-        """Return whether a response requested after `since` purges has been purged since."""
+        """Return whether a response requested after purge `since` has been purged since, or may have been."""
         later = self.count - since
-        return later > len(self._recent) or any(
+        return not 0 <= later <= len(self._recent) or any(
             selector.matches(key, tags) for selector in islice(reversed(self._recent), later)
         )

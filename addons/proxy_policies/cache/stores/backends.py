@@ -49,7 +49,7 @@ def _redis(text: str) -> BackendSpec:
 
 
 def open_store(choice: BackendSpec, limit: int) -> Store | None:
-    """Open the chosen store, None for off. Raise OSError if its folder cannot be used."""
+    """Open the chosen store, None for off. Raise OSError for a folder that cannot be used, ValueError for a URL."""
     match choice.kind:
         case "memory":
             return MemoryStore(limit)

@@ -116,7 +116,7 @@ class MemoryStore:
 
     @property
     def checkpoint(self) -> int:
-        """The number of purges so far."""
+        """The number of the last purge."""
         return self._purges.count
 
     async def read_checkpoint(self) -> None:

@@ -23,14 +23,20 @@ BODY = bytes(range(256)) * (3 * BLOCK // 256) + b"the rest"
 class Folder:
     """Takes what is written for a store."""
 
-    def __init__(self, bodies: Path) -> None:
+    def __init__(self, bodies: Path, thread: ThreadPoolExecutor) -> None:
         self.bodies = bodies
+        self.is_closed = False
+        self._thread = thread
         self.finished: list[bytes] = []
         self.errors: list[Exception | None] = []
 
     def mended[T](self, work: Callable[[], T]) -> T:
         """Do it."""
         return work()
+
+    def run(self, work: Callable[..., None], *arguments: object) -> Future[None]:
+        """Run it in the thread."""
+        return self._thread.submit(work, *arguments)
 
     def commits(self, key: str, commit: Future[None]) -> None:
         """Take no note."""
@@ -78,19 +84,19 @@ async def test_a_damaged_block_is_not_sent_and_the_others_are(tmp_path: Path) ->
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path)
-
-
-@pytest.fixture
 def thread() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(1) as thread:
         yield thread
 
 
+@pytest.fixture
+def folder(tmp_path: Path, thread: ThreadPoolExecutor) -> Folder:
+    return Folder(tmp_path, thread)
+
+
 @pytest.mark.parametrize("size", [0, 1, BLOCK, len(BODY)])
 def test_a_body_is_written_as_it_comes(folder: Folder, thread: ThreadPoolExecutor, size: int) -> None:
-    writing = BodyFileWriter(folder, thread, 1, "")
+    writing = BodyFileWriter(folder, 1, "")
     for at in range(0, size, 5000):
         writing.feed(BODY[at : min(at + 5000, size)])
     writing.commit(stored())
@@ -100,7 +106,7 @@ def test_a_body_is_written_as_it_comes(folder: Folder, thread: ThreadPoolExecuto
 
 
 def test_nothing_is_left_of_one_that_was_given_up(folder: Folder, thread: ThreadPoolExecutor) -> None:
-    writing = BodyFileWriter(folder, thread, 1, "")
+    writing = BodyFileWriter(folder, 1, "")
     writing.feed(BODY)
     writing.abort()
     writing.commit(stored())
@@ -112,7 +118,7 @@ def test_one_that_waits_for_the_disk_for_too_long_is_not_stored(
     folder: Folder, thread: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(body_files, "MAX_QUEUED", 1000)
-    writing = BodyFileWriter(folder, thread, 1, "")
+    writing = BodyFileWriter(folder, 1, "")
     writing.feed(bytes(2000))
     writing.commit(stored())
     thread.shutdown()

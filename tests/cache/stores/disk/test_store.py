@@ -148,6 +148,23 @@ async def test_an_index_that_is_truncated_in_use_is_replaced(end: str, tmp_path:
             assert await content(store, entry) == b"after"
 
 
+@pytest.mark.parametrize("ends", ["commit", "abort"])
+async def test_a_body_that_arrives_while_its_store_is_closed_is_not_stored(ends: str, tmp_path: Path) -> None:
+    """An option has been changed meanwhile."""
+    store = DiskStore(tmp_path, 1 << 20)
+    writing, finished = store.write(store.checkpoint), store.write(store.checkpoint)
+    writing.feed(b"one")
+    finished.feed(b"whole")
+    finished.commit(stored("Cache-Control: max-age=60", id="finished", size=5))
+    await store.close()
+    writing.feed(b"two")
+    writing.commit(stored("Cache-Control: max-age=60", id="late", size=6)) if ends == "commit" else writing.abort()
+    late = store.write(None, "gzip")
+    late.feed(b"three")
+    late.abort()
+    assert os.listdir(tmp_path / "bodies") == ["finished"]
+
+
 @pytest.mark.parametrize("damage", ["gone", "short", "long", "changed"])
 async def test_a_damaged_body_is_a_miss(damage: str, tmp_path: Path) -> None:
     entry = stored("Cache-Control: max-age=60", id="one")

@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +26,10 @@ class Folder(Protocol):
     """The store to which a body is written."""
 
     bodies: Path
+    is_closed: bool
+
+    def run(self, work: Callable[..., None], *arguments: object) -> Future[None]:
+        """Run work in the thread that writes, at once if the store is closed."""
 
     def mended[T](self, work: Callable[[], T]) -> T:
         """Run work in the folder, after creating it again if it was removed."""
@@ -80,8 +84,8 @@ class BodyFileWriter:
     The thread takes everything queued at once, as a busy event loop lets it run only a few hundred times a second.
     """
 
-    def __init__(self, store: Folder, thread: ThreadPoolExecutor, since: Checkpoint, coding: str) -> None:
-        self._store, self._thread, self._since, self._coding = store, thread, since, coding
+    def __init__(self, store: Folder, since: Checkpoint, coding: str) -> None:
+        self._store, self._since, self._coding = store, since, coding
         self._path = store.bodies / f"{os.urandom(16).hex()}.part-{os.getpid()}"
         self._queue: deque[bytes] = deque()
         self._fed = self._written = 0
@@ -92,7 +96,7 @@ class BodyFileWriter:
 
     @property
     def _failed(self) -> bool:
-        return self._is_aborted or self._error is not None
+        return self._is_aborted or self._error is not None or self._store.is_closed
 
     def feed(self, data: bytes) -> None:
         """Queue a part of the body."""
@@ -102,7 +106,7 @@ class BodyFileWriter:
         elif not self._failed:
             self._queue.append(data)
             if len(self._queue) == 1:
-                self._thread.submit(self._drain)
+                self._store.run(self._drain)
 
     def _drain(self) -> None:
         try:
@@ -133,7 +137,7 @@ class BodyFileWriter:
 
     def commit(self, entry: StoredResponse) -> None:
         """Store the body, without delaying the response."""
-        self._store.commits(entry.key, self._thread.submit(self._finish, entry))
+        self._store.commits(entry.key, self._store.run(self._finish, entry))
 
     def _finish(self, entry: StoredResponse) -> None:
         self._drain()
@@ -152,7 +156,7 @@ class BodyFileWriter:
     def abort(self) -> None:
         """Store nothing."""
         self._is_aborted = True
-        self._thread.submit(self._discard)
+        self._store.run(self._discard)
 
     def _discard(self, keep: bool = False) -> None:
         if self._handle is not None:

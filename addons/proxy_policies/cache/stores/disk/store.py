@@ -65,6 +65,7 @@ class DiskStore:
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder = folder
         self.bodies = folder / "bodies"
+        self.is_closed = False
         self._index_path = folder / "index.sqlite"
         self.on_write: OnWrite = unheard
         self._limit = limit
@@ -204,7 +205,7 @@ class DiskStore:
         self._used[entry.id] = now = time.time()
         if not 0 <= now - self._noted < NOTED_EVERY:
             self._noted = now
-            self._thread.submit(self._flush_uses)
+            self.run(self._flush_uses)
 
     def _flush_uses(self) -> None:
         uses, self._used = self._used, {}
@@ -236,7 +237,16 @@ class DiskStore:
 
     def write(self, since: Checkpoint, coding: str = "") -> BodyWriter:
         """Start storing a body."""
-        return BodyFileWriter(self, self._thread, since, coding)
+        return BodyFileWriter(self, since, coding)
+
+    def run(self, work: Callable[..., None], *arguments: object) -> Future[None]:
+        """Run work in the thread, at once if the store is closed: then nothing is written, only discarded."""
+        if not self.is_closed:
+            return self._thread.submit(work, *arguments)
+        work(*arguments)
+        done = Future[None]()
+        done.set_result(None)
+        return done
 
     def commits(self, key: str, commit: Future[None]) -> None:
         """Note a pending commit."""
@@ -295,11 +305,12 @@ class DiskStore:
         return await self._do(self._index.counts)
 
     async def close(self) -> None:
-        """Finish pending work."""
+        """Finish pending work; bodies that still arrive are not stored."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
 
     def _close(self) -> None:
+        self.is_closed = True
         if self._index.is_there:
             self._flush_uses()
         self._index.close()

@@ -63,7 +63,10 @@ MAX_ATTEMPTS = 5
 
 
 class RedisStore:
-    """Keeps responses on a server, named by a URL such as `redis://127.0.0.1:6379/0`, with redis-py's parameters."""
+    """Keeps responses on a server, named by a URL such as `redis://127.0.0.1:6379/0`, with redis-py's parameters.
+
+    Raise ValueError for invalid parameters.
+    """
 
     is_timed_by_us = False
 
@@ -71,6 +74,10 @@ class RedisStore:
         from redis.asyncio import Redis  # imported only if this store is chosen
 
         self._redis: Any = Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+        try:
+            self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # does not connect
+        except TypeError as error:
+            raise ValueError(f"redis-py has no parameter {str(error).rpartition(' ')[2]}") from None
         self._timeout: float = self._redis.connection_pool.connection_kwargs["socket_timeout"]
         self._purges = PurgeLog(self._redis)
         self._pending: dict[str, set[asyncio.Task[bool]]] = {}
