@@ -165,6 +165,26 @@ def test_a_head_of_another_coding_describes_another_response() -> None:
     assert decided == DontStore("HEAD describes another response", removes=OLD)
 
 
+UNTAGGED = OLD.replace(fields=OLD.fields.without(["etag", "last-modified"]))
+
+
+@pytest.mark.parametrize(
+    ("entry", "lines", "decided"),
+    [
+        (OLD, ("Cache-Control: max-age=60",), DontStore("HEAD has no validator")),
+        (OLD, ("Cache-Control: private",), DontStore("private", removes=OLD)),
+        (OLD, ("Cache-Control: max-age=60", 'ETag: "a"'), None),
+        (UNTAGGED, ("Cache-Control: max-age=60",), None),
+    ],
+)
+def test_a_head_confirms_only_what_it_has_a_validator_of_if_there_is_one(
+    entry: StoredResponse, lines: tuple[str, ...], decided: DontStore | None
+) -> None:
+    """Section 4.3.5 is for responses without validators: for others, a conditional GET shows whether they changed."""
+    found = decide(Miss(ForwardReason.STALE, fallback=entry), 200, *lines, request=asked(method="HEAD"))
+    assert found == decided or (decided is None and isinstance(found, Freshen) and not found.has_body)
+
+
 def test_what_selects_an_updated_response_and_its_tags_are_read_anew() -> None:
     alice = asked("X-User: alice", "Foo: 1")
     decided = decide(validating(), 304, 'ETag: "a"', "Vary: X-User", "Cache-Tag: t", request=alice)

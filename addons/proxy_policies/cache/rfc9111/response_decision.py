@@ -235,13 +235,21 @@ def described_by_head(exchange: ResponseContext, head: ResponseHead, now: float)
 def _after_head(
     exchange: ResponseContext, entry: StoredResponse | None, fields: Fields, now: float
 ) -> Freshen | DontStore | None:
-    """Update the entry that a 200 to HEAD still describes (section 4.3.5); remove it if not, or if not for all."""
+    """Update the entry that a 200 to HEAD still describes (section 4.3.5); remove it if not, or if not for all.
+
+    An entry with a validator stays as it is unless the HEAD confirms one: a conditional GET does, and many applications
+    (Django's ConditionalGetMiddleware) make an entity tag of a body, which they do not have for a HEAD.
+    """
     if entry is None or exchange.sent_elsewhere:
         return None
     if not validation.head_agrees(entry, fields):
         return DontStore("HEAD describes another response", removes=entry)
     freshen = _freshen(exchange, entry, fields, now)
-    return DontStore(freshen.why, removes=entry) if freshen.new is None else replace(freshen, has_body=False)
+    if freshen.new is None:
+        return DontStore(freshen.why, removes=entry)
+    if validation.has_validator(entry) and validation.agreement(entry, fields, now) is validation.Agreement.UNSAID:
+        return DontStore("HEAD has no validator")
+    return replace(freshen, has_body=False)
 
 
 def _freshen(exchange: ResponseContext, old: StoredResponse, fields: Fields, now: float) -> Freshen:
