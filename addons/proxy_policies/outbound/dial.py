@@ -123,7 +123,11 @@ class Dialer:
 
     name = "dial"
     fast_paths = NO_OBJECTION
-    connect_timeout = Setting("10s", parse_timeout, "Time limit for connecting to a server, name resolution included.")
+    connect_timeout = Setting(
+        "10s",
+        parse_timeout,
+        "Time limit for connecting to a server, name resolution included, and again for TLS with it.",
+    )
 
     def __init__(self) -> None:
         self._undo: Callable[[], None] | None = None

@@ -19,7 +19,16 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.log_lines import admit_client_line
 from proxy_policies.patch import Companion, Patch
-from proxy_policies.patches import back_pressure, client_hellos, datagrams, dns_flows, resets, tcp_resets, turns
+from proxy_policies.patches import (
+    back_pressure,
+    client_hellos,
+    datagrams,
+    dns_flows,
+    resets,
+    server_handshakes,
+    tcp_resets,
+    turns,
+)
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.wakeups import Awaited
 from proxy_policies.start_up.starting import started
@@ -143,6 +152,7 @@ PATCH = Patch(
         tcp_resets.COMPANION,
         *client_hellos.COMPANIONS,
         dns_flows.COMPANION,
+        server_handshakes.COMPANION,
         Companion(
             owner=clientplayback,
             attribute="ReplayHandler",
