@@ -24,6 +24,7 @@ from proxy_policies.patches import (
     client_hellos,
     datagrams,
     dns_flows,
+    dns_messages,
     resets,
     server_handshakes,
     tcp_resets,
@@ -152,6 +153,7 @@ PATCH = Patch(
         tcp_resets.COMPANION,
         *client_hellos.COMPANIONS,
         dns_flows.COMPANION,
+        *dns_messages.COMPANIONS,
         server_handshakes.COMPANION,
         Companion(
             owner=clientplayback,

@@ -19,7 +19,7 @@ from proxy_policies.patch import Companion
 CONNECT_RESPONSE = 60.0
 """Seconds for the next proxy's response to CONNECT, as in Go's net/http: it connects and resolves names meanwhile."""
 
-Handle = Callable[[TunnelLayer, events.Event], CommandGenerator[None]]
+HandleEvent = Callable[[TunnelLayer, events.Event], CommandGenerator[None]]
 
 
 class Deadline(commands.RequestWakeup):
@@ -41,7 +41,7 @@ _deadlines: WeakKeyDictionary[TunnelLayer, Deadline] = WeakKeyDictionary()
 """Those of handshakes in progress."""
 
 
-def _within_limits(original: Handle) -> Handle:
+def _within_limits(original: HandleEvent) -> HandleEvent:
     @functools.wraps(original)
     def _handle_event(layer: TunnelLayer, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, events.Wakeup) and isinstance(event.command, Deadline) and event.command.is_of(layer):

@@ -46,3 +46,44 @@ def test_one_that_says_nothing_to_a_reverse_proxy(mitmdump: Callable[..., Mitmdu
         mode = f"reverse:{scheme}://127.0.0.1:{server.getsockname()[1]}"
         with dial(mitmdump("--set", "keepalive_timeout=1", mode=mode)) as silent:
             assert not silent.recv(100)
+
+
+BAD_NAMES = {
+    "a dot in a label": b"\x02a.\x04test\x00",
+    "a pointer to the end of a name": b"\x01a\xc0\x04",
+    "a chain of pointers": bytes.fromhex("c012")
+    + b"\0\1\0\1"
+    + b"".join((0xC000 | at + 2).to_bytes(2) for at in range(0x12, 0x12 + 6000, 2))
+    + b"\0",
+}
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_a_message_that_cannot_be_read(mitmdump: Callable[..., Mitmdump], transport: str) -> None:
+    """Its connection is closed, or nothing is answered; the next question has its answer."""
+    proxy = mitmdump(mode="dns")
+    for name in BAD_NAMES.values():
+        message = struct.pack("!6H", 7, RECURSIVE, 1, 0, 0, 0) + name + struct.pack("!2H", A, IN)
+        if transport == "tcp":
+            with dial(proxy) as sock:
+                sock.sendall(len(message).to_bytes(2) + message)
+                assert not sock.recv(100)
+        else:
+            with socket.socket(type=socket.SOCK_DGRAM) as sock:
+                sock.settimeout(60)
+                sock.sendto(message, ("127.0.0.1", proxy.port))
+                proxy.wait_log(rf"127\.0\.0\.1:{sock.getsockname()[1]}\] client disconnect")
+                sock.sendto(question(A)[2:], ("127.0.0.1", proxy.port))
+                assert sock.recv(100)
+    assert "Traceback" not in proxy.log()
+
+
+def test_a_name_of_idna_2008(mitmdump: Callable[..., Mitmdump]) -> None:
+    """faß.de, which IDNA 2003 maps to fass.de."""
+    message = struct.pack("!6H", 7, RECURSIVE, 1, 0, 0, 0) + b"\x0axn--fa-hia\x02de\x00" + struct.pack("!2H", A, IN)
+    with socket.socket(type=socket.SOCK_DGRAM) as server, socket.socket(type=socket.SOCK_DGRAM) as client:
+        server.bind(("127.0.0.1", 0))
+        proxy = mitmdump(mode=f"reverse:dns://127.0.0.1:{server.getsockname()[1]}")
+        server.settimeout(60)
+        client.sendto(message, ("127.0.0.1", proxy.port))
+        assert server.recv(1000) == message
