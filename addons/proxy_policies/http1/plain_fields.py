@@ -16,7 +16,7 @@ _LENGTH = re.compile(rb"0|[1-9][0-9]{0,15}")
 
 def read_fields(block: bytes) -> RawFields | None:
     """Return the fields of such lines; None if white space after a value would have to be stripped."""
-    if b" \r\n" in block or b"\t\r\n" in block:
+    if block.count(b" \r\n") or block.count(b"\t\r\n"):  # `in` first raises and drops an exception
         return None
     return tuple(_FIELD.findall(block))
 

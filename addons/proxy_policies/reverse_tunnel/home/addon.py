@@ -176,7 +176,7 @@ class Home(TunnelEnd):
         except messages.Refusal as refusal:
             raise ConnectionRefusedError(str(refusal)) from None
 
-    @only_if("is_on")
+    @only_if("home_listen")
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Send no request for an internal name to an upstream proxy."""
         if flow.server_conn.via is None:
@@ -189,13 +189,13 @@ class Home(TunnelEnd):
 
     http_connect = requestheaders
 
-    @only_if("is_on")
+    @only_if("home_listen")
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Refuse UDP: the tunnel does not support it, and the name must not be sent to a DNS server."""
         if self._is_internal(data.server) and data.server.transport_protocol == "udp":
             data.server.error = "the reverse tunnel carries TCP only"
 
-    @only_if("is_on")
+    @only_if("home_listen")
     def error(self, flow: http.HTTPFlow) -> None:
         """Let the next request on this connection connect again: mitmproxy would repeat the error without trying."""
         if self._is_internal(flow.server_conn):
