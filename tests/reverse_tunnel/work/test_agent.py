@@ -96,7 +96,8 @@ async def test_a_service_that_does_not_answer(tunnel: Tunnel, monkeypatch: pytes
     assert "does not answer" in refused.text
 
 
-async def test_services_change_live(tunnel: Tunnel) -> None:
+async def test_services_change_live(tunnel: Tunnel, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     await tunnel.start_home()
     client_listener = await tunnel.client_listener("wiki")
     wiki, mail = Service("wiki", await tunnel.serve(echo)), Service("mail", await tunnel.serve(echo))
@@ -107,6 +108,7 @@ async def test_services_change_live(tunnel: Tunnel) -> None:
     await work.apply(_with(work, services={"mail": mail}))
     await eventually(lambda: [w.protocol.services for w in tunnel.home.works] == [("mail",)])
     assert (await refusal(tunnel, "wiki")).reason is Reason.UNKNOWN
+    assert {"work: now offers mail", "home: work office now offers mail"} <= set(caplog.messages)
     writer.write(b"after")
     assert await reader.readexactly(5) == b"after"
     writer.close()
@@ -116,16 +118,19 @@ def _with(work: WorkAgent, **changes: Any) -> WorkConfig:
     return replace(work._config, **changes)
 
 
-async def test_what_a_work_may_offer(tunnel: Tunnel) -> None:
+async def test_what_a_work_may_offer(tunnel: Tunnel, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     await tunnel.start_home(allowance=parse_allow(["office=wiki"]))
     target = await tunnel.serve(saying(b"x"))
     await tunnel.start_work(services={"wiki": target, "mail": target})
     assert await ask(await tunnel.client_listener("wiki"), b"") == b"x"
     assert "may not offer mail" in str(await refusal(tunnel, "mail", "office"))
+    assert "work office may not offer mail" in str(await refusal(tunnel, "mail"))
     garage = await tunnel.start_work("garage", wait=False, services={"wiki": target})
     await eventually(lambda: "home_allow does not list work garage" in garage._failure)
     await tunnel.start_home(allowance=parse_allow(["office=mail", "garage=*"]))
     assert "may not offer wiki" in str(await refusal(tunnel, "wiki", "office"))
+    assert "home: work office now offers mail (not allowed: wiki)" in caplog.messages
     assert await ask(await tunnel.client_listener("mail"), b"") == b"x"
     await eventually(lambda: garage.home)
     await tunnel.start_home(allowance=parse_allow(["garage=*"]))

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from proxy_policies.reverse_tunnel.limits import MAX_LINES_PER_MINUTE
@@ -128,10 +128,20 @@ class ConnectedWork:
         while True:
             refused = self.protocol.receive(await receive(self.command))
             if refused is None:
-                self.log.info(("offers", self.name), f"home: work {self.name} now offers {describe(self)}")
+                self._log_offer()
                 self.refill()
             elif (answer := self._waiting.get(refused.token)) and not answer.done():
                 answer.set_exception(Refusal(refused.reason, refused.text))
+
+    def review(self, allows: Callable[[str], bool]) -> None:
+        """Apply what home permits to the services that work offers."""
+        before = self.protocol.denied
+        self.protocol.review(allows)
+        if self.protocol.denied != before:
+            self._log_offer()
+
+    def _log_offer(self) -> None:
+        self.log.info(("offers", self.name), f"home: work {self.name} now offers {describe(self)}")
 
     def leave(self, reason: Refuse | None = None) -> None:
         """Disconnect work. Its open sessions continue; waiting clients are refused."""
@@ -235,7 +245,10 @@ class WorkRegistry:
         return sum(len(work.protocol.pending) for work in self)
 
     def find(self, service: str, name: str = "") -> list[ConnectedWork]:
-        """Return the work of this name; without a name, those that offer the service. Raise Refusal."""
+        """Return the work of this name; without a name, those that offer the service, or one that may not.
+
+        Raise Refusal if there is none.
+        """
         if name:
             if name not in self._by_name:
                 raise Refusal(Reason.NO_WORK, f"no work {name} is connected")
@@ -244,6 +257,8 @@ class WorkRegistry:
             raise Refusal(Reason.NO_WORK, f"none offers {service}")
         if found := [work for work in self if service in work.protocol.services]:
             return found
+        if denied := [work for work in self if service in work.protocol.denied]:
+            return denied[:1]
         raise Refusal(Reason.UNKNOWN, f"no work offers {service}")
 
     def put_last(self, work: ConnectedWork) -> None:

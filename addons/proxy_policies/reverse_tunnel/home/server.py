@@ -157,7 +157,7 @@ class HomeServer:
 
     def _review(self, allowance: Allowance) -> None:
         for work in self.works:
-            work.protocol.review(lambda service, name=work.name: allowance.permits(name, service))  # type: ignore[misc]
+            work.review(lambda service, name=work.name: allowance.permits(name, service))  # type: ignore[misc]
         self.works.dismiss(Refuse(Reason.NOT_ALLOWED, "rejected by home_allow"), allowance)
 
     async def _maintain(self) -> None:

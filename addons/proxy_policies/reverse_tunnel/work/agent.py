@@ -118,6 +118,7 @@ class WorkAgent:
         elif self._command is not None and (config.services, config.spares) != (old.services, old.spares):
             self._command.protocol.services, self._command.protocol.spares = config.services, config.spares
             self._command.framed.send(encode(self._command.protocol.offer()))
+            self._changes.info("offers", f"work: now offers {', '.join(config.services) or 'nothing'}")
 
     def renew(self, credentials: Credentials) -> None:
         """Use a renewed certificate of the same name from now on; open connections continue."""
