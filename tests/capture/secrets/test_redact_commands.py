@@ -46,6 +46,7 @@ STAYS = [
     "jdbc:oracle:thin:@//db.test:1521/x and jdbc:postgresql://db.test/x",
     "name eq 'password' and city eq 'Bonn'",
     "mysql -u root -p shop",
+    "yield token, 'sha256'; f(password, '#pop:3')",
     "a.test:5432:shop:bob:summer and 12:5432:x",
     "docker run -p 127.0.0.1:80:80 image; docker login",
     "PASS tests/shop/test_login.py",

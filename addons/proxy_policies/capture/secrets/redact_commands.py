@@ -43,11 +43,15 @@ _SQL = re.compile(
 )
 """`ALTER USER bob IDENTIFIED BY '…'`, `WITH PASSWORD '…'`"""
 _FILTER = re.compile(
-    r"(?P<before>(?P<name>(?<![\w/.])[A-Za-z_][\w/.]{1,99}+)(?: (?:eq|ne|co|sw|ew|EQ|NE|CO|SW|EW) |, ?)"
-    r"(?P<quote>\\?[\"']))"
+    r"(?P<before>(?P<name>(?<![\w/.])[A-Za-z_][\w/.]{1,99}+) (?:eq|ne|co|sw|ew|EQ|NE|CO|SW|EW) (?P<quote>\\?[\"']))"
     r"(?P<value>[^\"'\\\n]+)(?=(?P=quote))"
 )
-"""A comparison in OData and SCIM: `password eq '…'`, `contains(password, '…')`."""
+"""A comparison in OData and SCIM: `password eq '…'`."""
+_FUNCTION = re.compile(
+    r"(?P<before>\b(?:contains|startswith|endswith)\((?P<name>[A-Za-z_][\w/.]{1,99}+), ?(?P<quote>\\?[\"']))"
+    r"(?P<value>[^\"'\\\n]+)(?=(?P=quote))"
+)
+"""A function of OData: `contains(password, '…')`."""
 _GAP = r"(?:[ \t]++|\"\s*+,\s*+\")\\?[\"']?"
 """What is between the arguments of a command, also in a list of JSON."""
 PASSWORD_FLAGS = {  # by the program
@@ -96,7 +100,8 @@ _COMMANDS: tuple[tuple[Marks, re.Pattern[str], Place | None], ...] = (
     (compile_marks(*PGPASS_MARKS), _PGPASS, Place.CODE),
     (compile_marks("jdbc:oracle", "sqlplus"), _ORACLE, Place.MEMBER),
     (compile_marks(" BY '", " by '", "PASSWORD '", "password '"), _SQL, Place.MEMBER),
-    (compile_marks(" eq ", " EQ ", " ne ", " co ", " sw ", "with(", "ontains("), _FILTER, None),
+    (compile_marks(" eq ", " EQ ", " ne ", " co ", " sw "), _FILTER, None),
+    (compile_marks("contains(", "with("), _FUNCTION, None),
     (compile_marks('("', "('", '(\\"'), _CALL, Place.CODE),
     *(((("-", program),), _password_flag(program, flag), Place.MEMBER) for program, flag in PASSWORD_FLAGS.items()),
     (compile_marks("PASS ", "AUTH ", "LOGIN "), _PROTOCOL, Place.CODE),
