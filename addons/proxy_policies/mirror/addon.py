@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ with lazy_imports():
 
 logger = logging.getLogger(__name__)
 
+TRUST = frozenset(["ssl_verify_upstream_trusted_ca", "ssl_verify_upstream_trusted_confdir", "ssl_insecure"])
+"""mitmproxy's options for verifying origins, which also apply to the candidate."""
 REPORT_SECONDS = 2.0
 """Seconds between two writes of the report."""
 
@@ -82,6 +85,7 @@ class Mirror:
     def __init__(self) -> None:
         self._copies: copies.Copies | None = None
         self._share: candidates.Share | None = None
+        self._tls: ssl.SSLContext | None = None
         self._begun: WeakKeyDictionary[http.HTTPFlow, recording.Recording] = WeakKeyDictionary()
         self._report: Path | None = None
         self._next_write: asyncio.TimerHandle | None = None
@@ -89,6 +93,8 @@ class Mirror:
 
     def configure(self, updated: set[str]) -> None:
         """Start again if an option has changed."""
+        if updated & TRUST:
+            self._tls = None
         if any(name.startswith("mirror_") for name in updated) or (self.mirror_to and "capture_redact" in updated):
             self._end()
             if self.mirror_to:
@@ -105,7 +111,7 @@ class Mirror:
         self._share = candidates.Share(self.mirror_share)
         self._copies = copies.Copies(
             self.mirror_to,
-            sending.sender(self.mirror_to, dial.open, self.mirror_max_body),
+            sending.sender(self.mirror_to, dial.open, self._trust, self.mirror_max_body),
             redactor,
             compared,
             self.mirror_max_body,
@@ -113,6 +119,17 @@ class Mirror:
             self._write_later,
         )
         self._report, self._started = self.mirror_report, time.time()
+
+    def _trust(self) -> ssl.SSLContext:
+        """Return the TLS context for the candidate, made once: loading the system's CAs takes 20 ms."""
+        if self._tls is None:
+            options = ctx.options
+            self._tls = sending.tls_context(
+                options.ssl_verify_upstream_trusted_ca,
+                options.ssl_verify_upstream_trusted_confdir,
+                options.ssl_insecure,
+            )
+        return self._tls
 
     def _end(self) -> None:
         if self._copies is not None:
