@@ -107,7 +107,6 @@ def _open(arguments: argparse.Namespace) -> CheckRun:
     secrets = parse_secrets(arguments.secret, arguments.secrets, os.environ)
     path = Path(arguments.capture)
     _check_outputs(arguments)
-    _known_noise(_noise_file(arguments))
     for spec in arguments.match:
         match_rule(spec)
     run = CheckRun(
@@ -117,6 +116,7 @@ def _open(arguments: argparse.Namespace) -> CheckRun:
         redact.parse_rules(arguments.redact),
         parse_carry_rules(arguments.carry),
     )
+    _known_noise(_noise_file(arguments, run))
     say_problems(run.problems)
     if not run.entries:
         raise CaptureError(f"{path} has no entries: there is nothing to send")
@@ -169,7 +169,7 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
 
 def _noise(arguments: argparse.Namespace, run: CheckRun, results: Sequence[SendResults]) -> NoiseRules:
     """Return the rules of noise in the file beside the capture; with `--learn`, also new ones, added to it."""
-    path = _noise_file(arguments)
+    path = _noise_file(arguments, run)
     known = _known_noise(path)
     matchers = [match_rule(spec) for spec in arguments.match]
     if not arguments.learn:
@@ -186,8 +186,8 @@ def _noise(arguments: argparse.Namespace, run: CheckRun, results: Sequence[SendR
     return NoiseRules([*known, *matchers, *(rule.rule for rule in learned)])
 
 
-def _noise_file(arguments: argparse.Namespace) -> Path:
-    return Path(arguments.noise) if arguments.noise else noise_file(Path(arguments.capture))
+def _noise_file(arguments: argparse.Namespace, run: CheckRun) -> Path:
+    return Path(arguments.noise) if arguments.noise else noise_file(run.path)
 
 
 def _known_noise(path: Path) -> list[NoiseRule]:
