@@ -5,36 +5,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from proxy_policies.certificates import authority, folders
+from proxy_policies.certificates import authority, own_folder
 from proxy_policies.certificates.folders import (
-    certificates_folder,
     link_confdir,
     own_confdir,
     require_confdir,
     why_not_made,
 )
 
-ROOT = Path(__file__).parents[2]
-
-
-def test_a_clone_keeps_them_in_itself() -> None:
-    assert certificates_folder() == ROOT / "certs"
-
-
-@pytest.mark.parametrize("installed", ["venv/lib/python3.13/site-packages/proxy_policies", "proxy_policies"])
-def test_an_installation_keeps_them_with_the_users_data(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: str
-) -> None:
-    monkeypatch.setattr(folders, "PACKAGE", tmp_path / installed)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    assert certificates_folder() == tmp_path / "data/proxy-policies/certs"
-    monkeypatch.delenv("XDG_DATA_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert certificates_folder() == tmp_path / ".local/share/proxy-policies/certs"
-
 
 def test_without_a_ca_there_is_no_confdir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(folders, "certificates_folder", lambda: tmp_path)
+    monkeypatch.setattr(own_folder, "certificates_folder", lambda: tmp_path)
     assert own_confdir() is None
     assert not list(tmp_path.iterdir())
 

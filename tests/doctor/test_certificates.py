@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy_policies.certificates import authority, folders
+from proxy_policies.certificates import authority, own_folder
 from proxy_policies.certificates.name_constraints import parse_permitted
 from proxy_policies.doctor.certificates import look_at_authority, look_at_trust, look_at_tunnel
 from proxy_policies.doctor.finding import Level
@@ -68,7 +68,7 @@ def test_nowhere_to_make_one(tmp_path: Path) -> None:
 
 
 def test_the_tunnels_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "certificates_folder", lambda: tmp_path)
+    monkeypatch.setattr(own_folder, "certificates_folder", lambda: tmp_path)
     assert not list(look_at_tunnel())
     certificates.make("home", "paris", tmp_path / "home")
     (tmp_path / "work").mkdir()

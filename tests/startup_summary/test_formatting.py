@@ -1,6 +1,7 @@
 """What a start says."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,10 +95,12 @@ def test_what_is_on_is_said(changed: dict[str, Any], said: str) -> None:
     ("days", "line"),
     [
         (31, ""),
-        (29, f"the authority ca.pem expires on 2026-01-30: {own_command()} certs make --force makes another"),
-        (-1, f"the authority ca.pem expired on 2025-12-31: {own_command()} certs make --force makes another"),
+        (29, f"expires on 2026-01-30: {own_command()} certs --folder x make --force makes another"),
+        (-1, f"expired on 2025-12-31: {own_command()} certs --folder x make --force makes another"),
     ],
 )
 def test_an_authority_that_ends_soon_is_warned_of(days: int, line: str) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert warning_of_end(now + timedelta(days=days), now, "ca.pem") == line
+    assert warning_of_end(now + timedelta(days=days), now, Path("x/ca.pem")) == (
+        line and f"the authority x/ca.pem {line}"
+    )

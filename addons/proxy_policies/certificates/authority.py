@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from proxy_policies.certificates import name_constraints
-from proxy_policies.script_paths import own_command
+from proxy_policies.certificates.own_folder import certs_command
 
 KEY_FILE = "mitmproxy-ca.pem"
 CERTIFICATE_FILE = "mitmproxy-ca-cert.pem"
@@ -167,7 +167,7 @@ def _read(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError as error:
-        why = f"{own_command()} certs make makes one" if isinstance(error, FileNotFoundError) else error.strerror
+        why = f"{certs_command(folder)} make makes one" if isinstance(error, FileNotFoundError) else error.strerror
         raise ValueError(f"no certificate authority in {folder}: {why}") from None
 
 
@@ -213,7 +213,7 @@ def require_passphrase(key_file: Path, passphrase: str | None) -> None:
 def problems(folder: Path, authority: Authority, now: datetime) -> Iterator[tuple[str, str]]:
     """Return the problems of an authority and its files, each with advice."""
     certificate = authority.certificate
-    another = f"{own_command()} certs make --force makes another, which every client must trust"
+    another = f"{certs_command(folder)} make --force makes another, which every client must trust"
     if certificate.public_key() != authority.key.public_key():
         yield f"the key in {KEY_FILE} is not the certificate's", another
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc

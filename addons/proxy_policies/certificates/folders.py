@@ -1,4 +1,4 @@
-"""The folder for certificates, and the confdir with them for mitmproxy."""
+"""The confdir with our certificates for mitmproxy."""
 
 from __future__ import annotations
 
@@ -8,34 +8,24 @@ import os
 import shutil
 from pathlib import Path
 
+from proxy_policies.certificates import own_folder
+from proxy_policies.certificates.own_folder import CONFDIR
 from proxy_policies.control import socket_files
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.options.files import expand_home
-from proxy_policies.script_paths import PACKAGE
 
 with lazy_imports():
     from proxy_policies.certificates import authority
 
 PREFIX = "mitmproxy-"  # of all files with certificates and keys: mitmproxy's CONF_BASENAME
-CONFDIR = "confdir"
-"""The name of the confdir in the folder for certificates."""
 SIZE_OF_CA = 64 * 1024
 """Bytes that mitmproxy's files need, rounded up."""
 RESTORE = "restore it, or delete every mitmproxy-ca* there: mitmproxy then makes another CA, which clients must trust"
 
 
-def certificates_folder() -> Path:
-    """Return the clone's `certs`; for an installed package, a folder in the user's data (XDG_DATA_HOME)."""
-    clone = PACKAGE.parents[1]
-    if (clone / "addons" / "policy.py").exists() and (clone / "pyproject.toml").exists():
-        return clone / "certs"
-    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return expand_home(data) / "proxy-policies" / "certs"
-
-
 def own_confdir() -> Path | None:
     """Return the confdir with the CA of `certs make`; None if there is none, and mitmproxy's own is used."""
-    certificates = certificates_folder()
+    certificates = own_folder.certificates_folder()
     if not (certificates / authority.KEY_FILE).exists():
         return None
     link_confdir(certificates, mitmproxy_confdir())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxy_policies.certificates import folders, name_constraints
+from proxy_policies.certificates import name_constraints, own_folder
 from proxy_policies.certificates.stores import OTHER_SYSTEMS, STORES
 from proxy_policies.command.certs_actions import SHELLS, env, make, serve, trust, undo, untrust, verify
 from proxy_policies.reverse_tunnel import certificates
@@ -43,7 +43,7 @@ DEVICE_PORT = 8083  # after mitmproxy's own 8080 and mitmweb's 8081
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the commands and their arguments."""
     set_help(parser, DESCRIPTION, EXAMPLES, EXIT_CODES)
-    where = folders.certificates_folder()
+    where = own_folder.certificates_folder()
     parser.add_argument("--folder", type=named_folder, help=f"where the authority is (default: {where})")
     commands = parser.add_subparsers(dest="certs_command", metavar="COMMAND", required=True)
     describe_authority(commands)
@@ -130,5 +130,5 @@ def store_or_system(text: str) -> str:
 
 def run_parsed(given: argparse.Namespace) -> int:
     """Run a command; return its exit code. Raise ValueError or OSError."""
-    folder: Path = given.folder or folders.certificates_folder().absolute()
+    folder: Path = given.folder or own_folder.certificates_folder().absolute()
     return int(given.act(folder, given))

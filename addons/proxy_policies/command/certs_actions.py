@@ -16,11 +16,11 @@ import certifi
 
 from proxy_policies.addresses import is_loopback
 from proxy_policies.certificates import authority, client_checks, device_page, device_server, folders, store_commands
+from proxy_policies.certificates.own_folder import certs_command, run_command
 from proxy_policies.certificates.store_commands import has, run, trusts
 from proxy_policies.certificates.stores import OTHER_SYSTEMS, STORES, TrustStore, ca_variables, other_systems, stores
 from proxy_policies.doctor.certificates import look_at_authority
 from proxy_policies.doctor.finding import Finding, fail, has_failed, ok, report, warn
-from proxy_policies.script_paths import own_command
 
 BUNDLE_FILE = "bundle.pem"
 OTHER_NAMES = {"macos": "the Mac", "windows": "Windows"}
@@ -36,10 +36,12 @@ def make(folder: Path, given: argparse.Namespace) -> int:
     made = authority.make_authority(f"proxy-policies {now:%Y-%m-%d} {token_hex(2)}", now, given.permit)
     authority.write_authority(folder, made)
     write_bundle(folder)
-    print(f"made {made.name!r} in {folder}: {own_command()} run signs with it from its next start")
+    print(f"made {made.name!r} in {folder}: {run_command(folder)} signs with it from its next start")
     if given.permit:
         print(f"clients trust it only for {', '.join(made.permitted)}: inspect_hosts should name no other hosts")
-    print(f"its clients must trust {folder / authority.CERTIFICATE_FILE}: {own_command()} certs trust --help says how")
+    print(
+        f"its clients must trust {folder / authority.CERTIFICATE_FILE}: {certs_command(folder)} trust --help says how"
+    )
     return 0
 
 
@@ -54,7 +56,7 @@ def refuse_to_replace(folder: Path, is_forced: bool) -> None:
     except ValueError:  # it is invalid, and its name in a store is unknown
         return
     if trusting:
-        command = f"{own_command()} certs untrust"
+        command = f"{certs_command(folder)} untrust"
         raise ValueError(f"the authority there is in a store ({', '.join(trusting)}): first {command} removes it")
 
 
@@ -74,7 +76,7 @@ def env(folder: Path, given: argparse.Namespace) -> int:
     variables = ca_variables(folder / authority.CERTIFICATE_FILE, write_bundle(folder))
     print("\n".join(SHELLS[given.shell].format(name, shlex.quote(value)) for name, value in variables.items()))
     if sys.stdout.isatty():
-        command = f"{own_command()} certs env"
+        command = f"{certs_command(folder)} env"
         print(f'# to set them: eval "$({command})"; in fish: {command} fish | source')
     return 0
 
@@ -187,7 +189,7 @@ def ask_stores(folder: Path, name: str, worse: Callable[..., Finding]) -> Findin
         return worse(name, f"cannot be asked: {line}")
     if all(map(trusts, stores)):
         return ok(name, "trusts it")
-    return worse(name, "does not trust it", f"{own_command()} certs trust {name}")
+    return worse(name, "does not trust it", f"{certs_command(folder)} trust {name}")
 
 
 def stores_of(folder: Path, name: str) -> list[TrustStore]:

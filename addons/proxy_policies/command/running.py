@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from proxy_policies.certificates import folders
+from proxy_policies.certificates import folders, own_folder
 from proxy_policies.control import client
 from proxy_policies.terminal.argument_parser import port, positive
 
@@ -28,7 +28,7 @@ def chosen(given: argparse.Namespace) -> list[client.Instance]:
 
     If the command is about a policy, and any process has it, only such processes are considered.
     """
-    usual = (folders.certificates_folder() / folders.CONFDIR, folders.mitmproxy_confdir())
+    usual = (own_folder.certificates_folder() / own_folder.CONFDIR, folders.mitmproxy_confdir())
     found = client.instances([given.confdir] if given.confdir else usual)
     policy = getattr(given, "policy", None)
     having = [one for one in found if policy in one.policies]

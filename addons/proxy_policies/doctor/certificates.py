@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from proxy_policies.certificates import authority, client_checks, folders
+from proxy_policies.certificates import authority, client_checks, folders, own_folder
+from proxy_policies.certificates.own_folder import certs_command
 from proxy_policies.doctor.finding import Finding, fail, ok, warn
 from proxy_policies.reverse_tunnel import certificates, identity
 from proxy_policies.script_paths import own_command
 
 HOW_TO_TRUST = {
-    "curl": "{command} certs trust debian, or the variables that certs env prints",
-    "python": "the variables that {command} certs env prints",
-    "node": "the variables that {command} certs env prints",
-    "chromium": "{command} certs trust chromium",
+    "curl": "{command} trust debian, or the variables that {command} env prints",
+    "python": "the variables that {command} env prints",
+    "node": "the variables that {command} env prints",
+    "chromium": "{command} trust chromium",
 }
 
 
@@ -33,7 +34,7 @@ def look_at_authority(confdir: Path) -> Iterator[Finding]:
     try:
         ours = authority.read_authority(confdir)
     except ValueError as error:
-        yield fail("authority", str(error), f"{own_command()} certs make --force makes another")
+        yield fail("authority", str(error), f"{certs_command(confdir)} make --force makes another")
         return
     now = datetime.now(UTC)
     found = list(authority.problems(confdir, ours, now))
@@ -42,17 +43,17 @@ def look_at_authority(confdir: Path) -> Iterator[Finding]:
     if not found:
         limits = f", only for {', '.join(ours.permitted)}" if ours.permitted else ""
         yield _validity(
-            "authority", f"{ours.name}{limits}", ours.certificate.not_valid_after_utc, now, "certs make --force"
+            "authority",
+            f"{ours.name}{limits}",
+            ours.certificate.not_valid_after_utc,
+            now,
+            f"{certs_command(confdir)} make --force",
         )
 
 
 def _validity(subject: str, name: str, end: datetime, now: datetime, renewing: str) -> Finding:
     text = f"{name}, until {end:%Y-%m-%d}"
-    return (
-        warn(subject, text, f"{own_command()} {renewing} renews it")
-        if end - now < authority.RENEWAL_PERIOD
-        else ok(subject, text)
-    )
+    return warn(subject, text, f"{renewing} renews it") if end - now < authority.RENEWAL_PERIOD else ok(subject, text)
 
 
 def look_at_trust(confdir: Path) -> Iterator[Finding]:
@@ -76,7 +77,9 @@ def look_at_trust(confdir: Path) -> Iterator[Finding]:
             yield ok(f"trust, {name}", "opens a host that the proxy signs for")
         elif client_checks.is_about_trust(message):
             yield warn(
-                f"trust, {name}", "does not trust the authority", HOW_TO_TRUST[name].format(command=own_command())
+                f"trust, {name}",
+                "does not trust the authority",
+                HOW_TO_TRUST[name].format(command=certs_command(confdir)),
             )
         else:
             yield fail(f"trust, {name}", message)
@@ -94,7 +97,7 @@ def _ask_clients(confdir: Path, host: str) -> dict[str, str]:
 def look_at_tunnel() -> Iterator[Finding]:
     """Check the reverse tunnel's certificates, if there are any."""
     for kind in certificates.KINDS:
-        folder = folders.certificates_folder() / kind
+        folder = own_folder.certificates_folder() / kind
         if not folder.exists():
             continue
         try:
@@ -103,5 +106,5 @@ def look_at_tunnel() -> Iterator[Finding]:
             yield fail(f"tunnel, {kind}", str(error))
             continue
         if known.ends is not None:
-            renewing = f"certs tunnel {kind} {known.name}"
+            renewing = f"{own_command()} certs tunnel {kind} {known.name}"
             yield _validity(f"tunnel, {kind}", f"certificate of {known.name}", known.ends, datetime.now(UTC), renewing)

@@ -21,7 +21,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from proxy_policies.certificates import folders
+from proxy_policies.certificates import own_folder
 from proxy_policies.certificates.authority import RENEWAL_PERIOD
 from proxy_policies.options.files import parse_path, read_text
 from proxy_policies.outbound import tcp_connect
@@ -114,7 +114,7 @@ def describe_failure(error: Exception, within: float) -> str:
 def find_folder(text: str) -> Path:
     """Return the path of a folder of certificates; a relative one is also looked for in the project."""
     folder = parse_path(text) or Path()
-    return folder if folder.exists() else folders.certificates_folder().parent / folder
+    return folder if folder.exists() else own_folder.certificates_folder().parent / folder
 
 
 def read_secret(kind: str, text: str) -> str:

@@ -35,7 +35,7 @@ class StartupSummary:
             self._warn_of_authority(tls.certstore, certificate)
 
     def _warn_of_authority(self, store: CertStore, certificate: Path) -> None:
-        if line := warning_of_end(store.default_ca.notafter, datetime.now(UTC), str(certificate)):
+        if line := warning_of_end(store.default_ca.notafter, datetime.now(UTC), certificate):
             logger.warning(line)
         if store.default_ca.to_cryptography().public_key() != store.default_privatekey.public_key():
-            logger.warning(warning_of_key(str(certificate)))
+            logger.warning(warning_of_key(certificate))

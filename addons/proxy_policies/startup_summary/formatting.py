@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from proxy_policies.addresses import without_credentials
 from proxy_policies.certificates.authority import RENEWAL_PERIOD
+from proxy_policies.certificates.own_folder import certs_command
 from proxy_policies.log_lines import quantity
-from proxy_policies.script_paths import own_command
 
 FORWARDING = ("regular", "upstream", "socks5", "transparent", "local", "wireguard", "tun")
 """The modes in which clients choose the hosts of their HTTPS connections."""
@@ -32,17 +33,19 @@ def summary_lines(options: Mapping[str, Any], certificate: str) -> Iterator[str]
         yield inspection(options["inspect_hosts"], certificate)
 
 
-def warning_of_end(end: datetime, now: datetime, certificate: str) -> str:
+def warning_of_end(end: datetime, now: datetime, certificate: Path) -> str:
     """Return the warning that the authority for opened hosts expires soon, or has expired; "" if it does not."""
     if end - now > RENEWAL_PERIOD:
         return ""
     verb = "expired" if end <= now else "expires"
-    return f"the authority {certificate} {verb} on {end:%Y-%m-%d}: {own_command()} certs make --force makes another"
+    command = f"{certs_command(certificate.parent)} make --force"
+    return f"the authority {certificate} {verb} on {end:%Y-%m-%d}: {command} makes another"
 
 
-def warning_of_key(certificate: str) -> str:
+def warning_of_key(certificate: Path) -> str:
     """Return the warning that the authority's key and certificate do not match."""
-    return f"the key beside {certificate} does not match it: {own_command()} certs make --force makes a new authority"
+    command = f"{certs_command(certificate.parent)} make --force"
+    return f"the key beside {certificate} does not match it: {command} makes a new authority"
 
 
 def forwards(modes: Sequence[str]) -> bool:

@@ -40,8 +40,9 @@ def test_it_looks_over_everything(doctor: Callable[..., tuple[int, Found]], tmp_
     assert (levels["cache"], "is unavailable" in found["cache"]["text"]) == ("warn", True)
     for client in filter(find, ("curl", "node")):
         assert levels[f"trust, {client}"] == "warn"
-        way = "proxy-policies certs trust" if client == "curl" else "proxy-policies certs env"
-        assert way in found[f"trust, {client}"]["advice"]
+        way = "trust debian" if client == "curl" else "env"
+        advised = f"proxy-policies certs --folder {tmp_path} {way}"
+        assert advised in found[f"trust, {client}"]["advice"]
 
 
 def test_what_has_to_be_mended_is_a_failure(
