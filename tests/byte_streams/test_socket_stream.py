@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.support.sockets import tcp_pair
+from tests.support.sockets import reset_when_closed, tcp_pair
 
 from proxy_policies.byte_streams.byte_stream import HIGH_WATER, READ_AHEAD
 from proxy_policies.byte_streams.socket_stream import SocketStream
@@ -43,7 +43,7 @@ async def test_the_end_is_told_from_a_reset(pair: Pair) -> None:
 
 async def test_a_reset(pair: Pair) -> None:
     stream, peer = pair
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    reset_when_closed(peer)
     peer.close()
     assert await stream.wait() is False
     assert stream.error is not None

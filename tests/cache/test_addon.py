@@ -16,7 +16,8 @@ from proxy_policies.cache.stores.memory import MemoryStore
 from proxy_policies.flows.flow_state import FlowStateAddon
 from proxy_policies.settings import Settings
 from tests.support.cache_cases import stored
-from tests.support.cache_stores import keep, until
+from tests.support.cache_stores import keep
+from tests.support.waiting import eventually
 
 KEY = "http://example.test/"
 
@@ -66,7 +67,7 @@ async def test_what_is_stored_is_not_relied_on_once_the_clock_was_put_back(
     assert [entry.freshness.lifetime for entry in await store.entries()] == [60.0]
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() - 3600)
-    await until(lambda: [entry.freshness.lifetime for entry in store.get_all(KEY)] == [0.0])
+    await eventually(lambda: [entry.freshness.lifetime for entry in store.get_all(KEY)] == [0.0])
 
 
 async def test_off_and_on_again(cache: tuple[Cache, taddons.context], tmp_path: Path) -> None:

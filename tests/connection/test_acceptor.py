@@ -6,6 +6,7 @@ import socket
 from typing import Any
 
 import pytest
+from tests.support.waiting import eventually
 
 from proxy_policies.connection import acceptor
 from proxy_policies.connection.acceptor import ServerSocketWatch
@@ -15,20 +16,12 @@ async def serve_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
     raise AssertionError("the server itself has accepted")
 
 
-async def until(condition: Any) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("in vain")
-
-
 async def test_every_connection_comes_here() -> None:
     server = await asyncio.start_server(serve_nothing, "127.0.0.1", 0)
     accepted: list[tuple[socket.socket, Any]] = []
     ServerSocketWatch(server, lambda sock, peer: accepted.append((sock, peer)))
     clients = [socket.create_connection(server.sockets[0].getsockname()) for _ in range(5)]
-    await until(lambda: len(accepted) == 5)
+    await eventually(lambda: len(accepted) == 5)
     assert sorted(peer for _, peer in accepted) == sorted(client.getsockname() for client in clients)
     assert not any(sock.getblocking() for sock, _ in accepted)
     assert all(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for sock, _ in accepted)
@@ -63,7 +56,7 @@ async def test_it_waits_when_there_is_no_room(
 
     ServerSocketWatch(server, take)
     clients = [socket.create_connection(server.sockets[0].getsockname()) for _ in range(2)]
-    await until(lambda: accepted)
+    await eventually(lambda: accepted)
     assert "cannot accept connections: Too many open files; retrying in 0.05 s" in caplog.text
     for sock in (*clients, *accepted):
         sock.close()

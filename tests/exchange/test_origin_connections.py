@@ -12,7 +12,7 @@ from mitmproxy.connection import Client, ConnectionState
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons
-from tests.support.waiting import free_port
+from tests.support.waiting import eventually, free_port
 
 from proxy_policies.exchange import origin_connections
 from proxy_policies.exchange.origin_connections import (
@@ -54,15 +54,6 @@ def client() -> Client:
     return Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), state=ConnectionState.OPEN)
 
 
-async def until(condition: object) -> None:
-    """Let the loop work until something has happened."""
-    for _ in range(2000):
-        if condition():  # type: ignore[operator]
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("in vain")
-
-
 async def connected(origins: Origins) -> tuple[Origin, socket.socket, int]:
     listening = socket.create_server(("127.0.0.1", 0))
     port: int = listening.getsockname()[1]
@@ -85,7 +76,7 @@ async def test_a_connection_is_kept_and_used_again(seen: Seen, client: Client) -
     assert origins.idle(Destination("http", "127.0.0.1", port), is_shareable=False) is None
     origin.close()
     peer.close()
-    await until(lambda: seen.names[-1] == "server_disconnected")
+    await eventually(lambda: seen.names[-1] == "server_disconnected")
 
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 408 Too late\r\n\r\n"], ids=["ends", "says what nobody asked for"])
@@ -97,7 +88,7 @@ async def test_an_idle_connection_that(seen: Seen, client: Client, said: bytes) 
         peer.sendall(said)
     else:
         peer.close()
-    await until(lambda: seen.names[-1] == "server_disconnected")
+    await eventually(lambda: seen.names[-1] == "server_disconnected")
     assert origins.idle(Destination("http", "127.0.0.1", port), is_shareable=False) is None
     assert origin.server.state is ConnectionState.CLOSED
     peer.close()

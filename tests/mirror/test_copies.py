@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+
+from tests.support.waiting import eventually
 
 from proxy_policies.capture.check.http_client import SendError
 from proxy_policies.capture.check.noise import NoiseRules, parse_rules
@@ -28,14 +29,8 @@ def copies(send: Send, noise: str = "", with_credentials: bool = False) -> Copie
     return Copies("http://127.0.0.1:1", send, redactor, rules, 1 << 20, with_credentials, lambda: None)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - copies have no event for it
-            await asyncio.sleep(0.01)
-
-
 async def finish(made: Copies, count: int) -> None:
-    await until(lambda: sum(made.counts[name] for name in ("same", "changed", "error")) >= count)
+    await eventually(lambda: sum(made.counts[name] for name in ("same", "changed", "error")) >= count)
 
 
 async def test_what_differs_is_found_but_for_noise() -> None:
@@ -53,7 +48,7 @@ async def test_what_differs_is_found_but_for_noise() -> None:
     made.offer(entry("/down", {}))
     made.offer(entry("/?token=Zq7hunter2Q9xZ4711abcd", {}))
     await finish(made, 3)
-    await until(lambda: bool(made.counts["not copied: credentials in its URL or body"]))
+    await eventually(lambda: bool(made.counts["not copied: credentials in its URL or body"]))
     assert made.counts["copied"] == 3
     assert {outcome.verdict: [change.location for change in outcome.changes] for outcome in made.outcomes} == {
         "changed": ["json:$.price"],
@@ -87,7 +82,7 @@ async def test_no_more_are_under_way_or_wait_than_may() -> None:
     for number in range(IN_FLIGHT + QUEUED):
         made.offer(entry(f"/{number}", {}))
         await asyncio.sleep(0)
-    await until(lambda: under_way == IN_FLIGHT)
+    await eventually(lambda: under_way == IN_FLIGHT)
     for number in range(QUEUED):
         made.offer(entry(f"/more/{number}", {}))
     assert made.counts["not copied: too many wait"] >= QUEUED - IN_FLIGHT

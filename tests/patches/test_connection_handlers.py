@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import socket
-import struct
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import MagicMock
@@ -12,6 +11,7 @@ import pytest
 from mitmproxy.connection import Client
 from mitmproxy.proxy.mode_servers import ServerInstance
 from mitmproxy.test import taddons
+from tests.support.sockets import reset_when_closed
 
 from proxy_policies.patches.connection_handlers import PATCH
 
@@ -63,7 +63,7 @@ async def test_a_client_that_was_reset_before_its_handover_is_not_shown() -> Non
         instance: ServerInstance[Any] = ServerInstance.make("regular@127.0.0.1:0", MagicMock())
         gone, stays = [socket.create_connection(listening.getsockname()) for _ in range(2)]
         accepted = [listening.accept()[0] for _ in range(2)]
-        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_when_closed(gone)
         gone.close()
         for sock in accepted:
             reader = asyncio.StreamReader(loop=loop)

@@ -8,7 +8,8 @@ import socket
 
 import pytest
 from tests.support.relay_links import MakeEnd, MakeLink, open_descriptors
-from tests.support.relay_peers import MIB, digest, receive, reset, send, send_until_full
+from tests.support.relay_peers import MIB, digest, receive, send, send_until_full
+from tests.support.sockets import reset
 
 from proxy_policies.relay.link import relay_streams
 

@@ -8,7 +8,8 @@ import socket
 
 import pytest
 from tests.support.relay_links import Link, MakeLink
-from tests.support.relay_peers import receive, reset
+from tests.support.relay_peers import receive
+from tests.support.sockets import reset
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from tests.support.relay_links import JOINED_WAYS, force, open_descriptors
-from tests.support.relay_peers import receive, reset, send, send_until_full, tcp_pair
+from tests.support.relay_peers import receive, send, send_until_full, tcp_pair
+from tests.support.sockets import reset
 
 from proxy_policies.relay import sockets
 from proxy_policies.relay.copying import Copy

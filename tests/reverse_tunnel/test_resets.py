@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 
 import pytest
-from tests.support.home_and_works_in_process import Tunnel, connect, eventually
+from tests.support.home_and_works_in_process import Tunnel, connect
 from tests.support.refused_clients import refusal_of
+from tests.support.sockets import reset_when_closed
+from tests.support.waiting import eventually
 
 from proxy_policies.reverse_tunnel.identity import Credentials
 from proxy_policies.reverse_tunnel.limits import SessionLimits
@@ -20,7 +20,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 def break_off(writer: asyncio.StreamWriter) -> None:
     """Close a connection by a reset."""
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    reset_when_closed(writer.get_extra_info("socket"))
     writer.transport.abort()
 
 

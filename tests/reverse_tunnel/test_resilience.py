@@ -10,7 +10,8 @@ import resource
 from typing import Any
 
 import pytest
-from tests.support.home_and_works_in_process import QUICK_BEAT, Middle, Tunnel, ask, connect, echo, eventually
+from tests.support.home_and_works_in_process import QUICK_BEAT, Middle, Tunnel, ask, connect, echo
+from tests.support.waiting import eventually
 
 from proxy_policies.reverse_tunnel import limits
 from proxy_policies.reverse_tunnel.home import server

@@ -7,7 +7,8 @@ import hashlib
 import random
 
 import pytest
-from tests.support.home_and_works_in_process import Tunnel, ask, connect, echo, eventually
+from tests.support.home_and_works_in_process import Tunnel, ask, connect, echo
+from tests.support.waiting import eventually
 
 from proxy_policies.reverse_tunnel.identity import Credentials
 

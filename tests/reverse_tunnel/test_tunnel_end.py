@@ -11,8 +11,7 @@ import pytest
 from mitmproxy.addons.block import Block
 from mitmproxy.addons.proxyauth import ProxyAuth
 from mitmproxy.test import taddons
-from tests.support.home_and_works_in_process import eventually
-from tests.support.waiting import free_port
+from tests.support.waiting import eventually, free_port
 
 from proxy_policies.proxy_protocol.addon import ProxyProtocol
 from proxy_policies.reverse_tunnel import identity

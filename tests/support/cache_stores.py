@@ -1,6 +1,5 @@
 """Opens the stores under test by name, fills and reads them."""
 
-import asyncio
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -74,10 +73,3 @@ async def content(store: Store, entry: StoredResponse, coding: str = "") -> byte
     """Return a whole body, None if it is not stored."""
     body = await store.body(entry, coding)
     return None if body is None else b"".join([piece async for piece in body.chunks(0, body.size)])
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition while the event loop runs."""
-    async with asyncio.timeout(100):
-        while not condition():  # noqa: ASYNC110 - any condition, not an event
-            await asyncio.sleep(0.01)

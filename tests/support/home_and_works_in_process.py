@@ -13,20 +13,12 @@ from proxy_policies.reverse_tunnel.home.server import HomeConfig, HomeServer
 from proxy_policies.reverse_tunnel.options import ClientListener, CommandListener, HomeAddress
 from proxy_policies.reverse_tunnel.protocol.services import Service
 from proxy_policies.reverse_tunnel.work.agent import WorkAgent, WorkConfig
-from tests.support.waiting import PATIENCE, free_port
+from tests.support.waiting import eventually, free_port
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 BEAT = 2.0  # seconds: no loaded machine pauses for three of them
 QUICK_BEAT = 0.2  # where heartbeats are what is tested
 _clients: list[asyncio.StreamWriter] = []
-
-
-async def eventually(condition: Callable[[], Any], timeout: float = 10, what: str = "") -> Any:
-    """Wait for a condition of this process."""
-    async with asyncio.timeout(timeout * PATIENCE):
-        while not (value := condition()):  # noqa: ASYNC110 - any condition, not an event
-            await asyncio.sleep(0.005)
-    return value
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,11 +2,10 @@
 
 import re
 import socket
-import struct
 import time
 
 from tests.support.socket_server import SocketServer
-from tests.support.sockets import wait_until_read
+from tests.support.sockets import reset_when_closed, wait_until_read
 
 
 class RawOrigin(SocketServer):
@@ -47,7 +46,7 @@ class RawOrigin(SocketServer):
             sock.shutdown(socket.SHUT_WR)
             return
         wait_until_read(sock)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_when_closed(sock)
 
 
 def _read_head(received: object) -> bytes:

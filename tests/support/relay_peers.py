@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import random
 import socket
-import struct
 
 MIB = 1 << 20
 
@@ -50,11 +49,6 @@ async def send_until_full(sock: socket.socket) -> int:
             await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(sock, bytes(MIB)), 0.3)
             sent += MIB
     return sent
-
-
-def reset(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
 
 
 def digest(data: bytes) -> str:

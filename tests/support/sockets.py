@@ -61,3 +61,14 @@ def talk(one: socket.socket, other: socket.socket) -> None:
     for sender, receiver in ((one, other), (other, one)):
         sender.sendall(b"some words")
         assert receiver.recv(100) == b"some words"
+
+
+def reset_when_closed(sock: socket.socket) -> None:
+    """Have a socket drop unsent data and send a reset when it is closed (socket(7), SO_LINGER)."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def reset(sock: socket.socket) -> None:
+    """Break a connection off."""
+    reset_when_closed(sock)
+    sock.close()

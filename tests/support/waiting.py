@@ -1,5 +1,6 @@
 """Waits for conditions with time limits, and finds free ports."""
 
+import asyncio
 import contextlib
 import itertools
 import os
@@ -7,6 +8,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 
 PATIENCE = 5
 """How many times as long as on an idle machine a wait, and a test, may take: the machine may be loaded."""
@@ -18,6 +20,14 @@ def wait_until[T](condition: Callable[[], T], timeout: float = 10, what: str = "
     while not (value := condition()):
         assert time.monotonic() < deadline, f"waited {timeout} s in vain for {what or condition}"
         time.sleep(0.01)
+    return value
+
+
+async def eventually(condition: Callable[[], Any], timeout: float = 10, what: str = "") -> Any:
+    """Wait, while the event loop runs, for a condition; return its value. Raise TimeoutError."""
+    async with asyncio.timeout(timeout * PATIENCE):
+        while not (value := condition()):  # noqa: ASYNC110 - any condition, not an event
+            await asyncio.sleep(0.005)
     return value
 
 

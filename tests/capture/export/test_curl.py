@@ -2,7 +2,6 @@
 
 import gzip
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 from tests.support.origin import Answer, Origin
@@ -10,14 +9,6 @@ from tests.support.programs import need
 
 from proxy_policies.capture.export.curl import curl_command, curl_script
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    found = Origin()
-    yield found
-    found.close()
-
 
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
 REQUESTS: dict[str, tuple[str, str, Headers, bytes]] = {

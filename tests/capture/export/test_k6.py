@@ -3,10 +3,8 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from tests.support.origin import Origin
 from tests.support.programs import need
 from tests.support.shop_recording import PASSWORD, assert_sent, live_recording, old_recording
@@ -14,13 +12,6 @@ from tests.support.shop_recording import PASSWORD, assert_sent, live_recording, 
 from proxy_policies.capture.export.k6 import k6_script
 
 MODULES = Path(__file__).parents[2] / "support" / "k6_modules.mjs"
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    found = Origin()
-    yield found
-    found.close()
 
 
 def test_a_script_sends_what_a_live_build_returned(origin: Origin, tmp_path: Path) -> None:

@@ -15,13 +15,6 @@ from proxy_policies.capture.export.python_scripts import locust_file, pytest_mod
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
 
 
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    found = Origin()
-    yield found
-    found.close()
-
-
 def test_a_test_sends_what_a_live_build_returned(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     live = live_recording(origin)
     monkeypatch.setenv("TARGET", origin.url)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import socket
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from tests.support.connect_tunnels import connect, serving
 from tests.support.curl import curl
 from tests.support.fast_lane import echo
 from tests.support.origin import exchange_raw
+from tests.support.sockets import reset_when_closed
 from tests.support.waiting import free_port, wait_until
 from tests.support.websocket_server import Chat
 from tests.support.websocket_server import serving as websocket_serving
@@ -82,7 +82,7 @@ def test_a_client_that_leaves_before_its_answer(logged: Logged) -> None:
             writer.write(f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
             await asked.wait()
             sock: socket.socket = writer.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+            reset_when_closed(sock)
             writer.transport.abort()
             line = await asyncio.to_thread(logged.lines.one)
             assert (line["status"], line["bytes"]) == (499, 0), line
@@ -103,7 +103,7 @@ def test_a_client_that_leaves_while_its_origin_is_dialled(logged: Logged, reques
         client = socket.create_connection(("127.0.0.1", logged.proxy.port))
         client.sendall(request_line % host + b"\r\nHost: %b\r\n\r\n" % host)
         wait_until(lambda: _dials(port) > dials)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+        reset_when_closed(client)
         client.close()
         line = logged.lines.one()
     assert (line["status"], line["bytes"]) == (499, 0), line

@@ -18,6 +18,7 @@ import pytest
 from tests.support.arrivals import wait_until_read
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin, Received
+from tests.support.sockets import reset_when_closed
 from tests.support.waiting import wait_until
 
 Start = Callable[..., Mitmdump]
@@ -60,7 +61,7 @@ class Client:
 
     def leave(self) -> None:
         """Go away in the middle of it."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        reset_when_closed(self.socket)
         self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
 
@@ -354,7 +355,7 @@ def test_a_leader_that_resets_its_connection_takes_nothing_away(lane: str, mitmd
         gate.reached(1)
         followers = crowd(proxy, f"{server.url}/", 4)
         wait_until_read(proxy)
-        leader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        reset_when_closed(leader)
     settle()
     gate.open()
     assert [client.end().body for client in followers] == [b"for all"] * 4

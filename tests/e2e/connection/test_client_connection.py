@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin, Received
+from tests.support.sockets import reset_when_closed
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(120)
@@ -140,7 +140,7 @@ def test_one_that_leaves_while_the_origin_works(proxy: Mitmdump, server: Origin,
         sock.sendall(get("/slow"))
         assert asked.wait(100)
         if how == "reset":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset_when_closed(sock)
     if how == "reset":  # told by the kernel at once; an end of file may be that of one half only
         proxy.wait_log(f"127.0.0.1:{port}.*client disconnect")
     released.set()

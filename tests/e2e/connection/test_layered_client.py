@@ -21,6 +21,7 @@ from tests.support.mitmdump import Mitmdump
 from tests.support.openings import connect, for_two_threads, read_all, trusting_anyone
 from tests.support.origin import Answer, Origin, Received
 from tests.support.pauses import Pauses, unless_late
+from tests.support.sockets import reset_when_closed
 from tests.support.waiting import wait_until
 from tests.support.websocket_server import Chat, serving
 
@@ -233,7 +234,7 @@ def test_one_that_leaves_is_gone(proxy: Mitmdump, server: Origin, how: str) -> N
     if how == "closing alert":
         assert client.tls.unwrap()
     elif how == "reset":
-        client.tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        reset_when_closed(client.tls)
     client.tls.close()
     proxy.wait_log(rf"127.0.0.1:{client.port}\]? ?.*client disconnect")
     proxy.wait_log(rf"127.0.0.1:{client.port}\]? ?.*server disconnect")

@@ -13,6 +13,7 @@ import pytest
 from tests.support.mitmdump import LANES, Mitmdump
 from tests.support.openings import trusting_anyone
 from tests.support.socket_server import SocketServer
+from tests.support.sockets import reset_when_closed
 from tests.support.waiting import free_port, wait_until
 
 SPARE = 4
@@ -73,10 +74,6 @@ def end_half(sock: socket.socket) -> None:
     leave_after_an_answer(sock)
 
 
-def reset(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-
-
 @pytest.mark.parametrize("inspected", ["*", "nobody.test"])
 @pytest.mark.parametrize("lane", LANES)
 def test_nothing_stays_open(lane: str, inspected: str, tmp_path: Path) -> None:
@@ -99,7 +96,7 @@ def test_nothing_stays_open(lane: str, inspected: str, tmp_path: Path) -> None:
 
     before = descriptors()
     for mode, sent in openings(origin.port).items():
-        for leave in (leave_at_once, leave_after_an_answer, end_half, reset):
+        for leave in (leave_at_once, leave_after_an_answer, end_half, reset_when_closed):
             for pieces in sent:
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", ports[mode]), 100) as sock:
                     for piece in pieces[:-1]:

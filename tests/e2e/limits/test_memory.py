@@ -12,6 +12,7 @@ import pytest
 from tests.support.curl import curl
 from tests.support.mitmdump import Mitmdump
 from tests.support.socket_server import SocketServer
+from tests.support.sockets import reset_when_closed
 from tests.support.waiting import wait_until
 
 CLIENTS = 10
@@ -57,7 +58,7 @@ def half_close(sock: socket.socket) -> None:
 
 def reset(sock: socket.socket) -> None:
     sock.recv(1000)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    reset_when_closed(sock)
 
 
 def close_in_the_middle(sock: socket.socket) -> None:

@@ -14,7 +14,7 @@ import trustme
 from tests.support.mitmdump import LANES, Mitmdump
 from tests.support.openings import connect, socks5, trusting_anyone
 from tests.support.socket_server import SocketServer
-from tests.support.sockets import wait_until_read
+from tests.support.sockets import reset, wait_until_read
 from tests.support.tls_ends import TlsEnd, read_to_end
 from tests.support.waiting import free_port, wait_until
 
@@ -108,12 +108,6 @@ def read_until(end: End, data: bytes, until: bytes) -> bytes:
             raise ConnectionError(data)
         data += piece
     return data
-
-
-def reset(sock: socket.socket) -> None:
-    """Break a connection off."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    sock.close()
 
 
 @dataclass

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-import struct
 import zlib
 from collections.abc import Callable, Iterator
 
 import pytest
 from tests.support.mitmdump import LANES, Both, both_modes
 from tests.support.socket_server import SocketServer
+from tests.support.sockets import reset
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(120)
@@ -57,11 +57,6 @@ def read_all(sock: socket.socket) -> bytes:
 
 def listen(sock: socket.socket) -> None:
     read_all(sock)
-
-
-def reset(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
 
 
 @pytest.fixture(scope="module")

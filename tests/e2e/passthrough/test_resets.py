@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.home_and_works import HomeAndWorks
 from tests.support.mitmdump import Mitmdump
-from tests.support.relay_peers import reset
-from tests.support.sockets import talk, wait_until_read
+from tests.support.sockets import reset, talk, wait_until_read
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(150)

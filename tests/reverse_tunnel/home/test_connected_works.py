@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from tests.support.home_and_works_in_process import Tunnel, echo, eventually
+from tests.support.home_and_works_in_process import Tunnel, echo
+from tests.support.waiting import eventually
 
 from proxy_policies.reverse_tunnel.home.connected_works import WorkRegistry, describe
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest

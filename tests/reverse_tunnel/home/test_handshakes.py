@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.home_and_works_in_process import BEAT, Tunnel, ask, connect, echo, eventually
+from tests.support.home_and_works_in_process import BEAT, Tunnel, ask, connect, echo
+from tests.support.waiting import eventually
 
 from proxy_policies.reverse_tunnel import certificates, identity
 from proxy_policies.reverse_tunnel.home import handshakes, server

@@ -7,7 +7,8 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from tests.support.home_and_works_in_process import Tunnel, ask, connect, echo, eventually
+from tests.support.home_and_works_in_process import Tunnel, ask, connect, echo
+from tests.support.waiting import eventually
 
 from proxy_policies.addresses import Address, parse_networks
 from proxy_policies.proxy_protocol import header

@@ -1,6 +1,7 @@
 """What `tunnel.status` shows."""
 
-from tests.support.home_and_works_in_process import Tunnel, connect, echo, eventually
+from tests.support.home_and_works_in_process import Tunnel, connect, echo
+from tests.support.waiting import eventually
 
 from proxy_policies.reverse_tunnel.home.status import status
 

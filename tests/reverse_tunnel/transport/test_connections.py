@@ -6,9 +6,9 @@ import socket
 from typing import Any
 
 import pytest
-from tests.support.home_and_works_in_process import close_clients, connect, eventually
+from tests.support.home_and_works_in_process import close_clients, connect
 from tests.support.relay_peers import tcp_pair
-from tests.support.waiting import free_port
+from tests.support.waiting import eventually, free_port
 
 from proxy_policies.addresses import Address
 from proxy_policies.outbound.name_lookup import AddressInfo

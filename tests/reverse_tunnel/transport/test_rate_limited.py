@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.support.home_and_works_in_process import eventually
 from tests.support.relay_peers import tcp_pair
+from tests.support.waiting import eventually
 
 from proxy_policies.reverse_tunnel.transport.framed import Framed
 from proxy_policies.reverse_tunnel.transport.rate_limited import RateLimitedTransport

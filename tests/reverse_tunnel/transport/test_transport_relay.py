@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.support.relay_peers import receive, reset, send, tcp_pair
+from tests.support.relay_peers import receive, send, tcp_pair
+from tests.support.sockets import reset
 
 from proxy_policies.relay.link import ByteCounts
 from proxy_policies.reverse_tunnel.transport.connections import accept_bare

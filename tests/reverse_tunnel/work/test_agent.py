@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.support.home_and_works_in_process import Handler, Tunnel, ask, connect, echo, eventually
-from tests.support.waiting import free_port
+from tests.support.home_and_works_in_process import Handler, Tunnel, ask, connect, echo
+from tests.support.waiting import eventually, free_port
 
 from proxy_policies.proxy_protocol.header import SIGNATURE
 from proxy_policies.reverse_tunnel.limits import SessionLimits

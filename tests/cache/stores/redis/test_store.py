@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from tests.support.cache_cases import KEY, stored
-from tests.support.cache_stores import REDIS, checkpoint, keep, redis_server, redis_url, until
+from tests.support.cache_stores import REDIS, checkpoint, keep, redis_server, redis_url
+from tests.support.waiting import eventually
 
 from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.stores.redis.purge_log import PREFIX, PURGES
@@ -64,7 +65,7 @@ async def test_a_server_that_is_gone_is_an_error_and_told(tmp_path: Path) -> Non
     with pytest.raises(Exception, match=r"[Cc]onnect|refused|closed"):
         await store.lookup(KEY)
     await keep(store, stored("X: y"), b"body", since=b"0-1")
-    await until(lambda: any(told))
+    await eventually(lambda: any(told))
     await store.close()
 
 
@@ -81,7 +82,7 @@ async def test_what_was_refused_is_not_promised_again(tmp_path: Path) -> None:
                 await store.lookup(KEY)
                 promises.append(store.takes(size))
                 await keep(store, large, bytes(size))
-                await until(lambda: not store._pending)
+                await eventually(lambda: not store._pending)
                 assert store.takes(1000)
             return promises
 
@@ -108,7 +109,7 @@ async def test_damage_that_cannot_be_removed_is_no_error_of_ours(
         await client.setrange(f"{PREFIX}body:{entry.id}", 0, b"B")
         await client.execute_command("REPLICAOF", "127.0.0.1", "1")  # type: ignore[no-untyped-call]
         assert await store.body(entry) is None
-        await until(lambda: any(told))
+        await eventually(lambda: any(told))
         await client.aclose()
         await store.close()
     assert not [record for record in caplog.records if record.exc_info]
