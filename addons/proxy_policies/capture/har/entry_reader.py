@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from proxy_policies.capture.har import body as har_body
 from proxy_policies.capture.har.body import Fetch
+from proxy_policies.capture.har.foreign_members import foreign_members
 from proxy_policies.capture.har.form_params import Param, form_body
 from proxy_policies.capture.har.json_cursor import JsonCursor
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times, WebSocketMessage
@@ -42,33 +43,6 @@ _READ = {
 }
 
 
-_REQUEST = {
-    *("method", "url", "httpVersion", "cookies", "headers", "queryString", "postData", "headersSize", "bodySize"),
-    *("_trailers", "_target"),
-}
-_RESPONSE = {
-    *("status", "statusText", "httpVersion", "cookies", "headers", "content", "redirectURL", "headersSize", "bodySize"),
-    "_trailers",
-}
-_CONTENT = {
-    "size",
-    "mimeType",
-    "text",
-    "encoding",
-    "_wire",
-    "_lost",
-    "_sha256",
-    "_file",
-    "_data",
-    "_same",
-    *("_cut", "_frameTimes"),
-}
-
-
-_ATTRIBUTES = frozenset(["path", "domain", "expires", "httpOnly", "secure", "sameSite", "comment"])
-"""Attributes of a cookie; other members that tools write may contain its value."""
-
-
 def read_entry(value: Any, path: str, fetch: Fetch | None = None, problems: list[str] | None = None) -> Entry:
     """Return the entry of a HAR entry object; `path` names it in errors, as `entry 3`.
 
@@ -94,7 +68,7 @@ def read_entry(value: Any, path: str, fetch: Fetch | None = None, problems: list
         comment=cursor["comment"].text(""),
         trace=tuple(note.mapping() for note in cursor["_trace"]),
         connection_info=_connection_info(cursor),
-        extra={name: item for name, item in mapping.items() if name not in _READ} | _foreign(mapping),
+        extra={name: item for name, item in mapping.items() if name not in _READ} | foreign_members(mapping),
     )
 
 
@@ -106,52 +80,6 @@ def read_request(value: Any, path: str, fetch: Fetch | None = None) -> Request:
 def read_times(value: Any, path: str) -> Times:
     """Return the times of a HAR entry object. Raise CaptureError."""
     return _times(JsonCursor(value, path))
-
-
-def _foreign(mapping: dict[str, Any]) -> dict[str, Any]:
-    """Return the members of a foreign entry that our model lacks, by their object: timings, fields of tools."""
-    timings = _mapping(mapping.get("timings"))
-    request, response = _mapping(mapping.get("request")), _mapping(mapping.get("response"))
-    more = {
-        "timings": timings if timings.keys() - {"send", "wait", "receive"} else {},
-        "cache": _mapping(mapping.get("cache")),
-        "request": _unread(request, _REQUEST),
-        "response": _unread(response, _RESPONSE),
-        "content": _unread(_mapping(response.get("content")), _CONTENT),
-        "postData": _post_data(request),
-        "requestCookies": _cookie_attributes(request.get("cookies")),
-    }
-    return {name: item for name, item in more.items() if item}
-
-
-def _post_data(request: dict[str, Any]) -> dict[str, Any]:
-    """Return the members of `postData` other than the body; the media type only if no field has it."""
-    said = _mapping(request.get("postData"))
-    names = [str(_mapping(field).get("name")).lower() for field in _list(request.get("headers"))]
-    mime = {} if "content-type" in names or not said.get("mimeType") else {"mimeType": said["mimeType"]}
-    return _unread(said, {*_CONTENT, "params"}) | mime
-
-
-def _cookie_attributes(cookies: Any) -> list[dict[str, Any]]:
-    """Return the attributes of a request's cookies, which browsers write; [] if there are none."""
-    found = [
-        {name: item for name, item in _mapping(cookie).items() if name in _ATTRIBUTES} for cookie in _list(cookies)
-    ]
-    return found if any(found) else []
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _unread(value: dict[str, Any], read: set[str]) -> dict[str, Any]:
-    """Return the members that we do not read, and the size of the head if it is known."""
-    found = {name: item for name, item in value.items() if name not in read}
-    return found | ({"headersSize": size} if (size := value.get("headersSize")) not in (None, -1) else {})
 
 
 def _connection_info(cursor: JsonCursor) -> Mapping[str, Any]:
