@@ -16,7 +16,7 @@ async def test_readers_share_the_counts() -> None:
     reporting.report(GET)
     assert counting.read().requests.total() == 1, "what was told nobody yet is counted"
     counting.end()
-    reporting.report_item((GET.repeated(), ("::1", 1), 0.0))
+    reporting.UNDELIVERED.add((GET.repeated(), ("::1", 1), 0.0))
     assert counting.read().requests.total() == 2
     counting.end()
     assert len(reporting.SUBSCRIBERS) == before

@@ -20,7 +20,7 @@ async def test_subscribers_are_told_all_in_order_and_not_each_by_itself() -> Non
     unsubscribe = reporting.subscribe(take)
     again: Item = first.repeated(), ("::1", 1), 2.5
     reporting.report(first)
-    reporting.report_item(again)
+    reporting.UNDELIVERED.add(again)
     reporting.report(second)
     assert told == []
     await asyncio.wait_for(is_told.wait(), 60)

@@ -106,7 +106,7 @@ class LearnedResponses:
         if learned.line:
             self._print(peer, learned.line)
         if learned.record is not None:
-            reporting.report_item((learned.record, peer.client.peername, now))
+            reporting.UNDELIVERED.add((learned.record, peer.client.peername, now))
         return rendered.head, body, learned.template.closes
 
     def learn(self, peer: HitClient, head: bytes, exchange: Exchange, table: HookTable) -> None:

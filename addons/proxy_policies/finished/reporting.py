@@ -92,7 +92,6 @@ SUBSCRIBERS: list[Subscriber] = []
 """The present subscribers. Do not create records while it is empty."""
 DELIVERY_INTERVAL = 0.1
 """Seconds for which items are collected, as there may be thousands of hits in a second."""
-_undelivered: list[Item] = []
 
 
 def subscribe(subscriber: Subscriber) -> Callable[[], None]:
@@ -109,20 +108,32 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
 
 def report(record: Record) -> None:
     """Have a record delivered within DELIVERY_INTERVAL."""
-    report_item((record, record.client, record.started + record.seconds))
-
-
-def report_item(item: Item) -> None:
-    """Have an item delivered within DELIVERY_INTERVAL."""
-    if not _undelivered:
-        asyncio.get_running_loop().call_later(DELIVERY_INTERVAL, deliver)
-    _undelivered.append(item)
+    UNDELIVERED.add(record.item)
 
 
 def deliver() -> None:
     """Call the subscribers with the items so far."""
-    items = _undelivered.copy()
-    _undelivered.clear()
-    if items:
-        for subscriber in SUBSCRIBERS:
-            subscriber(items)
+    UNDELIVERED.deliver()
+
+
+class _Undelivered:
+    """The items since the last delivery."""
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+        self.add: Callable[[Item], None] = self._add_first
+        """Has an item delivered within DELIVERY_INTERVAL; after the first, it is the list's own method."""
+
+    def _add_first(self, item: Item) -> None:
+        asyncio.get_running_loop().call_later(DELIVERY_INTERVAL, self.deliver)
+        self.add = self._items.append
+        self.add(item)
+
+    def deliver(self) -> None:
+        items, self._items, self.add = self._items, [], self._add_first
+        if items:
+            for subscriber in SUBSCRIBERS:
+                subscriber(items)
+
+
+UNDELIVERED = _Undelivered()
