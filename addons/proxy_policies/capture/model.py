@@ -7,7 +7,7 @@ Times are in seconds since the epoch.
 They are values, not to be changed. They are not frozen, as creating an instance would take four times as long.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
@@ -23,12 +23,23 @@ SMALL = 8192
 """Bytes of the fields, and of the content, of a message that is remembered: nginx takes so large fields."""
 
 
-@lru_cache(HEADS)
 def header(headers: Headers, name: str) -> str | None:
     """Return the value of a field, its lines joined with commas; None if there is none."""
-    name, length = name.lower(), len(name)
-    lines = [value for key, value in headers if len(key) == length and key.lower() == name]
+    lines = lines_of(headers, name)
     return ", ".join(lines) if lines else None
+
+
+def lines_of(headers: Headers, name: str) -> Sequence[str]:
+    """Return the value of each line of a field, in order."""
+    return _by_name(headers).get(name.lower(), ())
+
+
+@lru_cache(HEADS)
+def _by_name(headers: Headers) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in headers:
+        found.setdefault(name.lower(), []).append(value)
+    return found
 
 
 @lru_cache(HEADS)

@@ -1,6 +1,7 @@
 """What is proved to have no secrets is what a search changes nothing in; common contents of APIs are among it."""
 
 import json
+from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given
@@ -104,6 +105,16 @@ def test_nothing_is_found_in_a_harmless_url(text: str, is_path: bool) -> None:
     if url.isascii() and is_harmless(url.encode(), is_response=False, is_markup=False):
         search = SEARCHES[False]
         assert search._redact_shapes(texts.in_url(url, search._with_secret_variables(url))) == url
+
+
+@given(st.lists(st.tuples(st.sampled_from(["ETag", "Location", "X-Debug"]), TEXTS), max_size=4), st.booleans())
+@example([("X-Debug", "aGVsbG8gd29ybGQgcGFzc3dvcmQ9"), ("ETag", "aHVudGVyMg")], True)
+@example([("X-Debug", "mysql"), ("ETag", "-p hunter2x9")], True)
+def test_nothing_is_found_in_harmless_fields(lines: list[tuple[str, str]], is_response: bool) -> None:
+    fields = tuple((name, value.encode("utf-8", "replace").decode("latin-1")) for name, value in lines)
+    with patch.object(SEARCHES[is_response], "_has_default_names", new=False):  # so that nothing is proved
+        searched = tuple((name, SEARCHES[is_response]._field(name, value)) for name, value in fields)
+    assert SEARCHES[is_response]._fields(fields) == searched
 
 
 @pytest.mark.parametrize(

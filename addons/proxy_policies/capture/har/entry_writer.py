@@ -27,6 +27,7 @@ from proxy_policies.capture.model import (
     Times,
     WebSocketMessage,
     header,
+    lines_of,
     query_of,
     size_of,
 )
@@ -120,7 +121,7 @@ def _read_head(headers: Headers) -> _Head:
         header(headers, "content-type") or "",
         header(headers, "location") or "",
         _cookies(header(headers, "cookie") or ""),
-        [_set_cookie(value) for name, value in headers if name.lower() == "set-cookie"],
+        [_set_cookie(value) for value in lines_of(headers, "set-cookie")],
     )
 
 
@@ -163,6 +164,7 @@ def _read_query(query: str) -> Pairs:
 _remembered_query = lru_cache(256)(_read_query)
 
 
+@lru_cache(HEADS)
 def _cookies(value: str) -> Pairs:
     parts = [part.strip().partition("=") for part in value.split(";")]
     return Pairs([(name, text) for name, _, text in parts if name])

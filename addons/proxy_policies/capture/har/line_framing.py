@@ -15,6 +15,7 @@ after the last complete entry, is the entry that was being written.
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -26,6 +27,9 @@ _SEPARATORS = tuple((character.encode(), f"\\u{ord(character):04x}".encode()) fo
 """Characters that editors take for line ends, and their escapes."""
 _PAIR = re.compile(r'\{\n\s+("name": "(?:[^"\\]|\\.)*+",)\n\s+("value": "(?:[^"\\]|\\.)*+")\n\s+\}')
 """A pair on four lines; in a JSON string there are no line feeds."""
+
+MAX_KNOWN_LINE = 256
+"""Maximum characters of a pair whose line is cached: most fields of messages come again and again."""
 
 
 class Pairs(list[dict[str, str]]):
@@ -93,10 +97,21 @@ def _without_nan(fields: dict[str, Any]) -> Any:
 
 def _laid_out(pairs: Iterable[dict[str, str]]) -> orjson.Fragment | None:
     try:
-        lines = [b'      {"name": %b, "value": %b}' % tuple(map(orjson.dumps, pair.values())) for pair in pairs]
+        lines = [_pair_line(**pair) for pair in pairs]
     except TypeError:
         return None
     return orjson.Fragment(b"[\n" + b",\n".join(lines) + b"\n    ]" if lines else b"[]")
+
+
+def _pair_line(name: str, value: str) -> bytes:
+    return _known_line(name, value) if len(name) + len(value) <= MAX_KNOWN_LINE else _line(name, value)
+
+
+def _line(name: str, value: str) -> bytes:
+    return b'      {"name": %b, "value": %b}' % (orjson.dumps(name), orjson.dumps(value))
+
+
+_known_line = lru_cache(1024)(_line)
 
 
 def _laid_out_text(text: str) -> orjson.Fragment | None:

@@ -52,6 +52,8 @@ class KnownSecrets:
         self._by_border: dict[Anchor, set[Spelling]] = {}
         self._by_anchor: dict[Anchor, set[Spelling]] = {}
         self._without_border: set[Spelling] = set()
+        self._few: list[Spelling] = []
+        """All spellings, if there are so few secrets that each is searched for."""
 
     def __bool__(self) -> bool:
         return bool(self._placeholders)
@@ -91,6 +93,8 @@ class KnownSecrets:
             self._pairs[secret] = [(spelling, self._placeholders[secret]) for spelling in _spellings(secret)]
             for pair in self._pairs[secret]:
                 self._add_to_index(pair)
+        is_few = len(self._pairs) <= FEW_SECRETS
+        self._few = list(chain.from_iterable(self._pairs.values())) if is_few else []
 
     def _add_to_index(self, pair: Spelling) -> None:
         if border := _first_border(pair[0]):
@@ -114,7 +118,7 @@ class KnownSecrets:
             return []
         self._index_new()
         joined = "\0".join(texts)
-        found = [pair for pair in set(self._candidates(joined)) if pair[0] in joined]  # search for each one once
+        found = [pair for pair in self._few or set(self._candidates(joined)) if pair[0] in joined]  # each one once
         return sorted(found, key=lambda pair: (-len(pair[0]), pair))
 
     def placeholder_of(self, secret: str) -> str:
@@ -125,9 +129,6 @@ class KnownSecrets:
         return placeholder
 
     def _candidates(self, joined: str) -> Iterator[Spelling]:
-        if len(self._pairs) <= FEW_SECRETS:
-            yield from chain.from_iterable(self._pairs.values())
-            return
         for border in self._by_border.keys() & _borders(joined):
             yield from self._by_border[border]
         if len(self._without_border) <= FEW_SPELLINGS:

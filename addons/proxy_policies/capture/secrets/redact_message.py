@@ -15,7 +15,7 @@ from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.harmless import is_harmless
 from proxy_policies.capture.secrets.marks import compile_marks
-from proxy_policies.capture.secrets.names import is_policy
+from proxy_policies.capture.secrets.names import Grade, field_grade, is_policy
 from proxy_policies.capture.secrets.redact_adjacent import in_adjacent
 from proxy_policies.capture.secrets.redact_base64 import in_base64
 from proxy_policies.capture.secrets.redact_commands import in_commands
@@ -35,6 +35,10 @@ from proxy_policies.capture.streams.frames import FrameFormat, declared_framing,
 
 CREDENTIALS = ("authorization", "proxy-authorization")
 CREDENTIAL = "credentials"
+_COOKIES = ("cookie", "set-cookie")
+_SUBPROTOCOLS = "sec-websocket-protocol"
+_SPECIAL = frozenset((*CREDENTIALS, *_COOKIES, _SUBPROTOCOLS))
+"""Fields whose values are secrets by their place."""
 MAX_NESTING = 16
 """Maximum nesting of multipart bodies, as each level is read once more; deeper ones are replaced."""
 _JSON_STARTS = ("{", "[")
@@ -125,7 +129,16 @@ class MessageRedactor:
         return self._cache.redacted_group(headers, size_of(headers), self._fields) if headers else headers
 
     def _fields(self, headers: Headers) -> Headers:
-        return tuple([(name, self._cache.redacted(name, value, self._field)) for name, value in headers])
+        values = '"'.join([value for name, value in headers if _is_plain_field(name)])
+        is_harmless = values.isascii() and self._is_harmless(values.encode())
+        return tuple(
+            [
+                line
+                if is_harmless and _is_plain_field(line[0])
+                else (line[0], self._cache.redacted(*line, self._field))
+                for line in headers
+            ]
+        )
 
     def notes(self, notes: tuple[str, ...]) -> tuple[str, ...]:
         """Return short texts without secrets."""
@@ -141,22 +154,22 @@ class MessageRedactor:
             return self.decider.hide(value, f"header:{lower}")
         if lower in CREDENTIALS:
             return self._credentials(value)
-        if lower in ("cookie", "set-cookie"):
+        if lower in _COOKIES:
             redact_cookies = texts.in_cookies if lower == "cookie" else texts.in_set_cookie
             return self._redact_shapes(redact_cookies(value, self.decider))
-        if lower == "sec-websocket-protocol":
+        if lower == _SUBPROTOCOLS:
             value = self._protocols(value)
         replaced = self.decider.replace(name, value, Place.FIELD)
         return replaced if replaced != value else self._in_value(name, value)
 
     def _in_value(self, name: str, value: str) -> str:
         """Return the value of a field that is no secret as a whole without the secrets in it."""
+        if value.isascii() and self._is_harmless(value.encode()):
+            return value
         if value[:1] in _JSON_STARTS:
             return self._document_text(value)
         value = self._redact_shapes(texts.in_url(value, self.decider))
-        if _SEPARATOR.search(value) is None or is_policy(name):
-            return value
-        return value if value.isascii() and self._is_harmless(value.encode()) else self._unstructured(value)
+        return value if _SEPARATOR.search(value) is None or is_policy(name) else self._unstructured(value)
 
     def _protocols(self, value: str) -> str:
         """Replace random WebSocket subprotocols, as browsers have no other field to send credentials in."""
@@ -297,3 +310,9 @@ class MessageRedactor:
         if isinstance(value, dict):
             return {key: self.document(item, str(key)) for key, item in value.items()}
         return [self.document(item, name) for item in value] if isinstance(value, list | tuple) else value
+
+
+@lru_cache(1024)
+def _is_plain_field(name: str) -> bool:
+    """Return whether a field of this name has a secret only if a text with its value would have one."""
+    return field_grade(name) is Grade.NONE and name.lower() not in _SPECIAL and not is_policy(name)
