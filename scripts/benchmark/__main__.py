@@ -53,7 +53,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--watching",
         action="store_true",
-        help="instead, measure what the access log, metrics and the dashboard cost (needs valgrind)",
+        help="instead, measure what the access log, metrics and the dashboard cost (needs valgrind, too)",
     )
     parser.add_argument("--only", default="*", metavar="GLOB", help="scenarios, e.g. 'tunnel*'")
     parser.add_argument("--targets", default="*", metavar="GLOB", help="targets, e.g. 'ours*', and always stock")
@@ -109,7 +109,8 @@ def measure(scenario: Scenario, one: Started) -> tuple[Done, float]:
     """Run the load once; return the work done, and the CPU seconds per unit."""
     before = one.processes.cpu()
     done = scenario.run(one.occasion)
-    return done, (one.processes.cpu() - before) / done.units
+    seconds = one.processes.cpu() - before
+    return done, seconds / done.units if done.units else 0.0  # a target may still be starting when it warms up
 
 
 def applies(scenario: Scenario, target: Target) -> bool:
@@ -148,6 +149,15 @@ def play(scenario: Scenario, chosen: list[Target], ports: dict[str, int], plan: 
     return results
 
 
+def watched(ports: dict[str, int], asked: argparse.Namespace) -> Results:
+    """Measure requests per second without and with all that watches."""
+    if (rest := other_cores()) is not None:
+        os.sched_setaffinity(0, rest)  # of the load
+    plan = Plan(asked.seconds or watching.SECONDS, asked.rounds or watching.ROUNDS, scale=1)
+    chosen = [scenario for scenario in SCENARIOS if scenario.name in watching.SCENARIOS]
+    return {scenario.name: play(scenario, watching.targets(), ports, plan) for scenario in chosen}
+
+
 @contextlib.contextmanager
 def recording(measured: Measured) -> Iterator[None]:
     """Let one target fail without ending the run."""
@@ -180,6 +190,7 @@ def main() -> None:
         return
     if asked.watching:
         with origins() as ports:
+            print(watching.rates_as_markdown(watched(ports, asked)))
             print(watching.as_markdown(watching.measure(ports["http"], say)))
         return
     base = QUICK if asked.quick else WHOLE

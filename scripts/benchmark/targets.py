@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import string
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,11 @@ def ours() -> list[Target]:
     return [stock] + [
         Target(name, _mitmdump(*arguments), does_cache=True, does_inspect=True) for name, arguments in variants.items()
     ]
+
+
+def ours_with(name: str, options: Iterable[str]) -> Target:
+    """Return this proxy with options, each as `NAME=VALUE`."""
+    return Target(name, _mitmdump(*(part for option in options for part in ("--set", option))), does_cache=True)
 
 
 def reverse_tunnels() -> list[Target]:
