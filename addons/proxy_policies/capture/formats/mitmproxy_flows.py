@@ -135,8 +135,9 @@ def connection_info_of(flow: http.HTTPFlow) -> dict[str, Any]:
 
 
 def _side_of(conn: connection.Connection) -> _Side:
-    tls = (conn.tls_version, conn.cipher) if conn.tls_established else (None, None)
-    return (*tls, conn.alpn, conn.sni, *(conn.peername[:2] if conn.peername else (None, None)))
+    tls_version, cipher = (conn.tls_version, conn.cipher) if conn.tls_established else (None, None)
+    host, port = conn.peername[:2] if conn.peername else (None, None)
+    return tls_version, cipher, conn.alpn, conn.sni, host, port
 
 
 @lru_cache(256)  # the same for all exchanges of two connections

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from proxy_policies.capture.har import body as har_body
 from proxy_policies.capture.har.body import Attach
 from proxy_policies.capture.har.entry_reader import CLOSED_BY
-from proxy_policies.capture.har.line_framing import Pairs
+from proxy_policies.capture.har.line_framing import KnownObject, Pairs
 from proxy_policies.capture.model import (
     HEADS,
     NO_BODY,
@@ -57,7 +57,7 @@ def write_entry(entry: Entry, beside: ExternalBodies | None = None) -> dict[str,
         "startedDateTime": _date_time(entry.times.request_start),
         "time": _milliseconds(entry.times.seconds),
         "request": _request(entry.request, beside),
-        "response": _response(entry.response, beside),
+        "response": _response(entry.response, beside, is_foreign=bool(entry.extra)),
         "cache": {},
         "timings": _timings(entry.times),
     }
@@ -66,7 +66,7 @@ def write_entry(entry: Entry, beside: ExternalBodies | None = None) -> dict[str,
         "comment": entry.comment,
         "_id": entry.id,
         "_times": _times(entry.times),
-        "_origin": _response(origin, beside, origin.body == entry.response.body) if origin else None,
+        "_origin": _read_response(origin, beside, origin.body == entry.response.body) if origin else None,
         "_webSocketMessages": [_message(message) for message in entry.messages],
         "_closeCode": entry.close_code,
         "_closeReason": entry.close_reason,
@@ -194,7 +194,21 @@ def _moment(date: str) -> str:
         return ""
 
 
-def _response(response: Response, beside: ExternalBodies | None, is_same: bool = False) -> dict[str, Any]:
+def _response(response: Response, beside: ExternalBodies | None, is_foreign: bool) -> dict[str, Any]:
+    """Return a response object, from the cache if possible; a foreign one is then changed."""
+    body = response.body
+    if is_foreign or beside is not None or body.frame_times:  # which are no part of equality
+        return _read_response(response, beside)
+    is_small = len(body.content) <= SMALL and body.wire is None and size_of(response.headers) <= SMALL
+    return _known_response(response) if is_small and not response.trailers else _read_response(response, beside)
+
+
+@lru_cache(HEADS)
+def _known_response(response: Response) -> KnownObject:
+    return KnownObject(_read_response(response, None))
+
+
+def _read_response(response: Response, beside: ExternalBodies | None, is_same: bool = False) -> dict[str, Any]:
     """Return a response object; with `is_same`, the origin's, whose body the client received unchanged, without it."""
     body = NO_BODY if is_same else response.body
     head = _head(response.headers)
@@ -234,9 +248,16 @@ def _times(times: Times) -> list[float | None]:
 
 
 def _timings(times: Times) -> dict[str, float]:
-    moments = _times(times)
-    spans = zip(("send", "wait", "receive"), moments, moments[1:], strict=False)
-    return {name: _milliseconds(end - start) if start and end and end > start else 0 for name, start, end in spans}
+    sent, answered = times.request_end, times.response_start
+    return {
+        "send": _span(times.request_start, sent),
+        "wait": _span(sent, answered),
+        "receive": _span(answered, times.response_end),
+    }
+
+
+def _span(start: float | None, end: float | None) -> float:
+    return _milliseconds(end - start) if start and end and end > start else 0
 
 
 def _milliseconds(seconds: float) -> float:

@@ -53,8 +53,22 @@ class KnownText(str):
         """Its JSON; None if it has lone surrogates."""
 
 
+class KnownObject(dict[str, Any]):
+    """A member of an entry whose JSON is cached, as the same responses come again. Not to be changed."""
+
+    __slots__ = ("fragment",)
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        super().__init__(fields)
+        self.fragment = _laid_out_member(fields)
+        """Its JSON; None if json has to write it."""
+
+
 class OneLine(list[float]):
     """Numbers that are written on one line."""
+
+
+_KNOWN = (Pairs, KnownText, KnownObject)
 
 
 def head_line(log: dict[str, Any]) -> bytes:
@@ -121,8 +135,16 @@ def _laid_out_text(text: str) -> orjson.Fragment | None:
         return None
 
 
+def _laid_out_member(fields: dict[str, Any]) -> orjson.Fragment | None:
+    try:
+        text = orjson.dumps({"": fields}, _fragment, _WRITTEN)
+    except TypeError:
+        return None
+    return orjson.Fragment(text.removeprefix(b'{\n  "": ').removesuffix(b"\n}"))
+
+
 def _fragment(value: Any) -> orjson.Fragment:
-    if value.__class__ in (Pairs, KnownText) and value.fragment is not None:
+    if value.__class__ in _KNOWN and value.fragment is not None:
         return value.fragment
     if value.__class__ is OneLine:
         return orjson.Fragment(orjson.dumps(list(value)))

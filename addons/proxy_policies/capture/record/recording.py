@@ -39,6 +39,13 @@ class Recording:
         return {name: arrivals for name, arrivals in found.items() if arrivals}
 
     @property
+    def is_forwarded(self) -> bool:
+        """Whether the client was sent the very body that was received from the origin."""
+        origin, client = self.origin, self.client
+        is_whole = origin.is_whole and client.is_whole and not (origin.dropped or client.dropped)
+        return is_whole and origin.kept is client.kept
+
+    @property
     def size(self) -> int:
         """Bytes of the bodies that were kept."""
         return len(self.sent.kept) + len(self.origin.kept) + len(self.client.kept)
@@ -104,7 +111,7 @@ def _changed_origin(
     """Return the origin's response; None if the client received it unchanged."""
     if head is None:
         return None
-    body = _body(recording.origin, by)
+    body = response.body if recording.is_forwarded else _body(recording.origin, by)
     if body == response.body:
         if flow.response is not None and _has_head(flow.response, head):
             return None

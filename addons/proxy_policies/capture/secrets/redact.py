@@ -236,7 +236,9 @@ def unsearched_bodies(entry: Entry) -> dict[str, str]:
             and (reason := unsearched_reason(message.body, message.headers))
         ):
             found[name] = reason
-    return found | ({MESSAGES: "binary"} if has_unsearched_message(entry) else {})
+    if entry.messages and has_unsearched_message(entry):
+        found[MESSAGES] = "binary"
+    return found
 
 
 def _without_bodies(entry: Entry, names: Iterable[str]) -> Entry:

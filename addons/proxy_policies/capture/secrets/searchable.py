@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from proxy_policies.capture.bodies.multipart import is_form_data, parts_of
 from proxy_policies.capture.har.body import charset, decode_text
-from proxy_policies.capture.model import HEADS, Body, Entry, Headers, WebSocketMessage, header
+from proxy_policies.capture.model import HEADS, SMALL, Body, Entry, Headers, WebSocketMessage, header
 from proxy_policies.capture.streams.events import rewrite_binary
 from proxy_policies.decoding import codings_of
 
@@ -47,7 +47,8 @@ def unsearched_reason(body: Body, headers: Headers) -> str:
     is_encoded, mime = _content_fields(headers)
     if is_encoded and body.wire in (None, body.content):
         return "coding"
-    return "binary" if _has_binary_data(body.content, mime) else ""
+    is_small = len(body.content) <= SMALL
+    return "binary" if (_known_to_have if is_small else _has_binary_data)(body.content, mime) else ""
 
 
 def has_unsearched_message(entry: Entry) -> bool:
@@ -81,6 +82,9 @@ def _has_binary_data(content: bytes, mime: str) -> bool:
     if mime.lower().startswith("multipart/") or is_form_data(content):
         return any(_is_no_text(part, part_type) for part_type, part in parts_of(content, mime))
     return _is_no_text(content, mime)
+
+
+_known_to_have = lru_cache(HEADS)(_has_binary_data)  # the same bodies come again, and from origin and proxy
 
 
 def _is_no_text(content: bytes, mime: str) -> bool:
