@@ -8,6 +8,7 @@ import pytest
 from proxy_policies.cache import admin
 from proxy_policies.cache.admin import parse_purge
 from proxy_policies.cache.stores.memory import MemoryStore
+from proxy_policies.cache.stores.store import StoreStats
 from tests.support.cache_cases import NOW, stored
 from tests.support.cache_stores import keep
 
@@ -31,6 +32,15 @@ async def test_what_is_purged_by_a_name_is_listed_and_shown_by_it(text: str) -> 
     assert (await admin.show_entry(store, text, NOW))[0] == line
     if text != REVERSE:
         assert (await admin.purge(store, text, soft=False)).data == {"purged": 1}
+
+
+@pytest.mark.parametrize(("limit", "room"), [(1000, "500 of 1000 bytes (50.0 %)"), (0, "500 bytes, without a limit")])
+async def test_how_full_a_store_is(limit: int, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def counts(_: MemoryStore) -> StoreStats:
+        return StoreStats(2, 500, limit)
+
+    monkeypatch.setattr(MemoryStore, "counts", counts)
+    assert await admin.stats(MemoryStore(1)) == [f"2 responses, {room}"]
 
 
 async def test_a_list_also_finds_a_part_of_a_url() -> None:

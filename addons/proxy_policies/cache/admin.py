@@ -136,8 +136,10 @@ async def close(store: Store) -> list[str]:
 async def stats(store: Store) -> LinesResult:
     """Return how full the store is."""
     counts = await store.counts()
-    share = 100 * counts.bytes / counts.limit if counts.limit else 0
-    line = f"{quantity(counts.entries, 'response')}, {counts.bytes} of {counts.limit} bytes ({share:.1f} %)"
+    room = "bytes, without a limit"  # as in Redis by default
+    if counts.limit:
+        room = f"of {counts.limit} bytes ({100 * counts.bytes / counts.limit:.1f} %)"
+    line = f"{quantity(counts.entries, 'response')}, {counts.bytes} {room}"
     return LinesResult([line], {"responses": counts.entries, "bytes": counts.bytes, "limit": counts.limit})
 
 
