@@ -18,6 +18,16 @@ def test_a_folder_is_marked_while_it_is_used(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_stays_marked_until_its_last_store_is_closed(tmp_path: Path) -> None:
+    """A store that replaces another in the same folder is opened before that is closed."""
+    usage_marker.acquire(tmp_path)
+    usage_marker.acquire(tmp_path)
+    usage_marker.release(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [f"in-use-{os.getpid()}"]
+    usage_marker.release(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_machine_that_went_down_is_noticed_once(tmp_path: Path) -> None:
     (tmp_path / "in-use-1").write_text("an earlier boot")
     assert usage_marker.acquire(tmp_path)

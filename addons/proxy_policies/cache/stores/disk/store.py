@@ -130,7 +130,7 @@ class DiskStore:
         if damage is not None:
             self._discard(damage)
         self._index = self._open_index()
-        usage_marker.acquire(self.folder)
+        usage_marker.mark(self.folder)
 
     def mended[T](self, work: Callable[[], T]) -> T:
         """Run work on the index, creating it again first if it was removed; if damaged, create it again and retry."""

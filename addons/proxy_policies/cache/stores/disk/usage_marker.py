@@ -6,8 +6,11 @@ boot id while it uses the folder.
 
 import contextlib
 import os
+from collections import Counter
 from pathlib import Path
 
+_users: Counter[Path] = Counter()
+"""How many stores of this process use a folder: one that is replaced is closed after the next one is opened."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -29,15 +32,24 @@ def acquire(folder: Path) -> bool:
                 file.unlink()
             elif not is_alive(file.name.removeprefix("in-use-")):
                 file.unlink()
-    entering = folder / f"entering-{os.getpid()}"
-    entering.write_text(now)
-    entering.replace(_marker(folder))  # atomically: another process must not read half of it
+    _users[folder] += 1
+    mark(folder)
     return went_down
 
 
+def mark(folder: Path) -> None:
+    """Create our marker, also again in a folder that was removed."""
+    entering = folder / f"entering-{os.getpid()}"
+    entering.write_text(boot_id())
+    entering.replace(_marker(folder))  # atomically: another process must not read half of it
+
+
 def release(folder: Path) -> None:
-    """Remove our marker."""
-    _marker(folder).unlink(missing_ok=True)
+    """Remove our marker, unless another store of this process uses the folder."""
+    _users[folder] -= 1
+    if _users[folder] <= 0:
+        del _users[folder]
+        _marker(folder).unlink(missing_ok=True)
 
 
 def _marker(folder: Path) -> Path:
