@@ -16,7 +16,7 @@ from mitmproxy.proxy.layers.quic import (
     StopSendingQuicStream,
 )
 
-from proxy_policies.patches.http3 import CheckedH3Connection, Http3ClientSide
+from proxy_policies.patches.http3 import LONG_LINE, CheckedH3Connection, Http3ClientSide
 
 VALID = {b":method": b"GET", b":scheme": b"https", b":authority": b"localhost", b":path": b"/"}
 
@@ -138,3 +138,12 @@ def test_a_malformed_message_ends_its_stream_alone(field: tuple[bytes, bytes]) -
     event, sent = trailers_received(field)
     assert isinstance(event, StreamClosed)
     assert sent == [ResetQuicStream, StopSendingQuicStream]
+
+
+@pytest.mark.parametrize("size", [10, LONG_LINE - 3, LONG_LINE, 4096, 60_000])
+def test_fields_of_any_length_are_sent(size: int) -> None:
+    fields = [*HEAD, (b"x-l", bytes(range(0x80, 0x100)) * (size // 128) + b"a" * (size % 128)), (b"x" * 9, b"")]
+    receiver = CheckedH3Connection(SERVER, is_client=True)
+    [event] = receiver.handle_stream_event(QuicStreamDataReceived(SERVER, 0, sent([fields], b""), end_stream=True))
+    assert isinstance(event, HeadersReceived)
+    assert event.headers == fields

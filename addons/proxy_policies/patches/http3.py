@@ -1,8 +1,8 @@
 """The two sides of the proxy that speak HTTP/3, checking messages as in every HTTP version.
 
 mitmproxy accepts what aioquic accepts: targets with spaces or without a slash, methods that are not tokens, statuses
-beyond 599, bodies whose last frame is cut off. aioquic takes the head after an interim one for trailers, and rejects
-the Content-Length of a response to HEAD and of a 304.
+beyond 599, bodies whose last frame is cut off. aioquic takes the head after an interim one for trailers, rejects the
+Content-Length of a response to HEAD and of a 304, and cannot send fields of 4 KiB.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from aioquic.h3.connection import ErrorCode, H3Stream, HeadersState, MessageError, ProtocolError
 from aioquic.h3.events import H3Event, HeadersReceived
+from hpack.hpack import encode_integer
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
@@ -35,6 +36,9 @@ from proxy_policies.patches.quic_windows import WindowedConnection, quic_connect
 from proxy_policies.patches.sides import MultiplexedSide
 from proxy_policies.validity import Invalid
 from proxy_policies.waits import NOT_WAITING, Waiting
+
+LONG_LINE = 4000
+"""Bytes of a name and its value that aioquic's encoder fails at, some 4 KiB: a cookie, a Content-Security-Policy."""
 
 
 class CutOffError(ProtocolError):
@@ -104,12 +108,28 @@ class CheckedH3Connection(LayeredH3Connection):
                 event.trailers = _without_forbidden(tuple(event.trailers))
         return received
 
+    def _encode_headers(self, stream_id: int, headers: Any) -> bytes:
+        if all(len(name) + len(value) < LONG_LINE for name, value in headers):
+            return super()._encode_headers(stream_id, headers)
+        return _encode_literally(headers)
+
     def send_headers(self, stream_id: int, headers: Any, end_stream: bool = False) -> None:
         """Send a head, which another follows if it is interim."""
         super().send_headers(stream_id, headers, end_stream)
         status = dict(headers).get(b":status", b"200")
         if is_interim(int(status)):
             self._stream[stream_id].headers_send_state = HeadersState.INITIAL
+
+
+def _encode_literally(headers: RawFields) -> bytes:
+    """Return an encoded field section that refers to no table (RFC 9204, sections 4.5.1 and 4.5.6)."""
+    section = bytearray(2)
+    for name, value in headers:
+        for text, prefix_bits, pattern in ((name, 3, 0x20), (value, 7, 0)):
+            length = encode_integer(len(text), prefix_bits)
+            length[0] |= pattern
+            section += length + text
+    return bytes(section)
 
 
 def _without_forbidden(trailers: RawFields) -> list[tuple[bytes, bytes]]:
