@@ -1,6 +1,7 @@
 """Messages over HTTP/3, as mitmproxy's layers get them."""
 
 import pytest
+from aioquic.buffer import encode_uint_var
 from aioquic.h3.events import H3Event, HeadersReceived
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from mitmproxy.proxy.layers.quic import (
     StopSendingQuicStream,
 )
 
+from proxy_policies.http1 import request_heads
 from proxy_policies.patches.http3 import LONG_LINE, CheckedH3Connection, Http3ClientSide
 
 VALID = {b":method": b"GET", b":scheme": b"https", b":authority": b"localhost", b":path": b"/"}
@@ -55,6 +57,7 @@ def test_one_is_taken_as_it_is_if_the_user_says_so() -> None:
     assert isinstance(server(is_strict=False).parse_headers(head(path=b"/a b")), RequestHeaders)
 
 
+CLIENT = connection.Client(peername=("h", 1), sockname=("h", 2))
 SERVER = connection.Server(address=("localhost", 443), transport_protocol="udp")
 HEAD = [(b":status", b"200"), (b"content-type", b"text/plain")]
 INTERIM = [(b":status", b"103"), (b"link", b"</style.css>")]
@@ -63,7 +66,7 @@ BODY = b"0123456789" * 20
 
 def sent(heads: list[list[tuple[bytes, bytes]]], body: bytes) -> bytes:
     """Give the bytes of a response's stream."""
-    sender = CheckedH3Connection(connection.Client(peername=("h", 1), sockname=("h", 2)), is_client=False)
+    sender = CheckedH3Connection(CLIENT, is_client=False)
     for lines in heads:
         sender.send_headers(0, lines)
     if body:
@@ -117,7 +120,7 @@ def test_content_of_another_length_is_an_error(body: bytes) -> None:
 
 def trailers_received(*trailers: tuple[bytes, bytes]) -> tuple[H3Event, list[type[object]]]:
     """Receive a response with trailers: the last event, and what is sent because of it, but for data."""
-    sender = CheckedH3Connection(connection.Client(peername=("h", 1), sockname=("h", 2)), is_client=False)
+    sender = CheckedH3Connection(CLIENT, is_client=False)
     sender.send_headers(0, HEAD)
     sender.send_trailers(0, list(trailers))
     data = b"".join(it.data for it in sender.transmit() if isinstance(it, SendQuicStreamData) and not it.stream_id)
@@ -147,3 +150,24 @@ def test_fields_of_any_length_are_sent(size: int) -> None:
     [event] = receiver.handle_stream_event(QuicStreamDataReceived(SERVER, 0, sent([fields], b""), end_stream=True))
     assert isinstance(event, HeadersReceived)
     assert event.headers == fields
+
+
+LONG_FRAME = b"\x01" + encode_uint_var(request_heads.HEAD_LIMIT + 1)
+SHORT_FRAME = b"\x01" + encode_uint_var(request_heads.HEAD_LIMIT)
+
+
+@pytest.mark.parametrize(("data", "is_refused"), [(LONG_FRAME, True), (SHORT_FRAME, False), (LONG_FRAME[:4], False)])
+def test_a_long_head_is_refused_before_it_has_come(data: bytes, is_refused: bool) -> None:
+    """aioquic would copy all of it for each packet: 5 MiB took 7 s."""
+    receiver = CheckedH3Connection(CLIENT, is_client=False)
+    receiver.handle_stream_event(QuicStreamDataReceived(CLIENT, 0, data, end_stream=False))
+    closed = [command for command in receiver.transmit() if isinstance(command, CloseQuicConnection)]
+    assert [command.reason_phrase for command in closed] == ["the head is too long"] * is_refused
+
+
+@pytest.mark.parametrize(("size", "is_refused"), [(request_heads.HEAD_LIMIT - 10, False), (1 << 17, True)])
+def test_no_more_is_kept_of_a_control_frame(size: int, is_refused: bool) -> None:
+    receiver = CheckedH3Connection(CLIENT, is_client=False)
+    data = b"\0\x04" + encode_uint_var(1 << 30) + bytes(size)  # settings, RFC 9114, section 7.2.4
+    receiver.handle_stream_event(QuicStreamDataReceived(CLIENT, 2, data, end_stream=False))
+    assert any(isinstance(command, CloseQuicConnection) for command in receiver.transmit()) is is_refused

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from proxy_policies.http1.request_heads import HEAD_LIMIT
 from proxy_policies.patches.multiplexed_heads import read_request
 from proxy_policies.validity import Invalid
 
@@ -21,3 +22,10 @@ def test_a_head_is_read(version: bytes) -> None:
 def test_a_head_without_a_pseudo_field(missing: tuple[bytes, bytes]) -> None:
     with pytest.raises(Invalid):
         read_request(SimpleNamespace(headers=[line for line in HEAD if line != missing]), b"HTTP/3")
+
+
+def test_a_long_head_is_refused() -> None:
+    fields = [(b"n", b"v" * 1000)] * (HEAD_LIMIT // 1000 + 1)
+    with pytest.raises(Invalid, match="over 65536 bytes") as error:
+        read_request(SimpleNamespace(headers=HEAD + fields), b"HTTP/3")
+    assert error.value.status == 431

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import Any
 
-from aioquic.h3.connection import ErrorCode, H3Stream, HeadersState, MessageError, ProtocolError
+from aioquic.h3.connection import ErrorCode, FrameType, H3Stream, HeadersState, MessageError, ProtocolError
 from aioquic.h3.events import H3Event, HeadersReceived
 from hpack.hpack import encode_integer
 from mitmproxy.proxy import commands, events
@@ -26,10 +26,12 @@ from mitmproxy.proxy.layers.http._http_h3 import LayeredH3Connection, StreamClos
 
 from proxy_policies import validity
 from proxy_policies.fields import RawFields
+from proxy_policies.http1 import request_heads, response_heads
 from proxy_policies.http1.framing import InterimCount, has_no_body, is_interim
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.patch import Companion
 from proxy_policies.patches import client_sides, quic_windows
+from proxy_policies.patches.back_pressure import STREAM_WINDOW
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
 from proxy_policies.patches.quic_windows import WindowedConnection, quic_connection
@@ -45,6 +47,12 @@ class CutOffError(ProtocolError):
     """A stream ends within a frame."""
 
     error_code = ErrorCode.H3_FRAME_ERROR
+
+
+class ExcessiveLoad(ProtocolError):
+    """A peer sends more of a head than is kept."""
+
+    error_code = ErrorCode.H3_EXCESSIVE_LOAD
 
 
 class CheckedH3Connection(LayeredH3Connection):
@@ -71,12 +79,29 @@ class CheckedH3Connection(LayeredH3Connection):
     def _receive_whole_frames(self, stream: H3Stream, data: bytes, stream_ended: bool) -> list[H3Event]:
         """Receive data; raise an error if it ends within a frame (RFC 9114, section 7.1), or before its final head."""
         received = super()._receive_request_or_push_data(stream, data, stream_ended)
+        self._check_size(stream)
         if stream.ended and not stream.blocked:
             if stream.frame_size is not None or stream.buffer:
                 raise CutOffError("the stream ends within a frame")
             if stream.headers_recv_state is HeadersState.INITIAL:
                 raise MessageError("the stream ends before its head")
         return received
+
+    def _receive_stream_data_uni(self, stream: H3Stream, data: bytes, stream_ended: bool) -> list[H3Event]:
+        received = super()._receive_stream_data_uni(stream, data, stream_ended)
+        if len(stream.buffer) > request_heads.HEAD_LIMIT:
+            raise ExcessiveLoad("the frame is too long")
+        return received
+
+    def _check_size(self, stream: H3Stream) -> None:
+        """Raise ExcessiveLoad for a long frame that aioquic keeps until it is complete, or data that waits for a head.
+
+        It would copy all that has come for each further packet.
+        """
+        kept = 0 if stream.frame_type == FrameType.DATA else stream.frame_size or 0
+        limit = response_heads.HEAD_LIMIT if self._is_client else request_heads.HEAD_LIMIT
+        if kept > limit or (stream.blocked and len(stream.buffer) > STREAM_WINDOW):
+            raise ExcessiveLoad("the head is too long")
 
     def _break_off(self, stream: H3Stream, error: MessageError) -> list[H3Event]:
         if not (stream.ended and stream.headers_send_state is HeadersState.AFTER_TRAILERS):

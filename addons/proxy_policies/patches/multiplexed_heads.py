@@ -10,7 +10,7 @@ from mitmproxy import http
 from proxy_policies import validity
 from proxy_policies.fields import RawFields
 from proxy_policies.http1.framing import is_interim
-from proxy_policies.http1.request_heads import name_of
+from proxy_policies.http1.request_heads import HEAD_LIMIT, name_of
 from proxy_policies.validity import Invalid
 
 PSEUDO = (b":method", b":scheme", b":authority", b":path")
@@ -25,6 +25,8 @@ def lines_of(event: Any) -> RawFields:
 def read_request(event: Any, version: bytes) -> http.Request:
     """Read a request's head; h2 and aioquic reject pseudo-fields that are repeated or misplaced. Raise Invalid."""
     lines = lines_of(event)
+    if sum(len(name) + len(value) for name, value in lines) > HEAD_LIMIT:
+        raise Invalid(f"The request head has over {HEAD_LIMIT} bytes.", 431)
     pseudo = {name: value for name, value in lines if name.startswith(b":")}
     fields = tuple(line for line in lines if not line[0].startswith(b":"))
     method, scheme, authority, path = (pseudo.get(name, b"") for name in PSEUDO)
