@@ -60,10 +60,6 @@ class Authority:
         """The domains and networks it is limited to; empty if it is not limited."""
         return name_constraints.described(name_constraints.constraints_of(self.certificate))
 
-    def ends_soon(self, now: datetime) -> bool:
-        """Return whether it should be renewed."""
-        return self.certificate.not_valid_after_utc - now < RENEWAL_PERIOD
-
 
 def make_authority(name: str, now: datetime, permitted: Sequence[name_constraints.Permitted] = ()) -> Authority:
     """Return a new authority that can sign only servers' certificates (RFC 5280, section 4.2.1).

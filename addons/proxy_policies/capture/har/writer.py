@@ -8,7 +8,7 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -166,13 +166,7 @@ def external_bodies(path: Path, over: int | None) -> ExternalBodies | None:
     return ExternalBodies(over, attach)
 
 
-def rewrite(
-    path: Path,
-    log: dict[str, Any],
-    entries: Iterable[Entry],
-    bodies_over: int | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> int:
+def rewrite(path: Path, log: dict[str, Any], entries: Iterable[Entry], bodies_over: int | None = None) -> int:
     """Write a capture to a temporary file, rename it to `path`, and return the number of entries.
 
     The entries may be read from `path` itself. After an error nothing is changed.
@@ -181,7 +175,5 @@ def rewrite(
         writer.beside = external_bodies(path, bodies_over)
         for entry in entries:
             writer.write(entry)
-            if progress:
-                progress(writer.count)
         writer.sync()
     return writer.count

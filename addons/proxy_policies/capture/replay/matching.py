@@ -19,6 +19,7 @@ from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, without_kin
 from proxy_policies.log_lines import printable
 from proxy_policies.options.parsers import require_one_name
 
+MAX_SHOWN = 120  # characters of a part that is shown because it differs
 KINDS = ("header", "query", "form", "json", "body", "host")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -139,8 +140,8 @@ class Difference:
         return printable(f"{self.part}: recorded {_short(self.recorded)}, got {_short(self.got)}")
 
 
-def _short(text: str, limit: int = 120) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}…"
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def differences(recorded: RequestKey, got: RequestKey) -> list[Difference]:

@@ -106,9 +106,9 @@ def may_be_secret_name(text: str) -> bool:
     return any(map(text.lower().__contains__, _STEMS))
 
 
-def is_secret_name(name: str, names: tuple[str, ...] = ()) -> bool:
-    """Return whether the value of a field, parameter or member is a secret; `names` are additional secret names."""
-    return grade(name, names) >= Grade.TOKEN
+def is_secret_name(name: str) -> bool:
+    """Return whether the value of a field, parameter or member of this name is a secret."""
+    return grade(name) >= Grade.TOKEN
 
 
 @lru_cache(256)  # the user's names, also with the variables of a query
