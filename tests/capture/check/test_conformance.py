@@ -11,13 +11,16 @@ CHECKER = checker_of(
     Document("a.json", {"openapi": "3.1.0", "paths": {"/a": {"get": {"responses": {"204": {"description": ""}}}}}})
 )
 REQUEST = Request("GET", "http://a.test/a")
+PREFLIGHT = (("Access-Control-Request-Method", "GET"),)
 
 
 def test_recorded_answers_are_held_to_it() -> None:
     websocket = Response(101, "", (("Upgrade", "websocket"),))
     responses = [Response(204), Response(200), Response(0), websocket]
-    found = list(recorded_outcomes([Entry(REQUEST, one, Times(1.0)) for one in responses], CHECKER))
-    assert [outcome.verdict for outcome in found] == ["same", "changed", "skipped", "skipped"]
+    requests = [Request("PROPFIND", REQUEST.url), Request("OPTIONS", REQUEST.url, PREFLIGHT)]
+    exchanges = [*((REQUEST, one) for one in responses), *((one, Response(204)) for one in requests)]
+    found = list(recorded_outcomes([Entry(*exchange, Times(1.0)) for exchange in exchanges], CHECKER))
+    assert [outcome.verdict for outcome in found] == ["same", "changed", *["skipped"] * 4]
     assert [(change.location, change.old, change.new) for change in found[1].changes] == [
         ("openapi:status", "204", 200)
     ]

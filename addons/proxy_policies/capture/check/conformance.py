@@ -7,8 +7,8 @@ from proxy_policies.capture.check.change import Change
 from proxy_policies.capture.check.outcome import Outcome
 from proxy_policies.capture.check.results import SendResults
 from proxy_policies.capture.model import Entry, Request, Response
+from proxy_policies.capture.openapi.document import undescribed_reason
 from proxy_policies.capture.openapi.response_checker import ResponseChecker
-from proxy_policies.capture.websocket.transcript import is_conversation
 
 
 def violations(checker: ResponseChecker, request: Request, response: Response) -> tuple[Change, ...]:
@@ -20,7 +20,7 @@ def recorded_outcomes(entries: Iterable[Entry], checker: ResponseChecker) -> Ite
     """Yield an outcome for each entry: its recorded response checked against the document."""
     for number, entry in enumerate(entries):
         request, response, seconds = entry.request, entry.response, entry.times.seconds
-        skipped = _skip_reason(response)
+        skipped = undescribed_reason(request, response)
         changes = () if skipped else violations(checker, request, response)
         shown = response if changes else None
         status = response.status
@@ -33,17 +33,11 @@ def recorded_outcomes(entries: Iterable[Entry], checker: ResponseChecker) -> Ite
         )
 
 
-def _skip_reason(response: Response) -> str:
-    if is_conversation(response):
-        return "OpenAPI does not describe WebSocket connections"
-    return "no response was recorded" if response.status < 200 else ""
-
-
 def with_conformance(outcomes: Iterable[Outcome], results: SendResults, checker: ResponseChecker) -> Iterator[Outcome]:
     """Yield the outcomes of a run, with the violations of the live responses added."""
     for outcome in outcomes:
         new = results[outcome.number].response
-        if new is None or _skip_reason(new):
+        if new is None or undescribed_reason(outcome.request, new):
             yield outcome
             continue
         changes = violations(checker, outcome.request, new)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from proxy_policies.capture.bodies import parsed_body
 from proxy_policies.capture.bodies.parsed_body import BodyKind
-from proxy_policies.capture.model import Body, Entry, Headers, Request, media_type
+from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, header, media_type
 from proxy_policies.capture.openapi.path_templates import camel_case, template_of
 from proxy_policies.capture.openapi.security import schemes_of, secret_queries
 from proxy_policies.capture.openapi.value_shape import TextShape, ValueShape
@@ -19,6 +19,8 @@ from proxy_policies.capture.websocket.transcript import is_conversation
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 """The methods of a path item (OpenAPI 3.1, section 4.8.9), in its order."""
+MAX_STATUS = 599
+"""The last status that can be described by itself (OpenAPI 3.1, section 4.8.16); LinkedIn sends 999."""
 UNAUTHORISED = (401, 403)
 """Statuses of requests without authorisation, which must not make it optional."""
 
@@ -100,7 +102,7 @@ class Operation:
         self._path: dict[str, TextShape] = {}
         self._query: dict[str, TextShape] = {}
         self._body = Content()
-        self._responses: dict[int, tuple[str, Content]] = {}
+        self._responses: dict[str, tuple[str, Content]] = {}
         self._security: set[tuple[str, ...]] = set()
 
     def add(self, entry: Entry, values: Iterable[tuple[str, str]], schemes: Iterable[str]) -> None:
@@ -112,7 +114,8 @@ class Operation:
         queries = parse_qsl(urlsplit(request.url).query, keep_blank_values=True)
         add_texts(self._query, [pair for pair in queries if pair[0] not in hidden])
         self._body.add(request.body, request.headers)
-        content = self._responses.setdefault(response.status, (_description(response.status), Content()))[1]
+        key = str(response.status) if response.status <= MAX_STATUS else "default"
+        content = self._responses.setdefault(key, (_description(response.status), Content()))[1]
         content.add(response.body, response.headers)
         if response.status not in UNAUTHORISED:
             self._security.add(tuple(sorted(set(schemes))))
@@ -127,8 +130,8 @@ class Operation:
             body["required"] = True
         optional = {"parameters": parameters, "requestBody": body, "security": self._requirements()}
         responses = {
-            str(status): {"description": description, **content.document()}
-            for status, (description, content) in sorted(self._responses.items())
+            key: {"description": description, **content.document()}
+            for key, (description, content) in sorted(self._responses.items())
         }
         return {"operationId": name, **{key: item for key, item in optional.items() if item}, "responses": responses}
 
@@ -145,7 +148,7 @@ def _description(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
-        return f"Status {status}"
+        return f"Status {status}" if status <= MAX_STATUS else "Any other status"
 
 
 class DocumentBuilder:
@@ -159,7 +162,7 @@ class DocumentBuilder:
 
     def add(self, entry: Entry) -> None:
         """Add an exchange, unless OpenAPI cannot describe it."""
-        if not _is_describable(entry):
+        if undescribed_reason(entry.request, entry.response):
             return
         request = entry.request
         path = template_of(urlsplit(request.url).path)
@@ -196,16 +199,16 @@ class DocumentBuilder:
         return {} if servers == origins else {"servers": [{"url": origin} for origin in servers]}
 
 
-def _is_describable(entry: Entry) -> bool:
-    """Return whether an exchange has a response and a method of OpenAPI, and is not a CORS preflight."""
-    request, response = entry.request, entry.response
-    if response.status < 200 or is_conversation(response) or request.method.lower() not in METHODS:
-        return False
-    return request.method != "OPTIONS" or not _has(request, "access-control-request-method")
-
-
-def _has(request: Request, field: str) -> bool:
-    return any(name.lower() == field for name, _ in request.headers)
+def undescribed_reason(request: Request, response: Response) -> str:
+    """Return why OpenAPI cannot describe an exchange; empty if it can."""
+    if is_conversation(response):
+        return "OpenAPI does not describe WebSocket connections"
+    if response.status < 200:
+        return "no response was recorded"
+    if request.method.lower() not in METHODS:
+        return f"OpenAPI does not describe the method {request.method}"
+    is_preflight = request.method == "OPTIONS" and header(request.headers, "access-control-request-method") is not None
+    return "OpenAPI does not describe preflight requests of CORS" if is_preflight else ""
 
 
 def _operation_id(method: str, template: str, names: set[str]) -> str:
