@@ -17,7 +17,7 @@ from proxy_policies.capture.check.targets import CheckTarget
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.har.reader import open_capture
-from proxy_policies.capture.model import Body, Entry, Request, Response, Times
+from proxy_policies.capture.model import Body, Entry, Request, Response, Times, WebSocketMessage
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
 from proxy_policies.capture.secrets.secret_values import SecretValues
@@ -156,6 +156,10 @@ SKIPPED = {
     "cut": (replace(ENTRY, response=Response(200, body=CUT)), "broken off by the server"),
     "cut stream": (replace(ENTRY, response=Response(200, "", (("Content-Type", "text/event-stream"),), CUT)), ""),
     "cut request": (replace(ENTRY, request=replace(ENTRY.request, body=CUT)), "its request was broken off"),
+    "message missing": (
+        replace(ENTRY, messages=(WebSocketMessage(False, False, b"", 1.0, dropped=9),)),
+        "messages were recorded",
+    ),
     "whole": (ENTRY, ""),
 }
 

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from proxy_policies.capture.model import Body, Request
+from proxy_policies.capture.model import Body, Entry, Request, Response, Times, WebSocketMessage
 from proxy_policies.capture.replay.cassette import Match, ReplayMode
 from proxy_policies.capture.replay.matching import Matching, request_key
-from proxy_policies.capture.replay.replay_session import load
+from proxy_policies.capture.replay.replay_session import cannot_replay, load
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
 
@@ -41,3 +41,11 @@ def test_a_browsers_har_answers_requests_that_carry_secrets(tmp_path: Path) -> N
     ]
     found = [session.cassette.match(request_key(redactor.request_swept(request), Matching())) for request in live]
     assert found == [Match(0), Match(1)]
+
+
+def test_a_conversation_with_a_message_left_out_cannot_be_replayed() -> None:
+    messages = (WebSocketMessage(False, False, b"\xff", 1.0), WebSocketMessage(True, False, b"", 2.0, dropped=9))
+    response = Response(101, "", (("Upgrade", "websocket"),))
+    entry = Entry(Request("GET", "http://a.test/"), response, Times(1.0), messages=messages)
+    assert cannot_replay(entry) == "not all of its messages were recorded"
+    assert not cannot_replay(Entry(entry.request, response, Times(1.0), messages=messages[:1]))

@@ -176,7 +176,7 @@ def _in_encoded(value: str, decider: Decider, times: int) -> str:
 def _encoded_as(plain: str, value: str, text: str) -> str:
     """Return a text percent-encoded as `plain` is in `value`: programs differ in which characters they encode."""
     encode = quote_plus if " " in plain and "+" in value else quote
-    return encode(text, safe=value.replace("%", "").replace("+", ""), errors="surrogateescape")
+    return encode(text, safe="".join({*value} - {"%", "+"}), errors="surrogateescape")
 
 
 def in_expressions(query: str, redact: Callable[[str], str]) -> str:
