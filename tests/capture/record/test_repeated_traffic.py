@@ -73,7 +73,7 @@ def test_the_file_is_the_same_as_without_memory(some: list[Entry]) -> None:
         patch.object(redaction_cache._Outcomes, "get", lambda *_: None),
         patch.object(sweep_entry, "MAX_CLEAN", 0),
         patch.object(entry_writer, "_known_head", entry_writer._read_head),
-        patch.object(entry_writer, "_known_response", lambda response: entry_writer._read_response(response, None)),
+        patch.object(entry_writer, "_known_response", lambda response: entry_writer._response_object(response, None)),
     ):
         expected = written(some)
     assert written(some) == expected

@@ -66,7 +66,7 @@ def write_entry(entry: Entry, beside: ExternalBodies | None = None) -> dict[str,
         "comment": entry.comment,
         "_id": entry.id,
         "_times": _times(entry.times),
-        "_origin": _read_response(origin, beside, origin.body == entry.response.body) if origin else None,
+        "_origin": _response_object(origin, beside, origin.body == entry.response.body) if origin else None,
         "_webSocketMessages": [_message(message) for message in entry.messages],
         "_closeCode": entry.close_code,
         "_closeReason": entry.close_reason,
@@ -198,17 +198,17 @@ def _response(response: Response, beside: ExternalBodies | None, is_foreign: boo
     """Return a response object, from the cache if possible; a foreign one is then changed."""
     body = response.body
     if is_foreign or beside is not None or body.frame_times:  # which are no part of equality
-        return _read_response(response, beside)
+        return _response_object(response, beside)
     is_small = len(body.content) <= SMALL and body.wire is None and size_of(response.headers) <= SMALL
-    return _known_response(response) if is_small and not response.trailers else _read_response(response, beside)
+    return _known_response(response) if is_small and not response.trailers else _response_object(response, beside)
 
 
 @lru_cache(HEADS)
 def _known_response(response: Response) -> KnownObject:
-    return KnownObject(_read_response(response, None))
+    return KnownObject(_response_object(response, None))
 
 
-def _read_response(response: Response, beside: ExternalBodies | None, is_same: bool = False) -> dict[str, Any]:
+def _response_object(response: Response, beside: ExternalBodies | None, is_same: bool = False) -> dict[str, Any]:
     """Return a response object; with `is_same`, the origin's, whose body the client received unchanged, without it."""
     body = NO_BODY if is_same else response.body
     head = _head(response.headers)

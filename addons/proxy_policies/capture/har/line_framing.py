@@ -38,8 +38,9 @@ class Pairs(list[dict[str, str]]):
     __slots__ = ("fragment",)
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        super().__init__([{"name": name, "value": value} for name, value in pairs])
-        self.fragment = _laid_out(self)
+        known = list(pairs)
+        super().__init__([{"name": name, "value": value} for name, value in known])
+        self.fragment = _laid_out(known)
         """Their JSON; None if they have lone surrogates."""
 
 
@@ -109,9 +110,9 @@ def _without_nan(fields: dict[str, Any]) -> Any:
     return json.loads(json.dumps(fields), parse_constant=lambda _: None)
 
 
-def _laid_out(pairs: Iterable[dict[str, str]]) -> orjson.Fragment | None:
+def _laid_out(pairs: Iterable[tuple[str, str]]) -> orjson.Fragment | None:
     try:
-        lines = [_pair_line(**pair) for pair in pairs]
+        lines = [_pair_line(name, value) for name, value in pairs]
     except TypeError:
         return None
     return orjson.Fragment(b"[\n" + b",\n".join(lines) + b"\n    ]" if lines else b"[]")

@@ -5,10 +5,11 @@ text in base64. The tokens of an API are few, if all digits count as the same: e
 """
 
 import re
-from enum import Enum, auto
+from enum import IntEnum, auto
 from functools import lru_cache
 from string import ascii_letters, digits
 
+from proxy_policies.capture.secrets.marks import rarest
 from proxy_policies.capture.secrets.names import ENDINGS, PASSWORDS, PERHAPS, TOKENS, words
 from proxy_policies.capture.secrets.redact_base64 import has_texts, may_be_text
 from proxy_policies.capture.secrets.redact_calls import LOGIN_WORDS
@@ -46,7 +47,7 @@ _PERCENT, _BACKSLASH, _AMPERSAND, _EQUALS, _AT, _LESS_THAN, _DOLLAR = b"%\\&=@<$
 _PERCENT_ESCAPE = re.compile(rb"%(?!20)")
 _LETTER_ESCAPE = re.compile(rb"\\u(?!20|[dD][89a-fA-F])")
 """An escape of a letter in JSON, not of punctuation or of an emoji."""
-_PGPASS = tuple(mark.encode() for mark in PGPASS_MARKS)
+_PGPASS = tuple((ord(rarest(mark)), mark.encode()) for mark in PGPASS_MARKS)
 _QUOTED_PRINTABLE = b"=3D"
 _USERINFO = re.compile(rb"://[^/?#@\s\"'<>]+@")
 _FLAG = re.compile(rb"(?:[\s\"']|\\[nrt])-\w")
@@ -65,8 +66,8 @@ _ESCAPED_LETTERS = ("b", "f", "n", "r", "t")
 """Letters after a backslash in JSON, after which a word may begin."""
 
 
-class _Hint(Enum):
-    """Of what a token may be a part."""
+class _Hint(IntEnum):
+    """Of what a token may be a part. An integer, as a member of another Enum is hashed by a function in Python."""
 
     NOTHING = auto()
     SECRET = auto()
@@ -108,7 +109,7 @@ def is_harmless(content: bytes, is_response: bool, is_markup: bool) -> bool:
         or (_AMPERSAND in content and b"&#" in content)
         or (_EQUALS in content and _QUOTED_PRINTABLE in content)
         or (_AT in content and _USERINFO.search(content))
-        or any(mark in content for mark in _PGPASS)
+        or any(byte in content and mark in content for byte, mark in _PGPASS)
         or (_DOLLAR in content and CRYPT_START.search(content))
         or (_LESS_THAN in content and not (is_markup and _ends_outside_tags(content)))
         or _has_hint(content, is_response)

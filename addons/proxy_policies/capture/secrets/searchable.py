@@ -48,7 +48,7 @@ def unsearched_reason(body: Body, headers: Headers) -> str:
     if is_encoded and body.wire in (None, body.content):
         return "coding"
     is_small = len(body.content) <= SMALL
-    return "binary" if (_known_to_have if is_small else _has_binary_data)(body.content, mime) else ""
+    return "binary" if (_is_known_binary if is_small else _has_binary_data)(body.content, mime) else ""
 
 
 def has_unsearched_message(entry: Entry) -> bool:
@@ -84,7 +84,7 @@ def _has_binary_data(content: bytes, mime: str) -> bool:
     return _is_no_text(content, mime)
 
 
-_known_to_have = lru_cache(HEADS)(_has_binary_data)  # the same bodies come again, and from origin and proxy
+_is_known_binary = lru_cache(HEADS)(_has_binary_data)  # the same bodies come again, and from origin and proxy
 
 
 def _is_no_text(content: bytes, mime: str) -> bool:
