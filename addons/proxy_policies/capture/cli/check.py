@@ -127,7 +127,7 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
     """Raise CaptureError if a report cannot be written."""
     text_output(_reports(arguments))
     for name in _reports(arguments):
-        private_files.require_replaceable(Path(name))
+        private_files.require_replaceable(private_files.output(name))
 
 
 def _reports(arguments: argparse.Namespace) -> list[str]:
@@ -210,11 +210,11 @@ def _finish(arguments: argparse.Namespace, report: Report, outcomes: Sequence[Ou
             print(printable(f"carried over: {link}"))
         print_report(report, Console(highlight=False))
     if arguments.json:
-        private_files.write_pieces(Path(arguments.json), json_pieces(report))
+        private_files.write_pieces(private_files.output(arguments.json), json_pieces(report))
     if arguments.junit:
-        private_files.write_pieces(Path(arguments.junit), junit_pieces(report))
+        private_files.write_pieces(private_files.output(arguments.junit), junit_pieces(report))
     if arguments.markdown:
-        private_files.write_bytes(Path(arguments.markdown), markdown(report).encode("utf-8", "replace"))
+        private_files.write_bytes(private_files.output(arguments.markdown), markdown(report).encode("utf-8", "replace"))
     if arguments.html:
-        private_files.write_bytes(Path(arguments.html), page_html(report).encode("utf-8", "replace"))
+        private_files.write_bytes(private_files.output(arguments.html), page_html(report).encode("utf-8", "replace"))
     return report.exit_code

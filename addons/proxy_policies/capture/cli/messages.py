@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.files.private_files import STANDARD_OUTPUT
+from proxy_policies.capture.files.private_files import STANDARD_OUTPUT, output
 from proxy_policies.log_lines import printable
 
 SHOWN_PROBLEMS = 10
@@ -22,15 +22,15 @@ def text_output(outputs: Sequence[str]) -> TextIO:
 
     Raise CaptureError if several are.
     """
-    at_standard_output = [name for name in outputs if Path(name) == STANDARD_OUTPUT]
+    at_standard_output = [name for name in outputs if output(name) == STANDARD_OUTPUT]
     if len(at_standard_output) > 1:
         raise CaptureError("only one output can be standard output")
     return sys.stderr if at_standard_output else sys.stdout
 
 
-def title(output: Path) -> str:
+def title(path: Path) -> str:
     """Return the name of an output, for messages."""
-    return "standard output" if output == STANDARD_OUTPUT else str(output)
+    return "standard output" if path == STANDARD_OUTPUT else str(path)
 
 
 def say_problems(problems: Sequence[str]) -> None:

@@ -41,7 +41,7 @@ TEXT_WRITERS: dict[str, TextWriter] = {
 
 def scrub(arguments: argparse.Namespace) -> int:
     """Write a capture without its secrets."""
-    path, target = Path(arguments.capture), Path(arguments.output or arguments.capture)
+    path, target = Path(arguments.capture), private_files.output(arguments.output or arguments.capture)
     _require_one_output(arguments)
     if not arguments.output and not arguments.dry_run and not is_har(path):
         raise CaptureError(
@@ -102,7 +102,7 @@ def _dry_run(path: Path, redactor: redact.Redactor, as_json: bool) -> int:
 
 def merge(arguments: argparse.Namespace) -> int:
     """Write several captures as one, by time, without duplicate entries."""
-    target = Path(arguments.output)
+    target = private_files.output(arguments.output)
     _require_one_output(arguments)
     problems: list[str] = []
     opened = [open_by_time(Path(name), problems) for name in arguments.captures]
@@ -162,13 +162,15 @@ def _once(by_time: Iterable[Entry]) -> Iterator[Entry]:
 
 def export(arguments: argparse.Namespace) -> int:
     """Write a capture in another format: that of `--as`, or of the file's ending."""
-    source, target = Path(arguments.capture), Path(arguments.output)
+    source, target = Path(arguments.capture), private_files.output(arguments.output)
     _require_one_output(arguments)
     if target != private_files.STANDARD_OUTPUT and target.exists() and not arguments.overwrite:
         raise CaptureError(f"{target} exists: --overwrite replaces it")
     kind = arguments.kind or KINDS_BY_ENDING.get(target.suffix)
     if kind is None:
-        raise CaptureError(f"{target}: unknown file type; use one of the endings {', '.join(KINDS_BY_ENDING)}, or --as")
+        raise CaptureError(
+            f"{title(target)}: unknown file type; use one of the endings {', '.join(KINDS_BY_ENDING)}, or --as"
+        )
     problems: list[str] = []
     log, entries = open_any(source, problems)
     redactor = None

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-STANDARD_OUTPUT = Path("-")
+STANDARD_OUTPUT = Path("/dev/stdout")
 FILE, FOLDER = 0o600, 0o700
 NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
@@ -38,6 +38,11 @@ def close_to_others(path: "Path | int") -> None:
             os.chmod(path, mode & 0o700)
 
 
+def output(name: str) -> Path:
+    """Return the path of an output that a user names: `-` is standard output, `./-` a file."""
+    return STANDARD_OUTPUT if name == "-" else Path(name)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file atomically: to a temporary one, which is renamed. Raise OSError."""
     write_bytes(path, text.encode())
@@ -62,7 +67,7 @@ def write_pieces(path: Path, pieces: Iterable[str]) -> None:
 def draft_of(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file, which replaces the file at the end, or is deleted after an error.
 
-    For `-` it is copied to standard output at the end. Raise OSError.
+    For STANDARD_OUTPUT it is copied there at the end. Raise OSError.
     """
     if path == STANDARD_OUTPUT:
         with _draft_of_output() as draft:
@@ -94,7 +99,7 @@ def require_file(path: Path) -> None:
 
 
 def require_replaceable(path: Path) -> None:
-    """Raise OSError unless a regular file can be written or replaced at the path, or it is `-`, standard output."""
+    """Raise OSError unless a regular file can be written or replaced at the path, or it is STANDARD_OUTPUT."""
     if path == STANDARD_OUTPUT:
         return
     require_file(path)

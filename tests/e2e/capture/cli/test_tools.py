@@ -59,7 +59,7 @@ def test_scrub_cleans_an_old_file(shop: Path) -> None:
     [
         (("scrub", "shop.har", "-o", "-"), '{"log":'),
         (("merge", "shop.har", "-o", "-"), '{"log":'),
-        (("export", "shop.har", "-", "--as", "curl"), "#!/bin/sh"),
+        (("export", "shop.har", "/dev/stdout", "--as", "curl"), "#!/bin/sh"),
         (("export", "shop.har", "-", "--as", "openapi"), '{\n  "openapi"'),
     ],
 )
@@ -78,7 +78,7 @@ def test_a_hyphen_is_standard_output(words: tuple[str, ...], begins: str, shop: 
     ("words", "said"),
     [
         (("scrub", "shop.har", "-o", "-", "--json"), "only one output can be standard output"),
-        (("export", "shop.har", "-"), "-: unknown file type"),
+        (("export", "shop.har", "-"), "standard output: unknown file type"),
         (("export", "shop.har", "-", "--as", "har", "--bodies-over", "1k"), "need a capture that is a file"),
         (("record", "-", "--", "true"), "'-': name a file; standard output is that of the command"),
         (("check", "shop.har", "--html", "-", "--json", "-"), "only one output can be standard output"),
