@@ -150,7 +150,7 @@ async def test_a_new_command_connection_replaces_the_old_and_sessions_live_on(
     with caplog.at_level(logging.INFO):
         await tunnel.start_work(services={"echo": service})
         await eventually(lambda: not first.home)
-    assert "replaced" in first._failure
+    assert "replaced" in first.failure
     writer.write(b"b")
     assert await reader.readexactly(1) == b"b"
     assert await ask(client_listener, b"c") == b"c"

@@ -153,11 +153,15 @@ class Mitmdump(Running):
         """The CA certificate that clients of inspected hosts must trust."""
         return self.confdir / "mitmproxy-ca-cert.pem"
 
-    def counts(self) -> Mapping[str, int]:
-        """Return how often each fast path was taken, as in `proxy-policies stats`."""
+    def wait_control(self) -> Path:
+        """Return the path of the control socket, once it is there."""
         path = socket_files.folder_of(self.confdir) / f"{self.pid}.sock"
         wait_until(path.exists, 20, "the control socket")
-        counted: Mapping[str, int] = ask(path, Question("stats"))["policies"]["fastlane"]
+        return path
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how often each fast path was taken, as in `proxy-policies stats`."""
+        counted: Mapping[str, int] = ask(self.wait_control(), Question("stats"))["policies"]["fastlane"]
         return counted
 
 

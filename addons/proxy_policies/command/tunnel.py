@@ -1,4 +1,4 @@
-"""`proxy-policies tunnel`: prints and closes sessions of a running home."""
+"""`proxy-policies tunnel`: prints the state of a running home or work, and closes sessions of home."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     set_help(
         parser,
-        "Print which works are connected to a running home and which sessions are open, or end sessions.",
+        "Print which works are connected to a running home and which sessions are open, or end sessions. "
+        "Of a work, print whether it is connected to home.",
         ("tunnel status", *CLOSE),
         running.EXIT_CODES,
     )

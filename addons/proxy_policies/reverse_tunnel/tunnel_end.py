@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mitmproxy import ctx
+from mitmproxy.addonmanager import Loader
 
 from proxy_policies.addresses import Address, format_target, is_loopback
 from proxy_policies.background.tasks import Tasks, in_background
+from proxy_policies.control.command_results import LinesResult
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.limits.open_files import raise_open_file_limit
 from proxy_policies.reverse_tunnel import options
@@ -23,6 +28,7 @@ logger = logging.getLogger(__name__)
 POLL_INTERVAL = 5.0  # seconds between checks of the certificate's files
 END_TIMEOUT = 2.0  # seconds that mitmproxy waits for us when it ends
 ONE_END = "a tunnel ends in one process; run a proxy of its own for it"
+OFF = "neither home_listen nor work_home is set: this proxy is no end of a tunnel"
 HEARTBEAT = "Reverse tunnel: heartbeat interval; a peer silent for three (of the longer side's) is disconnected."
 
 
@@ -40,6 +46,10 @@ class TunnelEnd(ABC):
         self._was_applied = False
         self._warnings: set[str] = set()
         """The present warnings, which were logged."""
+
+    def load(self, loader: Loader) -> None:
+        """Declare the command, which is the same for both ends."""
+        loader.add_command("tunnel.status", tunnel_status)
 
     def configure(self, updated: set[str]) -> None:
         """Apply changed options; report errors of certificates and secrets at once."""
@@ -121,6 +131,10 @@ class TunnelEnd(ABC):
         """Return whether this end is enabled by its options."""
 
     @abstractmethod
+    def status(self) -> tuple[list[str], dict[str, Any]]:
+        """Return lines on what is connected, and the same as an object of JSON."""
+
+    @abstractmethod
     def credentials_options(self) -> tuple[str, str]:
         """Return the values of the options for credentials: TLS and secret."""
 
@@ -158,3 +172,15 @@ class TunnelEnd(ABC):
     @abstractmethod
     async def end(self) -> None:
         """End everything."""
+
+
+def tunnel_status() -> Sequence[str]:
+    """Return lines on the works and sessions of home, and on the connection of work to home."""
+    ends = [end for end in ctx.master.addons.lookup.values() if isinstance(end, TunnelEnd) and end.is_on]
+    if not ends:
+        return LinesResult([OFF], {}, error=OFF)
+    lines, data = list[str](), dict[str, Any]()
+    for end in ends:
+        more_lines, more_data = end.status()
+        lines, data = lines + more_lines, data | more_data
+    return LinesResult(lines, data)

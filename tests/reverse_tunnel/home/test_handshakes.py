@@ -312,7 +312,7 @@ def posing(kind: str, folder: Path) -> identity.Credentials:
 async def trouble(tunnel: Tunnel, credentials: Any, name: str = "office", **config: Any) -> str:
     """Start a work that does not get in; returns what it says in its log."""
     work = await tunnel.start_work(name, wait=False, credentials=credentials, **config)
-    text: str = await eventually(lambda: work._failure)
+    text: str = await eventually(lambda: work.failure)
     assert not list(tunnel.home.works)
     await work.close()
     return text

@@ -115,7 +115,7 @@ async def test_services_change_live(tunnel: Tunnel, caplog: pytest.LogCaptureFix
 
 
 def _with(work: WorkAgent, **changes: Any) -> WorkConfig:
-    return replace(work._config, **changes)
+    return replace(work.config, **changes)
 
 
 async def test_what_a_work_may_offer(tunnel: Tunnel, caplog: pytest.LogCaptureFixture) -> None:
@@ -127,7 +127,7 @@ async def test_what_a_work_may_offer(tunnel: Tunnel, caplog: pytest.LogCaptureFi
     assert "may not offer mail" in str(await refusal(tunnel, "mail", "office"))
     assert "work office may not offer mail" in str(await refusal(tunnel, "mail"))
     garage = await tunnel.start_work("garage", wait=False, services={"wiki": target})
-    await eventually(lambda: "home_allow does not list work garage" in garage._failure)
+    await eventually(lambda: "home_allow does not list work garage" in garage.failure)
     await tunnel.start_home(allowance=parse_allow(["office=mail", "garage=*"]))
     assert "may not offer wiki" in str(await refusal(tunnel, "wiki", "office"))
     assert "home: work office now offers mail (not allowed: wiki)" in caplog.messages
@@ -347,7 +347,7 @@ async def test_a_work_that_may_offer_nothing_is_never_said_to_be_connected(
     office = await tunnel.start_work()
     caplog.clear()
     await tunnel.start_home(allowance=parse_allow(["lab=*"]))
-    await eventually(lambda: "home_allow does not list work office" in office._failure)
+    await eventually(lambda: "home_allow does not list work office" in office.failure)
     await asyncio.sleep(1)
     lines = [record.getMessage() for record in caplog.records]
     assert "home: work office disconnected: rejected by home_allow" in lines
@@ -393,7 +393,7 @@ async def test_a_session_that_is_being_opened_is_finished_as_well(
     client = asyncio.create_task(ask(address, b"hello"))
     await is_dialled.wait()
     await work.leave()
-    assert work.is_serving
+    assert work.sessions
     may_connect.set()
     assert await client == b"hello"
-    await eventually(lambda: not work.is_serving)
+    await eventually(lambda: not work.sessions)

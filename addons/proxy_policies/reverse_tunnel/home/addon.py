@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
@@ -209,10 +210,10 @@ class Home(TunnelEnd):
 
     def load(self, loader: Loader) -> None:
         """Declare the commands."""
-        loader.add_command("tunnel.status", self.status)
+        super().load(loader)
         loader.add_command("tunnel.close", self.close)
 
-    def status(self) -> Sequence[str]:
+    def status(self) -> tuple[list[str], dict[str, Any]]:
         """Return lines on the connected works, their services, and the open sessions."""
         return status.status(self._home)
 

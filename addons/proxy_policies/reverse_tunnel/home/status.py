@@ -1,17 +1,17 @@
-"""The answer of `tunnel.status`."""
+"""What `tunnel.status` answers about home."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from proxy_policies.addresses import format_target
-from proxy_policies.control.command_results import LinesResult
 from proxy_policies.reverse_tunnel.home.connected_works import describe
 from proxy_policies.reverse_tunnel.home.server import HomeServer
 
 
-def status(home: HomeServer) -> LinesResult:
-    """Return the connected works and the open sessions, a line for each."""
+def status(home: HomeServer) -> tuple[list[str], dict[str, Any]]:
+    """Return the connected works and the open sessions, a line for each, and the same as an object of JSON."""
     now, works, sessions = time.time(), list(home.works), list(home.sessions)
     of_works = [
         f"work {work.name}: {describe(work)}; {len(work.spares)} spare, connected {now - work.since:.0f} s"
@@ -44,4 +44,4 @@ def status(home: HomeServer) -> LinesResult:
             for session in sessions
         ],
     }
-    return LinesResult([*(of_works or ["no work connected"]), *(of_sessions or ["no sessions"])], data)
+    return [*(of_works or ["no work connected"]), *(of_sessions or ["no sessions"])], data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 from mitmproxy import ctx
 
@@ -16,7 +17,7 @@ from proxy_policies.settings import Setting, as_text, reject
 
 with lazy_imports():
     from proxy_policies.reverse_tunnel import identity
-    from proxy_policies.reverse_tunnel.work import agent
+    from proxy_policies.reverse_tunnel.work import agent, status
 
 
 class Work(TunnelEnd):
@@ -58,6 +59,10 @@ class Work(TunnelEnd):
         """Return whether work_home is set."""
         return self.work_home is not None
 
+    def status(self) -> tuple[list[str], dict[str, Any]]:
+        """Return a line on the connection to home."""
+        return status.status(self._work)
+
     def credentials_options(self) -> tuple[str, str]:
         """Return work_tls and work_secret."""
         return self.work_tls, self.work_secret
@@ -95,7 +100,7 @@ class Work(TunnelEnd):
 
     def is_serving(self) -> bool:
         """Return whether a session with a service is open."""
-        return self._work.is_serving
+        return self._work.sessions > 0
 
     async def end(self) -> None:
         """End everything."""

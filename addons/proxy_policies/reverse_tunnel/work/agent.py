@@ -97,20 +97,22 @@ class WorkAgent:
     """One work. `apply` starts it, changes it while it runs, and without `home` ends it."""
 
     def __init__(self) -> None:
-        self._config = WorkConfig()
+        self.config = WorkConfig()
         self._command: CommandConnection | None = None
         self._connecting, self._data = Tasks("work"), Tasks("work")
-        self._failure = ""  # why there is no command connection
+        self.failure = ""
+        """Why there is no command connection."""
         self._logged: str | None = None  # the last reason that was logged
         self._log, self._changes = ThrottledLog(logger), ThrottledLog(logger, MAX_LINES_PER_MINUTE)
         self._instance = secrets.token_hex(8)
         self._last_connected = -math.inf  # the last time of an open command connection, in seconds of the loop's clock
         self._short_connections = 0  # successive short command connections
-        self._sessions = 0  # open ones, and those being opened
+        self.sessions = 0
+        """The number of open sessions, and of those being opened."""
 
     async def apply(self, config: WorkConfig) -> None:
         """Apply the options; open sessions continue."""
-        old, self._config = self._config, config
+        old, self.config = self.config, config
         if config.peer_facing != old.peer_facing:
             await self._connecting.cancel()
             if config.home is not None:
@@ -122,16 +124,11 @@ class WorkAgent:
 
     def renew(self, credentials: Credentials) -> None:
         """Use a renewed certificate of the same name from now on; open connections continue."""
-        self._config = replace(self._config, credentials=credentials)
+        self.config = replace(self.config, credentials=credentials)
 
     async def leave(self) -> None:
         """Leave home, which then sends no more clients; open sessions continue."""
         await self._connecting.cancel()
-
-    @property
-    def is_serving(self) -> bool:
-        """Return whether a session is open, or being opened."""
-        return self._sessions > 0
 
     async def close(self) -> None:
         """End everything."""
@@ -161,14 +158,14 @@ class WorkAgent:
 
     def _log_failure(self, home: Address, error: Exception) -> None:
         """Log that home cannot be reached, if that or its reason is new."""
-        self._failure = trouble = describe_failure(error, connections.CONNECT_TIMEOUT)
+        self.failure = trouble = describe_failure(error, connections.CONNECT_TIMEOUT)
         line = f"work: no connection to home {format_target(*home[:2])}: {trouble}; trying again"
         if self._logged != trouble and self._changes.warning("no connection", line):
             self._logged = trouble
 
     def _log_connected(self, home: Address, command: CommandConnection) -> None:
         """Log that home is connected, if that is new."""
-        self._failure = ""
+        self.failure = ""
         offered = ", ".join(command.protocol.services) or "nothing"
         line = f"work: connected to home {command.peer.name} at {format_target(*home[:2])}, offers {offered}"
         if self._logged != "" and self._changes.info("connected", line):
@@ -176,7 +173,7 @@ class WorkAgent:
 
     async def _connect(self, home: HomeAddress) -> None:
         """Connect, and serve home's requests until the connection ends. Raise OSError, Refusal or ProtocolError."""
-        framed = await connections.dial_framed(home.address, self._config.credentials)
+        framed = await connections.dial_framed(home.address, self.config.credentials)
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT):
                 try:
@@ -209,7 +206,7 @@ class WorkAgent:
             self._last_connected = now
 
     async def _handshake_on(self, framed: Framed, wanted: str) -> CommandConnection:
-        credentials, config = self._config.credentials, self._config
+        credentials, config = self.config.credentials, self.config
         certified = peer_name(framed.lower) if credentials.mode is Mode.CERTIFICATES else None
         if wanted and certified != wanted:
             raise Refusal(Reason.NOT_ALLOWED, f"the certificate says {certified}, work_home says {wanted}")
@@ -252,34 +249,34 @@ class WorkAgent:
             framed.abort()
             raise ConnectionAbortedError("home shows another certificate than on the command connection")
         framed.start_keepalive(command.peer.heartbeat, command.peer.silence_timeout)
-        framed.send(encode(Claim(self._config.name, token)))
+        framed.send(encode(Claim(self.config.name, token)))
         return framed
 
     async def _dial(self, home: Address) -> Framed:
         """Open a data connection; try again if it is closed: in a flood, home closes any that is not authenticated."""
         for _ in range(DATA_TRIES - 1):
             try:
-                return await connections.dial_framed(home, self._config.credentials)
+                return await connections.dial_framed(home, self.config.credentials)
             except ConnectionError:
                 await asyncio.sleep(random.uniform(0, DATA_PAUSE))  # noqa: S311 -- a pause, no secret
-        return await connections.dial_framed(home, self._config.credentials)
+        return await connections.dial_framed(home, self.config.credentials)
 
     def _is_home_of(self, command: CommandConnection, framed: Framed) -> bool:
         """Return whether a connection is to the same home: by its certified name, as its certificate may be renewed."""
-        if self._config.credentials.mode is Mode.CERTIFICATES:
+        if self.config.credentials.mode is Mode.CERTIFICATES:
             return peer_name(framed.lower) == command.peer.name
         return peer_digest(framed.lower) == command.digest
 
     async def _serve(self, framed: Framed, call: OpenRequest) -> None:
         """Open the service, and link it with the data connection."""
-        self._sessions += 1
+        self.sessions += 1
         try:
             await self._link(framed, call)
         except Refusal as refusal:
             self._log.warning((call.service, refusal.reason), f"work: {call.service}: {refusal}")
             framed.send(encode(Refuse(refusal.reason, refusal.text[:500])))
         finally:
-            self._sessions -= 1
+            self.sessions -= 1
 
     async def _link(self, framed: Framed, call: OpenRequest) -> None:
         transport = await self._open_service(call)
@@ -289,7 +286,7 @@ class WorkAgent:
         logger.info(f"work: {_shown_client(call)} left {call.service}: {counts.account(time.monotonic() - start)}")
 
     async def _open_service(self, call: OpenRequest) -> Any:
-        service = WorkProtocol(self._config.services, 0).service(call.service)
+        service = WorkProtocol(self.config.services, 0).service(call.service)
         try:
             transport = await connections.dial_bare(service.address)
         except Exception as error:  # after any error, home gets a refusal
