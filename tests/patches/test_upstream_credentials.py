@@ -13,18 +13,25 @@ NEXT_PROXY: ServerSpec = ("http", ("proxy.example", 8080))
 ADDRESS = "server.example", 80
 
 
+Case = tuple[str, tuple[str, int] | None, ServerSpec | None, str | None, str | None]
+
+
 @pytest.mark.parametrize(
-    ("mode", "address", "via", "field"),
+    "case",
     [
-        ("upstream:http://proxy.example", None, NEXT_PROXY, "Proxy-Authorization"),
-        ("upstream:http://proxy.example", ADDRESS, NEXT_PROXY, None),
-        ("upstream:http://proxy.example", ADDRESS, None, None),
-        ("reverse:http://server.example", ADDRESS, None, "Authorization"),
+        pytest.param(("upstream:http://proxy.example", None, NEXT_PROXY, None, "Proxy-Authorization"), id="next proxy"),
+        pytest.param(("upstream:http://proxy.example", ADDRESS, NEXT_PROXY, None, None), id="tunnel"),
+        pytest.param(("upstream:http://proxy.example", ADDRESS, None, None, None), id="another server"),
+        pytest.param(
+            ("upstream:http://proxy.example", ADDRESS, NEXT_PROXY, "request", "Proxy-Authorization"), id="sent again"
+        ),
+        pytest.param(("reverse:http://server.example", ADDRESS, None, None, "Authorization"), id="reverse"),
     ],
-    ids=["next proxy", "tunnel", "another server", "reverse"],
 )
-def test_who_gets_them(mode: str, address: tuple[str, int] | None, via: ServerSpec | None, field: str | None) -> None:
+def test_who_gets_them(case: Case) -> None:
+    mode, address, via, is_replay, field = case
     addon, flow = UpstreamAuth(), tflow.tflow()
+    flow.is_replay = is_replay
     addon.auth = b"Basic secret"
     flow.client_conn.proxy_mode = ProxyMode.parse(mode)
     flow.server_conn = Server(address=address, via=via)

@@ -26,9 +26,11 @@ def _for_the_next_proxy(original: Hook) -> Hook:
 def _is_for_server(flow: http.HTTPFlow) -> bool:
     """Return whether the next proxy only relays a request, or does not get it at all.
 
-    In a tunnel, and if an addon has chosen a server, its address is known before the request is sent.
+    In a tunnel, and if an addon has chosen a server, its address is known before the request is sent. It always is when
+    a flow is sent again, which the next proxy then gets.
     """
-    return flow.server_conn.via is None or flow.server_conn.address is not None
+    server = flow.server_conn
+    return server.via is None or (server.address is not None and flow.is_replay != "request")
 
 
 COMPANION = Companion(
