@@ -6,10 +6,13 @@ import socket
 from typing import Any
 
 import pytest
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.proxy.mode_servers import ServerInstance
+from mitmproxy.test import taddons
 from tests.support.waiting import eventually
 
 from proxy_policies.connection import acceptor
-from proxy_policies.connection.acceptor import ServerSocketWatch
+from proxy_policies.connection.acceptor import Acceptor, ServerSocketWatch
 
 
 async def serve_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -61,3 +64,13 @@ async def test_it_waits_when_there_is_no_room(
     for sock in (*clients, *accepted):
         sock.close()
     server.close()
+
+
+async def test_a_server_without_sockets_is_not_waited_for() -> None:
+    proxyserver = Proxyserver()
+    with taddons.context(proxyserver):
+        starting: ServerInstance[Any] = ServerInstance.make("local", proxyserver)
+        proxyserver.servers._instances[starting.mode] = starting
+        undo = Acceptor(lambda *_: None).start()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        undo()

@@ -13,6 +13,7 @@ from typing import Any
 from weakref import WeakSet
 
 from mitmproxy import ctx
+from mitmproxy.proxy.mode_servers import AsyncioServerInstance
 
 from proxy_policies.background.tasks import spawn
 from proxy_policies.byte_streams.socket_options import send_at_once
@@ -94,7 +95,8 @@ class Acceptor:
 
     def _listen_to_all(self, servers: Any) -> None:
         for instance in servers:
-            spawn(self._listen(instance, servers))
+            if isinstance(instance, AsyncioServerInstance):  # `local` may wait for minutes until the user permits it
+                spawn(self._listen(instance, servers))
 
     async def _listen(self, instance: Any, servers: Any) -> None:
         """Start listening in the same turn of the event loop in which mitmproxy's server does.
@@ -103,7 +105,7 @@ class Acceptor:
         """
         while instance in servers and not (instance.is_running or instance.last_exception):  # noqa: ASYNC110
             await asyncio.sleep(0)
-        for server in getattr(instance, "_servers", ()):
+        for server in instance._servers:
             # mitmproxy's servers for datagrams have no sockets
             if hasattr(server, "sockets") and server not in self._known:
                 self._known.add(server)
