@@ -89,6 +89,22 @@ def test_requests_of_a_stream_that_are_refused(method: bytes, scheme: bytes, sta
 
 
 @pytest.mark.parametrize(
+    ("scheme", "host", "is_same"),
+    [
+        (b"https", b"a.test", True),
+        (b"https", b"A.Test:443", True),
+        (b"http", b"a.test:443", False),
+        (b"https", b"a.test.", False),
+        (b"https", b"b.test", False),
+    ],
+)
+def test_a_host_beside_authority(scheme: bytes, host: bytes, is_same: bool) -> None:
+    for one, other in ((host, b"a.test"), (b"a.test", host)):
+        with contextlib.nullcontext() if is_same else pytest.raises(Invalid, match="Host is not :authority"):
+            validity.check_multiplexed(b"GET", scheme, one, b"/", ((b"host", other),))
+
+
+@pytest.mark.parametrize(
     ("authority", "host", "port"),
     [
         (b"a.test", b"a.test", None),

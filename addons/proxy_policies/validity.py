@@ -162,9 +162,15 @@ def check_multiplexed(method: bytes, scheme: bytes, authority: bytes, path: byte
         raise Invalid(f"The host is not valid: {shown(authority)}")
     check_fields(fields)
     check_host(fields, is_required=not authority, may_be_empty=False)
-    if authority and any(name == b"host" and value != authority for name, value in fields):
+    if authority and any(name == b"host" and not _are_same(scheme, value, authority) for name, value in fields):
         raise Invalid("Host is not :authority.")
     check_multiplexed_fields(fields)
+
+
+def _are_same(scheme: bytes, authority: bytes, other: bytes) -> bool:
+    """Return whether authorities differ at most in case and in stating the default port (RFC 3986, section 6.2.3)."""
+    places = {(host.lower(), port or DEFAULT_PORTS[scheme]) for host, port in map(parse_authority, (authority, other))}
+    return len(places) == 1
 
 
 _HOP_FIELDS = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
