@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from mitmproxy import addonmanager
@@ -12,13 +13,12 @@ from mitmproxy.test import taddons
 
 from proxy_policies.start_up import option_errors
 
-
+SCRIPT = """
 class Failing:
-    """An addon of a user's script."""
-
-    def configure(self, updated: set[str]) -> None:
+    def configure(self, updated):
         if "showhost" in updated:
             raise KeyError("mine")
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +44,11 @@ def test_it_is_a_line(addon: type, option: str, value: object, said: str, caplog
     assert record.exc_info is None
 
 
-def test_a_script_keeps_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    with taddons.context(Failing()) as context, caplog.at_level(logging.ERROR):
+@pytest.mark.parametrize("file", ["/home/ada/mine.py", "/home/ada/mitmproxy/addons/mine.py"])
+def test_a_script_keeps_its_traceback(file: str, caplog: pytest.LogCaptureFixture) -> None:
+    script: dict[str, Any] = {"__name__": "__mitmproxy_script__.mine"}
+    exec(compile(SCRIPT, file, "exec"), script)
+    with taddons.context(script["Failing"]()) as context, caplog.at_level(logging.ERROR):
         context.options.update(showhost=True)
     (record,) = caplog.records
     assert record.exc_info is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Iterator
-from pathlib import PurePath
 
 from proxy_policies.lazy_imports import lazy_imports
 
@@ -24,10 +23,10 @@ def shorten_all() -> None:
 def shorten(record: logging.LogRecord) -> bool:
     """Replace the traceback of an addon of mitmproxy that failed while it was configured by a line; return True."""
     error = record.exc_info[1] if record.exc_info else None
-    for frame in traceback.extract_tb(error.__traceback__) if error is not None else ():
-        path = PurePath(frame.filename)
-        if frame.name == "configure" and path.match("mitmproxy/addons/*.py"):
-            why = f"mitmproxy's addon {path.stem} cannot use an option: {type(error).__name__}: {error}"
+    for frame, _ in traceback.walk_tb(error.__traceback__ if error is not None else None):
+        folder, _, module = frame.f_globals.get("__name__", "").rpartition(".")
+        if frame.f_code.co_name == "configure" and folder == "mitmproxy.addons":
+            why = f"mitmproxy's addon {module} cannot use an option: {type(error).__name__}: {error}"
             record.msg = next(wrong_choices(), why)
             record.args = record.exc_info = None
             break
