@@ -42,6 +42,12 @@ def test_a_drawing_in_xml_is_text() -> None:
     assert not is_binary(b"<svg>", "image/svg+xml")
 
 
+@pytest.mark.parametrize("mime", ["application/json5", "application/geojson", "application/problem+json"])
+def test_json_of_any_kind_with_a_nul_is_text(mime: str) -> None:
+    """Programs in C send the end of their strings, too."""
+    assert not is_binary(b'{"password": "Zq7hunter2Q9xZab"}\0', mime)
+
+
 MESSAGE_PACK = b"\x81\xa8password\xb0Zq7hunter2Q9xZab"
 FORMATS = {
     "MessagePack": MESSAGE_PACK,

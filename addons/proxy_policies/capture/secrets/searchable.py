@@ -11,7 +11,8 @@ from proxy_policies.capture.streams.events import rewrite_binary
 from proxy_policies.decoding import codings_of
 
 BINARY = ("image/", "video/", "audio/", "font/")
-_TEXT_TYPE = re.compile(r"text/|\b(?:json|xml|javascript|x-www-form-urlencoded)\b", re.IGNORECASE)
+_TEXT_TYPE = re.compile(r"text/|(?<!ub)json|\b(?:xml|javascript|x-www-form-urlencoded)\b", re.IGNORECASE)
+"""JSON5, GeoJSON and the like are texts, UBJSON is none."""
 _CONTROL_CHARACTER = re.compile("[\x00-\x08\x0e-\x1a\x1c\x1d\x1f]")
 """A character that texts do not have; colours begin with an escape (ECMA-48), JSON with RS (RFC 7464)."""
 _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
