@@ -46,7 +46,7 @@ from proxy_policies.options.files import expand_home, read_text
 def check(arguments: argparse.Namespace) -> int:
     """Send a recording to a new build, and compare the responses. Return 0 if equal, 1 if not, 2 if it was not sent."""
     checker = checker_of(read_document(Path(arguments.openapi))) if arguments.openapi else None
-    run = _open(arguments)
+    run, known = _open(arguments)
     if checker and not (arguments.target or arguments.learn or arguments.accept is not None):
         return _check_recorded(arguments, run, checker)
     targets = run.targets(arguments.target)
@@ -59,7 +59,7 @@ def check(arguments: argparse.Namespace) -> int:
     rounds = [targets, targets] if arguments.learn else [targets]
     start = time.time()
     results = _send_all(arguments, run, rounds)
-    noise = _noise(arguments, run, results)
+    noise = _noise(arguments, run, known, results)
     report = _report(arguments, run, noise, start)
     report.new = ", ".join(target.live for target in targets.values())
     options = _compare_options(arguments, run, noise)
@@ -88,21 +88,22 @@ def _check_recorded(arguments: argparse.Namespace, run: CheckRun, checker: Respo
 
 def compare(arguments: argparse.Namespace) -> int:
     """Send a recording to two builds, and compare the responses. Return 0 if equal, 1 if not, 2 if it was not sent."""
-    run = _open(arguments)
+    run, known = _open(arguments)
     old, new = (run.targets([url]) for url in (arguments.old, arguments.new))
     if _report_missing_secrets(run, old) or _report_missing_secrets(run, new):
         return FAILED
     rounds = [old, new, old] if arguments.learn else [old, new]
     start = time.time()
     results = _send_all(arguments, run, rounds)
-    noise = _noise(arguments, run, [results[0], results[-1]])
+    noise = _noise(arguments, run, known, [results[0], results[-1]])
     report = _report(arguments, run, noise, start)
     report.old, report.new = arguments.old, arguments.new
     outcomes = run.compare_builds(results[0], results[1], _compare_options(arguments, run, noise))
     return _finish(arguments, report, outcomes, start)
 
 
-def _open(arguments: argparse.Namespace) -> CheckRun:
+def _open(arguments: argparse.Namespace) -> tuple[CheckRun, list[NoiseRule]]:
+    """Return the run, and the rules of noise in the file of `--noise`, or beside the capture."""
     placeholders = Placeholders(load_key(expand_home(arguments.confdir)))
     secrets = parse_secrets(arguments.secret, arguments.secrets, os.environ)
     path = Path(arguments.capture)
@@ -116,11 +117,11 @@ def _open(arguments: argparse.Namespace) -> CheckRun:
         redact.parse_rules(arguments.redact),
         parse_carry_rules(arguments.carry),
     )
-    _known_noise(_noise_file(arguments, run))
+    known = _known_noise(_noise_file(arguments, run))
     say_problems(run.problems)
     if not run.entries:
         raise CaptureError(f"{path} has no entries: there is nothing to send")
-    return run
+    return run, known
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
@@ -167,15 +168,16 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def _noise(arguments: argparse.Namespace, run: CheckRun, results: Sequence[SendResults]) -> NoiseRules:
-    """Return the rules of noise in the file beside the capture; with `--learn`, also new ones, added to it."""
-    path = _noise_file(arguments, run)
-    known = _known_noise(path)
+def _noise(
+    arguments: argparse.Namespace, run: CheckRun, known: Sequence[NoiseRule], results: Sequence[SendResults]
+) -> NoiseRules:
+    """Return the known rules of noise; with `--learn`, also new ones, added to the file."""
     matchers = [match_rule(spec) for spec in arguments.match]
     if not arguments.learn:
         return NoiseRules([*known, *matchers])
     found = run.learn_noise(results[0], results[-1], arguments.exact)
     learned = [learned for learned in found if learned.rule not in known]
+    path = _noise_file(arguments, run)
     if learned:
         old = read_text(path) if path.exists() else NoiseRules().text()
         private_files.write_bytes(path, (old + rules_text(learned)).encode())
@@ -191,7 +193,7 @@ def _noise_file(arguments: argparse.Namespace, run: CheckRun) -> Path:
 
 
 def _known_noise(path: Path) -> list[NoiseRule]:
-    return parse_rules(read_text(path), path.name) if path.exists() else []
+    return parse_rules(read_text(path, allow_pipe=True), path.name) if path.exists() else []
 
 
 def _compare_options(arguments: argparse.Namespace, run: CheckRun, noise: NoiseRules) -> CompareOptions:

@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
@@ -78,6 +80,19 @@ def test_an_unchanged_build_is_the_same(recorded: Path, shop: StartShop) -> None
     assert "entry 1 input:csrf_token → entry 2 form:csrf_token" in done.stdout
     rules = recorded.with_name("shop.har.noise").read_text()
     assert "header:x-node" in rules
+
+
+def test_rules_of_noise_may_come_from_a_pipe(recorded: Path, shop: StartShop) -> None:
+    """A shell's `--noise <(…)`, which can be read once."""
+    pipe = recorded.with_name("rules")
+    os.mkfifo(pipe)
+    requests = [entry.request for entry in open_capture(recorded)]
+    rules = [f"{request.method} {urlsplit(request.url).path} header:x-frame-options\n" for request in requests]
+    threading.Thread(target=pipe.write_text, args=("".join(rules),), daemon=True).start()
+    done = check(recorded, "--target", shop("header", first_order=700), "--noise", str(pipe), "--json", "-")
+    assert done.returncode in (0, 1), done.stderr
+    found = json.loads(done.stdout)["outcomes"]
+    assert "header:x-frame-options" not in {change["location"] for outcome in found for change in outcome["changes"]}
 
 
 PLANTED = {
