@@ -90,6 +90,7 @@ def _draft_of_output() -> Iterator[Path]:
         sys.stdout.flush()
         with draft.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.flush()
 
 
 def require_file(path: Path) -> None:

@@ -95,6 +95,15 @@ def test_files_that_cannot_be_used_are_one_line(words: tuple[str, ...], said: st
     assert said in done.stderr.splitlines()[-1]
 
 
+def test_an_output_that_cannot_be_written_is_not_said_to_be(shop: Path) -> None:
+    command = [sys.executable, "-m", "proxy_policies.capture", "export", "--raw", "shop.har", "-", "--as", "curl"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=environment(), cwd=shop.parent
+        )
+    assert (done.returncode, done.stderr) == (2, "capture: No space left on device\n")
+
+
 def test_repair_mends_a_torn_capture(shop: Path) -> None:
     shop.write_bytes(shop.read_bytes()[:-40])
     refused = tools(shop.parent, "show", "shop.har")
