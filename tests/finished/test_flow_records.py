@@ -44,5 +44,7 @@ def test_targets() -> None:
     assert summary_of(request).target == request.data.path
     request.data.authority, request.data.scheme = b"h:1", b"http"
     assert summary_of(request).target == b"http://h:1" + request.data.path
+    request.data.method, request.data.path = b"OPTIONS", b"*"
+    assert summary_of(request).target == b"http://h:1", "the URI of the server as a whole"
     request.method = "CONNECT"
     assert summary_of(request).target == b"h:1"

@@ -33,7 +33,8 @@ def summary_of(request: http.Request) -> RequestSummary:
     if data.method == b"CONNECT":
         target = data.authority or format_target(data.host, data.port).encode("utf-8", "surrogateescape")
     elif data.authority:
-        target = b"%s://%s%s" % (data.scheme, data.authority, data.path)
+        path = b"" if data.path == b"*" else data.path  # RFC 9112, section 3.2.4
+        target = b"%s://%s%s" % (data.scheme, data.authority, path)
     made = RequestSummary.of(data.method, target, data.http_version, data.headers.fields)
     made.host = made.host or data.authority[:LONGEST_TEXT]
     return made
