@@ -165,7 +165,7 @@ async def test_a_body_that_arrives_while_its_store_is_closed_is_not_stored(ends:
     assert os.listdir(tmp_path / "bodies") == ["finished"]
 
 
-@pytest.mark.parametrize("damage", ["gone", "short", "long", "changed"])
+@pytest.mark.parametrize("damage", ["gone", "fifo", "folder", "short", "long", "changed"])
 async def test_a_damaged_body_is_a_miss(damage: str, tmp_path: Path) -> None:
     entry = stored("Cache-Control: max-age=60", id="one")
     async with opened("disk", tmp_path) as store:
@@ -173,10 +173,13 @@ async def test_a_damaged_body_is_a_miss(damage: str, tmp_path: Path) -> None:
         await keep(store, entry, b"body")
         (found,) = await store.lookup(entry.key)
         file = store.path("one")
-        if damage == "gone":
-            file.unlink()
-        else:
-            whole = file.read_bytes()
+        whole = file.read_bytes()
+        file.unlink()
+        if damage == "fifo":
+            os.mkfifo(file)
+        elif damage == "folder":
+            file.mkdir()
+        elif damage != "gone":
             file.write_bytes({"short": whole[:-1], "long": whole + b"more", "changed": b"B" + whole[1:]}[damage])
         assert await store.body(found) is None
         assert not await store.lookup(entry.key)

@@ -170,7 +170,7 @@ class DiskStore:
 
     def _open(self, entry: StoredResponse, coding: str) -> BodyFile | BytesBody | None:
         try:
-            handle = os.open(self.path(entry.id, coding), os.O_RDONLY)
+            handle = os.open(self.path(entry.id, coding), os.O_RDONLY | os.O_NONBLOCK)  # in case it is a FIFO
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise  # it is there
@@ -272,7 +272,8 @@ class DiskStore:
     def _delete(self, gone: Sequence[Evicted]) -> None:
         for one in gone:
             for coding in ("", *one.codings):
-                self.path(one.id, coding).unlink(missing_ok=True)
+                with contextlib.suppress(IsADirectoryError):  # not a body of ours
+                    self.path(one.id, coding).unlink(missing_ok=True)
 
     async def update(self, old: StoredResponse, new: StoredResponse, since: Checkpoint) -> None:
         """Replace the head of a body."""
