@@ -105,7 +105,7 @@ class Cache:
         if self.engine is not None:
             self.engine.max_object, self.engine.strict = self.cache_max_object, self.cache_strict
             self.engine.rules = self.cache_rules
-            self.engine.is_replaying = bool(ctx.options.server_replay)
+            self.engine.is_replaying = bool(getattr(ctx.options, "server_replay", None))  # mitmproxy's addon has it
 
     def _open(self) -> None:
         chosen = self.cache, self.cache_size
