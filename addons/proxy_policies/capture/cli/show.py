@@ -17,7 +17,7 @@ from proxy_policies.capture.cli.pager import paged
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.formats.any_format import entry_values, open_any
 from proxy_policies.capture.har.entry_reader import read_entry
-from proxy_policies.capture.model import Entry, Headers, media_type
+from proxy_policies.capture.model import Entry, Headers, WebSocketMessage, media_type
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import printable, quantity
 
@@ -172,18 +172,28 @@ def _full_text(entry: Entry) -> list[str]:
     """Return the request, the response, the messages and the policies' notes of an entry as lines."""
     request, response = entry.request, entry.response
     lines = [f"{request.method} {request.url} {request.version}", *_fields(request.headers), ""]
-    if request.body.content:
-        lines += [*request.body.content.decode("utf-8", "replace").splitlines(), ""]
+    if request.body.content or request.body.dropped:
+        text = request.body.content.decode("utf-8", "replace")
+        lines += [*text.splitlines(), *_left_out(request.body.dropped), ""]
     lines += [f"{response.version} {response.status} {response.reason}", *_fields(response.headers), ""]
-    lines += json_report.body_lines(response)
-    for message in entry.messages:
-        text = message.data.decode("utf-8", "replace") if message.text else quantity(len(message.data), "byte")
-        cut = text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]}…"
-        lines.append(f"{'→' if message.from_client else '←'} {cut}")
+    lines += [*json_report.body_lines(response), *_left_out(response.body.dropped)]
+    lines += [f"{'→' if message.from_client else '←'} {_message_text(message)}" for message in entry.messages]
     lines += [
         f"policy {note.get('policy')}: {note.get('verdict')} {note.get('why', '')}".rstrip() for note in entry.trace
     ]
     return lines
+
+
+def _left_out(size: int) -> list[str]:
+    """Return a line on bytes that were not recorded; none if all were."""
+    return [f"({quantity(size, 'byte')} not recorded)"] if size else []
+
+
+def _message_text(message: WebSocketMessage) -> str:
+    if message.dropped:
+        return _left_out(message.dropped)[0]
+    text = message.data.decode("utf-8", "replace") if message.text else quantity(len(message.data), "byte")
+    return text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]}…"
 
 
 def _fields(headers: Headers) -> list[str]:

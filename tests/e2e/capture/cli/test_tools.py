@@ -122,6 +122,24 @@ def test_show_prints_the_entries_and_one_of_them(shop: Path) -> None:
     assert "no entry 9" in tools(shop.parent, "show", "shop.har", "9").stderr
 
 
+def test_show_says_what_was_not_recorded(shop: Path) -> None:
+    left_out = WebSocketMessage(True, True, b"", 1.76e9, dropped=7)
+    entry = Entry(
+        Request("POST", "http://shop.test/", body=Body(dropped=1)),
+        Response(200, body=Body(dropped=1234, sha256="0" * 64)),
+        Times(1.76e9),
+        messages=(left_out,),
+    )
+    with writer.create(shop.with_name("cut.har"), writer.new_log()) as out:
+        out.write(entry)
+    shown = tools(shop.parent, "show", "cut.har", "1").stdout
+    assert [line for line in shown.splitlines() if "not recorded" in line] == [
+        "(1 byte not recorded)",
+        "(1234 bytes not recorded)",
+        "→ (7 bytes not recorded)",
+    ]
+
+
 def test_merge_is_by_time_and_takes_each_entry_once(shop: Path) -> None:
     other = shop.with_name("other.har")
     between = Entry(Request("GET", "http://shop.test/between"), Response(200), Times(1.76e9 + 4), id="four")
