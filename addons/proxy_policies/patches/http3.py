@@ -2,7 +2,7 @@
 
 mitmproxy accepts what aioquic accepts: targets with spaces or without a slash, methods that are not tokens, statuses
 beyond 599, bodies whose last frame is cut off. aioquic takes the head after an interim one for trailers, rejects the
-Content-Length of a response to HEAD and of a 304, and cannot send fields of 4 KiB.
+Content-Length of a response to HEAD and of a 304, and cannot send heads of 4 KiB.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ from proxy_policies.patches.sides import MultiplexedSide
 from proxy_policies.validity import Invalid
 from proxy_policies.waits import NOT_WAITING, Waiting
 
-LONG_LINE = 4000
-"""Bytes of a name and its value that aioquic's encoder fails at, some 4 KiB: a cookie, a Content-Security-Policy."""
+LONG_SECTION = 4096
+"""Size of a field section (RFC 9114, section 4.2.2) that may not fit into the buffers of aioquic's encoder."""
+LINE_OVERHEAD = 32
+"""Bytes that count for each line of a section, beside its name and value."""
 
 
 class CutOffError(ProtocolError):
@@ -134,7 +136,7 @@ class CheckedH3Connection(LayeredH3Connection):
         return received
 
     def _encode_headers(self, stream_id: int, headers: Any) -> bytes:
-        if all(len(name) + len(value) < LONG_LINE for name, value in headers):
+        if sum(len(name) + len(value) + LINE_OVERHEAD for name, value in headers) < LONG_SECTION:
             return super()._encode_headers(stream_id, headers)
         return _encode_literally(headers)
 
