@@ -1,9 +1,11 @@
 """The disk store: killed at any moment, shared by processes, bounded, and what is wrong with its files."""
 
+import contextlib
 import errno
 import hashlib
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import time
@@ -146,6 +148,19 @@ async def test_an_index_that_is_truncated_in_use_is_replaced(end: str, tmp_path:
             await keep(store, stored("Cache-Control: max-age=60", id=f"after{turn}"), b"after")
             (entry,) = await store.lookup(KEY)
             assert await content(store, entry) == b"after"
+
+
+@pytest.mark.parametrize("table", ["purge_log", "totals"])
+async def test_an_index_without_what_it_always_has_is_replaced(table: str, tmp_path: Path) -> None:
+    async with opened("disk", tmp_path) as store:
+        await keep(store, stored("Cache-Control: max-age=60", id="before"), b"before")
+        with contextlib.closing(sqlite3.connect(tmp_path / "index.sqlite")) as other:
+            other.execute(f"delete from {table}")
+            other.commit()
+        assert not await store.lookup(KEY)
+        await keep(store, stored("Cache-Control: max-age=60", id="after"), b"after")
+        (entry,) = await store.lookup(KEY)
+        assert await content(store, entry) == b"after"
 
 
 @pytest.mark.parametrize("ends", ["commit", "abort"])

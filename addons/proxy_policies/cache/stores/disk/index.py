@@ -42,7 +42,7 @@ create table if not exists coded (
 create table if not exists purge_log (number integer primary key, kind text not null, value text not null);
 insert into purge_log select abs(random() % 1000000000000), '', '' where not exists (select 1 from purge_log);
 create table if not exists totals (one integer primary key check (one = 1), entries integer, bytes integer);
-insert or ignore into totals values (1, 0, 0);
+insert or ignore into totals select 1, count(*), coalesce(sum(cost), 0) from entries;
 create trigger if not exists added after insert on entries begin
     update totals set entries = entries + 1, bytes = bytes + new.cost;
 end;
@@ -80,8 +80,10 @@ class DamagedError(Exception):
     """The index cannot be read; its entries are lost."""
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: Exception) -> bool:
     """Return whether an error is caused by the database itself, and not its environment."""
+    if isinstance(error, DamagedError):
+        return True
     code = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF in DAMAGE or code == sqlite3.SQLITE_IOERR_SHORT_READ  # of a truncated file
 
@@ -248,7 +250,9 @@ class Index:
 
     def checkpoint(self) -> int:
         """Return the number of the last purge. A new index starts at a random number, without a purge."""
-        number: int = self._db.execute("select max(number) from purge_log").fetchone()[0]
+        number: int | None = self._db.execute("select max(number) from purge_log").fetchone()[0]
+        if number is None:
+            raise DamagedError("its log of purges is empty")
         return number
 
     def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
@@ -322,7 +326,10 @@ class Index:
 
     def counts(self) -> StoreStats:
         """Return how much is stored."""
-        entries, size = self._db.execute("select entries, bytes from totals").fetchone()
+        totals = self._db.execute("select entries, bytes from totals").fetchone()
+        if totals is None:
+            raise DamagedError("its totals are missing")
+        entries, size = totals
         return StoreStats(entries, size, self.limit)
 
     def certain_room(self) -> int:

@@ -140,7 +140,7 @@ class DiskStore:
         self._index.ensure_readable()
         try:
             return work()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, DamagedError) as error:
             if not is_damage(error):
                 raise
             self._renew(error if self._index.is_there else None)  # another process may have renewed it
