@@ -1,7 +1,6 @@
 """Bodies parsed by their kind of content, in order to compare them."""
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -10,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from proxy_policies.capture.bodies.multipart import boundary_of
 from proxy_policies.capture.har.body import decode_text
+from proxy_policies.capture.json_text import document_of
 from proxy_policies.capture.model import Body, Headers, header, media_type
 from proxy_policies.capture.streams.events import to_document
 from proxy_policies.capture.streams.frames import framing_of
@@ -97,8 +97,8 @@ def _text(text: str, mime: str) -> Parsed:
         return Parsed(BodyKind.FORM, [list(pair) for pair in form_pairs(text)])
     if "json" in mime or text.lstrip()[:1] in ("{", "["):
         try:
-            return Parsed(BodyKind.JSON, json.loads(text))
-        except (ValueError, RecursionError):
+            return Parsed(BodyKind.JSON, document_of(text))
+        except ValueError:
             pass
     if "html" in mime:
         return Parsed(BodyKind.HTML, text)

@@ -15,6 +15,7 @@ from proxy_policies.capture.check.alignment import opcodes
 from proxy_policies.capture.check.change import Change
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.unordered import Unordered, align
+from proxy_policies.capture.json_text import document_of
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
 
 MAX_LIST_ITEMS = 2000  # longer lists are compared index by index
@@ -99,8 +100,8 @@ class _DecimalText(str):
 def digit_changes(old: bytes, new: bytes, unordered: Sequence[Unordered]) -> Iterator[Change]:
     """Yield the differences between numbers with more digits than a float has; none if either text is not JSON."""
     try:
-        before, after = (json.loads(text, parse_float=_DecimalText) for text in (old, new))
-    except (ValueError, RecursionError):
+        before, after = (document_of(text, _DecimalText) for text in (old, new))
+    except ValueError:
         return
     for change in json_changes(before, align(before, after, unordered)):
         one, other = change.old, change.new

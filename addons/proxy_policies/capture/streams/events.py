@@ -4,12 +4,12 @@ The document is `{"events": […]}`, `{"lines": […]}` or `{"messages": […]}`
 `json:$.events[3].data.delta`. It does not contain an incomplete last frame, or comments that keep a connection alive.
 """
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 from proxy_policies import decoding
+from proxy_policies.capture.json_text import document_of
 from proxy_policies.capture.streams import protobuf
 from proxy_policies.capture.streams.frames import PREFIX_SIZE, FrameFormat, declared_framing, has_content, split
 
@@ -65,8 +65,8 @@ def _message_value(message: bytes) -> Any:
 
 def _json_or_text(text: str) -> Any:
     try:
-        return json.loads(text) if text[:1] in ("{", "[") else text
-    except (ValueError, RecursionError):
+        return document_of(text) if text[:1] in ("{", "[") else text
+    except ValueError:
         return text
 
 

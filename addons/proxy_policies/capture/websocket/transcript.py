@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from proxy_policies.capture.binary_summary import summary
+from proxy_policies.capture.json_text import document_of
 from proxy_policies.capture.model import Body, Entry, Request, Response, WebSocketMessage, header, without
 
 SWITCHING_PROTOCOLS = 101
@@ -76,6 +77,6 @@ def _value(message: WebSocketMessage) -> Any:
         return summary(message.data)
     text = message.data.decode("utf-8", "replace")
     try:
-        return json.loads(text) if text.lstrip()[:1] in ("{", "[") else text
-    except (ValueError, RecursionError):
+        return document_of(text) if text.lstrip()[:1] in ("{", "[") else text
+    except ValueError:
         return text
