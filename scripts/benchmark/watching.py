@@ -74,5 +74,7 @@ def rates_as_markdown(results: Results) -> str:
 
 
 def _quartiles(costs: Sequence[float]) -> str:
+    if len(costs) < 2:  # one round, or a proxy that failed
+        return f"{costs[0]:.1%}" if costs else "failed"
     low, median, high = statistics.quantiles(costs, n=4)
     return f"{median:.1%} ({low:.1%} to {high:.1%})"
