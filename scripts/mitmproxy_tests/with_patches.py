@@ -1,6 +1,7 @@
 """A pytest plugin that applies the bundle's changes to mitmproxy while tests run.
 
-All except the dial, which needs a proxy with the addon `dial`.
+All except what needs a proxy with the addon `dial`: the dial, and the time limits of handshakes, whose timer would be
+one more command in the tests of many layers.
 """
 
 import pytest
@@ -9,12 +10,14 @@ from mitmproxy.addons.save import Save
 from mitmproxy.addons.savehar import SaveHar
 from mitmproxy.test import taddons
 
+from proxy_policies.patches import server_handshakes
 from proxy_policies.patches.addon import PATCHES
 from proxy_policies.patches.ask_early import PATCH as ASK_EARLY
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Apply them before tests are collected, which import what they test."""
+    server_handshakes._limit = lambda layer, handling: handling
     for patch in (*PATCHES, ASK_EARLY):
         if undo := patch.apply():
             config.add_cleanup(undo)
