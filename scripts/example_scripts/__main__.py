@@ -23,6 +23,8 @@ ADDONS = Path(__file__).resolve().parents[2] / "addons"
 LISTENING = re.compile(r"listening at \S*?:(\d+)")
 START = 60.0
 """Seconds for a start."""
+ENDED = "Error logged during startup, exiting"
+"""What mitmdump logs if a script logs an error, as one does that lacks a module."""
 SETTLED = 0.5
 """Seconds in which a script's own requests reach the origin."""
 
@@ -103,6 +105,8 @@ def run(script: Path, policies: Path | None) -> Run:
         outcomes = tuple(ask_all(port, origin.server_address[1]))
         time.sleep(SETTLED)
         log = (Path(folder) / "log").read_text(errors="replace")
+        if ENDED in log:  # bare mitmdump serves clients before that
+            return Run()
         noted = tuple((method, target, body) for method, target, body in origin.noted)
         return Run(outcomes, noted, "Addon error" in log or "Traceback" in log)
 
