@@ -63,7 +63,7 @@ ConditionalIdentity = tuple[Identity, tuple[str, ...]]
 
 
 def conditional_identity(identity: Identity, conditions: VaryKey) -> ConditionalIdentity:
-    """Return the question, which ignores the conditions' values."""
+    """Return what responses to requests like this one are remembered under, whatever the conditions' values."""
     return identity, tuple([name for name, _ in conditions])
 
 
@@ -202,7 +202,7 @@ class Leader:
 
     @property
     def unshared_as(self) -> "ConditionalIdentity":
-        """Return the question under which an unshareable response is remembered."""
+        """Return what an unshareable response is remembered under."""
         return conditional_identity(self.identity, self.conditions)
 
     def changed(self) -> None:
@@ -319,9 +319,8 @@ class CollapsedForwarding:
         leader.outcome = outcome
         self._forget(leader)
         if outcome is LeaderOutcome.UNSHARED and leader.shareable:
-            question = leader.unshared_as
-            self._unshared[question] = now + HIT_FOR_MISS_TTL
-            self._unshared.move_to_end(question)
+            self._unshared[leader.unshared_as] = now + HIT_FOR_MISS_TTL
+            self._unshared.move_to_end(leader.unshared_as)
             if len(self._unshared) > MAX_UNSHARED:
                 self._unshared.popitem(last=False)
         leader.changed()

@@ -16,8 +16,6 @@ from proxy_policies.patch import Companion
 from proxy_policies.patches import resets
 from proxy_policies.patches.back_pressure import MULTIPLEXED
 
-"""Protocols in which a tunnel is one of several streams: only the stream is reset."""
-
 Relay = Callable[[TCPLayer, events.Event], CommandGenerator[None]]
 
 
