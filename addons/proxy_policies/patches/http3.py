@@ -35,7 +35,7 @@ from proxy_policies.patches.back_pressure import STREAM_WINDOW
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
 from proxy_policies.patches.quic_windows import WindowedConnection, quic_connection
-from proxy_policies.patches.sides import MultiplexedSide
+from proxy_policies.patches.sides import LONGEST_REASON, MultiplexedSide
 from proxy_policies.validity import Invalid
 from proxy_policies.waits import NOT_WAITING, Waiting
 
@@ -206,7 +206,7 @@ class Http3Side(MultiplexedSide, Http3Connection):
     def _give_reason(self, error: RequestProtocolError | ResponseProtocolError) -> None:
         """Say why a stream ended whose message was malformed; mitmproxy names the code, and a client."""
         if why := self.h3_conn.why_malformed:
-            error.message, self.h3_conn.why_malformed = f"HTTP/3 protocol error: {why}", ""
+            error.message, self.h3_conn.why_malformed = f"HTTP/3 protocol error: {why[:LONGEST_REASON]}", ""
 
 
 class Http3ClientSide(Http3Side, Http3Server):

@@ -15,6 +15,8 @@ from proxy_policies.patches import back_pressure, client_sides
 from proxy_policies.validity import Invalid
 from proxy_policies.waits import Waiting
 
+LONGEST_REASON = 300
+"""Characters of why a message was rejected, which may quote it."""
 _refused = Throttle()
 
 

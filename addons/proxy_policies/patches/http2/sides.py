@@ -28,8 +28,9 @@ from proxy_policies.patches import http3
 from proxy_policies.patches.back_pressure import STREAM_WINDOW
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http2.graceful_shutdown import GracefulShutdown
-from proxy_policies.patches.http2.stream_errors import PerStreamConnection
+from proxy_policies.patches.http2.stream_errors import PerStreamConnection, StreamRejected
 from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
+from proxy_policies.patches.sides import LONGEST_REASON
 from proxy_policies.validity import Invalid
 
 CONTINUE = 100
@@ -47,7 +48,10 @@ class Http2Side(GracefulShutdown):
         self.h2_conn.local_settings = settings
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
-        """Reject invalid trailers, and drop fields that may not be trailers."""
+        """Reject invalid trailers, drop fields that may not be trailers, and say why a stream is rejected."""
+        if isinstance(event, StreamRejected) and event.stream_id in self.streams:
+            yield from self._break_off(event.stream_id, event.why)  # mitmproxy names the code, and a client
+            return False
         if isinstance(event, h2.events.TrailersReceived) and self.is_strict:
             try:
                 event.headers = list(validity.without_forbidden_trailers(lines_of(event)))
@@ -62,7 +66,7 @@ class Http2Side(GracefulShutdown):
         if not self.is_closed(stream_id):
             self.h2_conn.reset_stream(stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
         error = self.ReceiveProtocolError
-        yield ReceiveHttp(error(stream_id, f"HTTP/2 protocol error: {why}", code=error.code))
+        yield ReceiveHttp(error(stream_id, f"HTTP/2 protocol error: {why[:LONGEST_REASON]}", code=error.code))
 
 
 class Http2ClientSide(Http2Side, Http2Server):

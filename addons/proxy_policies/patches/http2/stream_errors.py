@@ -35,6 +35,13 @@ WITHOUT_CONTENT = (b"204", b"304")
 """Statuses whose Content-Length, if any, does not describe the response's own content (RFC 9110, section 8.6)."""
 
 
+@dataclass(kw_only=True)
+class StreamRejected(StreamReset):
+    """We have reset a stream because of an error of its peer."""
+
+    why: str
+
+
 @dataclass(frozen=True)
 class PeerShutsDown(Event):
     """The peer is shutting down (GOAWAY): it processes no stream after the last one named."""
@@ -112,7 +119,7 @@ class PerStreamConnection(BufferedH2Connection):
         except ProtocolError as error:
             if not self._is_of_one_stream(frame, error):
                 raise
-            return self._reset(frame.stream_id, error.error_code)
+            return self._reset(frame.stream_id, error.error_code, str(error))
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
         """Continue: hyper-h2 accepts nothing more from such a peer; mitmproxy drops data that waits for its windows."""
@@ -125,7 +132,7 @@ class PerStreamConnection(BufferedH2Connection):
             return False
         return frame.stream_id in self.streams or isinstance(frame, PriorityFrame | InvalidFrame)
 
-    def _reset(self, stream_id: int, code: ErrorCodes) -> list[Event]:
+    def _reset(self, stream_id: int, code: ErrorCodes, why: str) -> list[Event]:
         """Reset a stream if it exists; an unknown one needs nothing."""
         stream = self.streams.get(stream_id)
         if stream is None:
@@ -133,14 +140,14 @@ class PerStreamConnection(BufferedH2Connection):
         stream.state_machine.state = StreamState.CLOSED
         stream.state_machine.stream_closed_by = StreamClosedBy.SEND_RST_STREAM
         self._prepare_for_sending([RstStreamFrame(stream_id, error_code=code)])
-        return [StreamReset(stream_id=stream_id, error_code=code, remote_reset=False)]
+        return [StreamRejected(stream_id=stream_id, error_code=code, remote_reset=False, why=why)]
 
     def _receive_headers_frame(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
         if not self._is_beyond_limit(frame.stream_id):
             return self._receive_fields(frame)
         self._begin_new_stream(frame.stream_id, AllowedStreamIDs(not self.config.client_side))
         super()._receive_headers_frame(frame)  # field compression of later streams depends on these fields
-        return [], self._reset(frame.stream_id, ErrorCodes.REFUSED_STREAM)
+        return [], self._reset(frame.stream_id, ErrorCodes.REFUSED_STREAM, "too many streams are open")
 
     def _receive_fields(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
         """Receive a head or trailers. Raise InvalidBodyLengthError if content ends short of its declared length."""
