@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -110,6 +111,28 @@ def test_a_field_is_to_be_there() -> None:
     noise = NoiseRules(parse_rules(rules_text(learn_rules(lambda: [(request, one, other)]))))
     assert [str(rule) for rule in noise.rules] == ["GET / match:header:x-n=any"]
     assert [len(noise.split(request, compare(one, new))[0]) for new in (other, none)] == [0, 1]
+
+
+FIELD_RULES: dict[str, tuple[Callable[[str], Response], str]] = {
+    "header": (lambda text: Response(200, headers=(("X-N", text),)), "match:header:x-n=any"),
+    "cookie": (lambda text: Response(200, headers=(("Set-Cookie", f"n={text}"),)), "match:cookie:n=any"),
+    "cookie without a value": (
+        lambda text: Response(200, headers=(("Set-Cookie", f"n; Path=/{text}"),)),
+        "match:cookie:n=any",
+    ),
+    "trailer": (lambda text: Response(200, trailers=(("X-N", text),)), "trailer:x-n"),
+    "cache": (
+        lambda text: Response(200, headers=(("Cache-Status", f"proxy-policies; {text}"),)),
+        "cache",
+    ),
+}
+
+
+@pytest.mark.parametrize(("response", "what"), FIELD_RULES.values(), ids=FIELD_RULES)
+def test_a_field_that_stayed_the_same_is_not_covered(response: Callable[[str], Response], what: str) -> None:
+    one, other = response("hit"), response("fwd=miss")
+    exchanges = [(Request("GET", f"http://a.test/{number}"), one, new) for number, new in ((1, other), (2, one))]
+    assert [str(found.rule) for found in learn_rules(lambda: exchanges)] == [f"GET /1 {what}"]
 
 
 def test_a_value_of_a_kind_that_differs_each_time_needs_no_rule() -> None:

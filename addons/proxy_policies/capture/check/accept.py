@@ -11,6 +11,7 @@ from typing import Any
 from proxy_policies.capture.bodies import json_path, parsed_body
 from proxy_policies.capture.bodies.json_path import PathStep
 from proxy_policies.capture.bodies.parsed_body import BodyKind
+from proxy_policies.capture.check.change import field_location
 from proxy_policies.capture.check.unordered import Unordered, align
 from proxy_policies.capture.har.body import charset
 from proxy_policies.capture.model import Body, Entry, Headers, Response, header
@@ -66,22 +67,14 @@ def _fields(old: Headers, new: Headers, kind: str, acceptance: Acceptance) -> He
     """Return the recorded fields, accepted ones replaced where they stand, and new ones at the end."""
     accepted: dict[str, list[tuple[str, str]]] = {}
     for name, value in new:
-        location = _location_of(kind, name, value)
+        location = field_location(kind, name, value)
         if acceptance.accepts(location):
             accepted.setdefault(location, []).append((name, acceptance.restore(value)))
     fields: list[tuple[str, str]] = []
     for name, value in old:
-        location = _location_of(kind, name, value)
+        location = field_location(kind, name, value)
         fields += accepted.pop(location, []) if acceptance.accepts(location) else [(name, value)]
     return (*fields, *(field for fields_of_name in accepted.values() for field in fields_of_name))
-
-
-def _location_of(kind: str, name: str, value: str) -> str:
-    if kind == "trailer":
-        return f"trailer:{name.lower()}"
-    if name.lower() == "set-cookie":
-        return f"cookie:{value.partition(';')[0].partition('=')[0].strip()}"
-    return "cache" if name.lower() == "cache-status" else f"header:{name.lower()}"
 
 
 def _body(old: Response, new: Response, acceptance: Acceptance) -> Body:

@@ -4,10 +4,12 @@ Locations: `status`, `cache`, `header:NAME`, `cookie:NAME`, `trailer:NAME`, `jso
 `error`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from proxy_policies.capture import dynamic_values
+from proxy_policies.capture.model import Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,21 @@ def _same_number(old: Any, new: Any) -> bool:
     """Return whether both are numbers of the same value, however they are written."""
     both = (int, float)
     return type(old) in both and type(new) in both and old == new
+
+
+def field_location(kind: str, name: str, value: str) -> str:
+    """Return the location of a field; `kind` is `header` or `trailer`."""
+    if kind == "trailer":
+        return f"trailer:{name.lower()}"
+    if name.lower() == "set-cookie":
+        return f"cookie:{value.partition(';')[0].partition('=')[0].strip()}"
+    return "cache" if name.lower() == "cache-status" else f"header:{name.lower()}"
+
+
+def field_locations(response: Response) -> Iterator[str]:
+    """Yield the locations of the fields of a response."""
+    for kind, fields in (("header", response.headers), ("trailer", response.trailers)):
+        yield from (field_location(kind, name, value) for name, value in fields)
 
 
 def slower(old: float, new: float, factor: float, min_seconds: float = 0.1) -> list[Change]:

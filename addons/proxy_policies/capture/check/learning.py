@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from proxy_policies.capture.bodies import json_path, parsed_body
-from proxy_policies.capture.check.change import Change
+from proxy_policies.capture.check.change import Change, field_locations
 from proxy_policies.capture.check.diff import compare
 from proxy_policies.capture.check.matchers import PREFIX, allows, parse_match
 from proxy_policies.capture.check.noise import NoiseRule, make_rule, request_pattern, rules_for_changes
@@ -111,6 +111,11 @@ def _document(response: Response) -> Any:
     return parsed_body.parse(response.body, response.headers).document()
 
 
+def _json_paths(response: Response) -> Iterator[str]:
+    """Yield the locations of the leaves of a response that has a document."""
+    return (f"json:{path}" for path, _, _ in json_path.written_leaves(_document(response)))
+
+
 def _json_locations(changes: list[Change], one: Response) -> dict[str, bool]:
     """Return the locations of changes, with `[*]` for the index of a list if all of its items differ."""
     groups: dict[str, dict[str, bool]] = defaultdict(dict)
@@ -119,8 +124,8 @@ def _json_locations(changes: list[Change], one: Response) -> dict[str, bool]:
         groups[any_index(change.location)][change.location] = not is_value
     counts: dict[str, int] = defaultdict(int)
     if any("[*]" in wide for wide in groups):
-        for steps, _ in json_path.leaves(_document(one)):
-            counts[any_index(f"json:{json_path.write(steps)}")] += 1
+        for path in _json_paths(one):
+            counts[any_index(path)] += 1
     found: dict[str, bool] = {}
     for wide, narrow in groups.items():
         found |= {wide: any(narrow.values())} if len(narrow) >= counts[wide] else narrow
@@ -129,16 +134,11 @@ def _json_locations(changes: list[Change], one: Response) -> dict[str, bool]:
 
 def _has(response: Response, location: str) -> bool:
     """Return whether a response has a value at a location; if it does not differ there, it stayed the same."""
-    kind, _, name = location.partition(":")
-    if kind == "header":
-        return any(field.lower() == name for field, _ in response.headers)
-    if kind == "cookie":
-        return any(f.lower() == "set-cookie" and v.partition("=")[0].strip() == name for f, v in response.headers)
-    if kind != "json":
-        return kind in ("status", "body")
-    document = _document(response)
-    paths = (f"json:{json_path.write(steps)}" for steps, _ in json_path.leaves(document))
-    return any(path == location or any_index(path) == location for path in paths)
+    if location in ("status", "body", "cache"):
+        return True
+    if not location.startswith("json:"):
+        return location in field_locations(response)
+    return any(location in (path, any_index(path)) for path in _json_paths(response))
 
 
 def rules_text(learned: Iterable[Learned]) -> str:
