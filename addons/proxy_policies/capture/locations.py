@@ -208,7 +208,7 @@ def _write_body(request: Request, values: Mapping[str, str]) -> Body:
 
 def _write_stream(content: bytes, mime: str, document: Any, values: Mapping[str, str]) -> bytes:
     """Replace the texts at these locations, in each frame that contains them."""
-    leaves = {f"json:{json_path.write(steps)}": value for steps, value in json_path.leaves(document)}
+    leaves = {f"json:{path}": value for path, _, value in json_path.written_leaves(document)}
     texts = {leaves[where]: values[where] for where in values if isinstance(leaves.get(where), str)}
     framing = framing_of(content, mime)
 

@@ -25,17 +25,13 @@ SMALL = 8192
 
 def header(headers: Headers, name: str) -> str | None:
     """Return the value of a field, its lines joined with commas; None if there is none."""
-    lines = lines_of(headers, name)
+    lines = field_lines(headers).get(name.lower())
     return ", ".join(lines) if lines else None
 
 
-def lines_of(headers: Headers, name: str) -> Sequence[str]:
-    """Return the value of each line of a field, in order."""
-    return _by_name(headers).get(name.lower(), ())
-
-
 @lru_cache(HEADS)
-def _by_name(headers: Headers) -> dict[str, list[str]]:
+def field_lines(headers: Headers) -> Mapping[str, Sequence[str]]:
+    """Return the value of each line of a field, in order, by its name in lower case."""
     found: dict[str, list[str]] = {}
     for name, value in headers:
         found.setdefault(name.lower(), []).append(value)

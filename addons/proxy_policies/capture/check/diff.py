@@ -13,7 +13,7 @@ from proxy_policies.capture.check.json_diff import digit_changes, json_changes, 
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.text_diff import text_changes
 from proxy_policies.capture.check.unordered import Unordered, align
-from proxy_policies.capture.model import Headers, Response, header
+from proxy_policies.capture.model import Headers, Response, field_lines, header
 from proxy_policies.fields import split_list
 
 CACHE = "proxy-policies"
@@ -23,17 +23,8 @@ IGNORED_HEADERS = frozenset(
         *("date", "age", "via", "connection", "keep-alive", "transfer-encoding", "content-length", "trailer"),
         *("server-timing", "x-runtime", "x-response-time", "x-request-id", "x-correlation-id", "request-id"),
         *("x-trace-id", "traceparent", "tracestate", "x-amzn-trace-id", "x-b3-traceid", "cf-ray"),
-        *(
-            "x-served-by",
-            "x-timer",
-            "x-cache",
-            "x-cache-hits",
-            "cache-status",
-            "alt-svc",
-            "nel",
-            "report-to",
-            "set-cookie",
-        ),
+        *("x-served-by", "x-timer", "x-cache", "x-cache-hits", "cache-status", "alt-svc", "nel", "report-to"),
+        "set-cookie",
     ]
 )
 _LONG_AGO = re.compile(r"\b(?:19\d\d|200\d|[01]\d [A-Z][a-z]{2} \d\d) ")
@@ -77,13 +68,6 @@ def _is_hit(headers: Headers) -> bool:
     return any(name.strip() == CACHE and "hit" in map(str.strip, parameters) for name, *parameters in members)
 
 
-def _grouped(headers: Headers) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name, value in headers:
-        found.setdefault(name.lower(), []).append(value)
-    return found
-
-
 def _announced_length(old: Response, new: Response) -> Iterator[Change]:
     """Compare the length of a body that is not sent, as in a response to HEAD (RFC 9110 section 8.6)."""
     before, after = header(old.headers, "content-length"), header(new.headers, "content-length")
@@ -93,7 +77,7 @@ def _announced_length(old: Response, new: Response) -> Iterator[Change]:
 
 
 def _fields(old: Headers, new: Headers, secrets: SecretPairs, kind: str = "header") -> Iterator[Change]:
-    before, after = _grouped(old), _grouped(new)
+    before, after = field_lines(old), field_lines(new)
     for name in sorted({*before, *after} - IGNORED_HEADERS):
         one, other = ", ".join(before.get(name, [])), ", ".join(after.get(name, []))
         if name not in after:
@@ -118,7 +102,7 @@ def _cookies(old: Response, new: Response, secrets: SecretPairs) -> Iterator[Cha
 def _cookie_jar(headers: Headers) -> dict[str, str]:
     """Return each cookie as it is compared; one that is set several times, for several paths, as a list."""
     jar: dict[str, list[str]] = {}
-    for value in _grouped(headers).get("set-cookie", []):
+    for value in field_lines(headers).get("set-cookie", ()):
         pair, _, attributes = value.partition(";")
         name, _, text = pair.partition("=")
         kept = [_without_date(part.strip()) for part in attributes.split(";")]

@@ -26,8 +26,8 @@ from proxy_policies.capture.model import (
     Response,
     Times,
     WebSocketMessage,
+    field_lines,
     header,
-    lines_of,
     query_of,
     size_of,
 )
@@ -121,7 +121,7 @@ def _read_head(headers: Headers) -> _Head:
         header(headers, "content-type") or "",
         header(headers, "location") or "",
         _cookies(header(headers, "cookie") or ""),
-        [_set_cookie(value) for value in lines_of(headers, "set-cookie")],
+        [_set_cookie(value) for value in field_lines(headers).get("set-cookie", ())],
     )
 
 
