@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 _BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)
 _FIRST_LINE = re.compile(rb"\s*--([^\r\n]{1,200})\r?\n")
 _FORM = re.compile(rb"--(?=[^\r\n]{0,199}\S)([^\r\n]{1,200})\r?\ncontent-[^\r\n]{0,400}form-data;", re.IGNORECASE)
-
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _TYPE = re.compile(rb"content-type\s*:\s*([^\r\n]+)", re.IGNORECASE)
 
@@ -26,13 +26,32 @@ def boundary_of(content: bytes, mime: str) -> bytes:
     return first[1].rstrip() if first else b""
 
 
-def parts_of(content: bytes, mime: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the media type, empty if it has none, and the content of each part."""
+@dataclass(frozen=True, slots=True)
+class MultipartPart:
+    """A part: its head, up to the blank line, its content, and the line end before the next delimiter."""
+
+    head: bytes
+    content: bytes
+    line_end: bytes
+
+    @property
+    def media_type(self) -> str:
+        """The declared media type with its parameters; empty if there is none."""
+        declared = _TYPE.search(self.head)
+        return declared[1].decode("latin-1") if declared else ""
+
+
+def read_part(part: bytes) -> MultipartPart | None:
+    """Return what is between two delimiters as a part; None if it has no head."""
+    end = _HEAD_END.search(part)
+    if end is None:
+        return None
+    line_end = next((tail for tail in (b"\r\n", b"\n") if part.endswith(tail, end.end())), b"")
+    return MultipartPart(part[: end.end()], part[end.end() :].removesuffix(line_end), line_end)
+
+
+def parts_of(content: bytes, mime: str) -> Iterator[MultipartPart]:
+    """Yield the parts of a body."""
     boundary = boundary_of(content, mime)
-    for part in content.split(b"--" + boundary)[1:] if boundary else ():
-        if (end := _HEAD_END.search(part)) is not None:
-            declared = _TYPE.search(part, 0, end.start())
-            yield (
-                declared[1].decode("latin-1") if declared else "",
-                part[end.end() :].removesuffix(b"\n").removesuffix(b"\r"),
-            )
+    pieces = content.split(b"--" + boundary)[1:] if boundary else ()
+    yield from filter(None, map(read_part, pieces))

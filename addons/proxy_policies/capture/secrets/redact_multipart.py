@@ -6,16 +6,13 @@ import re
 from base64 import b64decode, b64encode, encodebytes
 from collections.abc import Callable
 
-from proxy_policies.capture.bodies.multipart import boundary_of
+from proxy_policies.capture.bodies.multipart import boundary_of, read_part
 from proxy_policies.capture.secrets.decider import Decider
 
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
 _NAME = re.compile(
     rb'^[ \t]*+content-disposition\s*:[^\r\n]*?\bname\s*(?:=\s*|\*\s*=\s*utf-8\'[\w-]*\')(?:"([^"\r\n]*)"|([^\s;"]+))',
     re.IGNORECASE | re.MULTILINE,
 )
-_TYPE = re.compile(rb"content-type\s*:\s*([^\r\n]+)", re.IGNORECASE)
-
 _ENCODED = re.compile(rb"content-transfer-encoding\s*:\s*(base64|quoted-printable)\b", re.IGNORECASE)
 
 _SOFT_BREAK = re.compile(r"[^\s=]=\r?\n")
@@ -33,19 +30,16 @@ def in_multipart(content: bytes, mime: str, decider: Decider, redact_content: Re
 
 
 def _part(part: bytes, decider: Decider, redact_content: RedactContent) -> bytes:
-    end = _HEAD_END.search(part)
-    if end is None:
+    read = read_part(part)
+    if read is None:
         return part
-    head, body = part[: end.end()], part[end.end() :]
-    line_end = next((tail for tail in (b"\r\n", b"\n") if body.endswith(tail)), b"")
-    body = body.removesuffix(line_end)
-    mime = _TYPE.search(head)
-    encoding = _ENCODED.search(head)
+    encoding = _ENCODED.search(read.head)
 
     def value(body: bytes) -> bytes:
-        return _value(_name_of(head), body, mime[1].decode("latin-1") if mime else "", decider, redact_content)
+        return _value(_name_of(read.head), body, read.media_type, decider, redact_content)
 
-    return head + (value(body) if encoding is None else _redact_encoded(body, encoding[1].lower(), value)) + line_end
+    content = value(read.content) if encoding is None else _redact_encoded(read.content, encoding[1].lower(), value)
+    return read.head + content + read.line_end
 
 
 def _redact_encoded(body: bytes, encoding: bytes, redact: Callable[[bytes], bytes]) -> bytes:

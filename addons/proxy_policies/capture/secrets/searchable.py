@@ -81,7 +81,7 @@ def _content_fields(headers: Headers) -> tuple[bool, str]:
 def _has_binary_data(content: bytes, mime: str) -> bool:
     """Return whether content, or a part of it, is no text."""
     if mime.lower().startswith("multipart/") or is_form_data(content):
-        return any(_is_no_text(part, part_type) for part_type, part in parts_of(content, mime))
+        return any(_is_no_text(part.content, part.media_type) for part in parts_of(content, mime))
     return _is_no_text(content, mime)
 
 
