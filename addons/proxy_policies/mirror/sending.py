@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from proxy_policies.capture.check.http_client import ProxyConnection, SendError
+from proxy_policies.capture.check.http_client import RequestConnection, SendError
 from proxy_policies.capture.model import Request, Response
 
 type _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -17,7 +17,7 @@ TIMEOUT = 30.0
 """Seconds for each response, as in `check`."""
 
 
-class DirectConnection(ProxyConnection):
+class DirectConnection(RequestConnection):
     """A connection to the candidate for one request."""
 
     def __init__(self, target: str, open: Open, trust: Trust, limit: int, timeout: float = TIMEOUT) -> None:

@@ -10,7 +10,7 @@ import pytest
 from proxy_policies.capture.check.http_client import (
     EVENTS_PER_TURN,
     IncomingResponse,
-    ProxyConnection,
+    RequestConnection,
     SendError,
     head_and_body,
 )
@@ -45,7 +45,7 @@ REQUEST = Request("GET", "http://a.test/x#part", (("X-A", "1"), ("Connection", "
 
 async def test_a_stream_is_taken_as_far_as_it_is_wanted() -> None:
     async with answering(HEAD + ONE + TWO + ONE, stays=True) as port:
-        connection = ProxyConnection(port, 20)
+        connection = RequestConnection(port, 20)
         body = (await connection.send(REQUEST, frames=2)).response.body
         none = (await connection.send(REQUEST, frames=0)).response.body
         await connection.close()
@@ -55,26 +55,26 @@ async def test_a_stream_is_taken_as_far_as_it_is_wanted() -> None:
 
 async def test_a_stream_that_breaks_off_or_does_not_end_is_what_has_come() -> None:
     async with answering(HEAD + ONE) as port:
-        assert (await ProxyConnection(port, 20).send(REQUEST)).response.body.cut == "server"
+        assert (await RequestConnection(port, 20).send(REQUEST)).response.body.cut == "server"
     async with answering(HEAD + ONE, stays=True) as port:
-        connection = ProxyConnection(port, 0.3)
+        connection = RequestConnection(port, 0.3)
         assert (await connection.send(REQUEST)).response.body.cut == "not over within 0.3 s"
 
 
 async def test_a_stream_with_an_unknown_coding_is_kept_as_received() -> None:
     coded = HEAD.replace(b"Transfer-", b"Content-Encoding: x-odd\r\nTransfer-")
     async with answering(coded + ONE) as port:
-        body = (await ProxyConnection(port, 20).send(REQUEST)).response.body
+        body = (await RequestConnection(port, 20).send(REQUEST)).response.body
     assert (body.cut, body.content) == ("server", b": alive\n\ndata: 1\n\n")
 
 
 async def test_anything_else_must_come_whole() -> None:
     async with answering(PLAIN) as port:
         with pytest.raises(SendError, match="incomplete response"):
-            await ProxyConnection(port, 20).send(REQUEST)
+            await RequestConnection(port, 20).send(REQUEST)
     async with answering(PLAIN, stays=True) as port:
         with pytest.raises(SendError, match=r"no answer within 0\.3 s"):
-            await ProxyConnection(port, 0.3).send(REQUEST)
+            await RequestConnection(port, 0.3).send(REQUEST)
 
 
 def test_a_request_is_written_as_it_was_recorded() -> None:
@@ -87,12 +87,12 @@ async def test_interim_responses_are_bounded() -> None:
     interim = b"HTTP/1.1 103 Early Hints\r\n\r\n"
     whole = PLAIN.replace(b": 20", b": 4")
     async with answering(interim * 200 + whole) as port:
-        connection = ProxyConnection(port, 20)
+        connection = RequestConnection(port, 20)
         assert (await connection.send(REQUEST)).response.status == 200
         await connection.close()
     async with answering(interim * 300 + whole) as port:
         with pytest.raises(SendError, match="over 256 interim responses"):
-            await ProxyConnection(port, 20).send(REQUEST)
+            await RequestConnection(port, 20).send(REQUEST)
 
 
 async def test_others_have_their_turn_while_thousands_of_chunks_come() -> None:
@@ -109,7 +109,7 @@ async def test_others_have_their_turn_while_thousands_of_chunks_come() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     reader.feed_data(head + chunk(b"x") * chunks + b"0\r\n\r\n")  # all of it is there
     other = asyncio.ensure_future(take_turns())
-    await ProxyConnection(0, 20)._receive(reader, REQUEST, answer)
+    await RequestConnection(0, 20)._receive(reader, REQUEST, answer)
     other.cancel()
     assert len(answer.result().body.content) == chunks
     assert turns > chunks // EVENTS_PER_TURN // 2
@@ -119,7 +119,7 @@ async def test_what_unpacks_to_too_much_is_not_kept() -> None:
     packed = gzip.compress(bytes(2 << 20))
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
     async with answering(head + packed) as port:
-        connection = ProxyConnection(port, 20, limit=1 << 20)
+        connection = RequestConnection(port, 20, limit=1 << 20)
         body = (await connection.send(REQUEST)).response.body
         await connection.close()
     assert (body.content, body.dropped) == (b"", len(packed))

@@ -81,8 +81,8 @@ def _fields(headers: Headers, length: int) -> Iterator[tuple[str, str]]:
         yield "Content-Length", str(length)
 
 
-class ProxyConnection:
-    """A connection to the proxy that is opened when needed. One request at a time."""
+class RequestConnection:
+    """A connection that is opened when needed, to the proxy unless `_open` differs. One request at a time."""
 
     def __init__(self, port: int, timeout: float, limit: int = MAX_BODY) -> None:
         self.port = port

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from proxy_policies.background.tasks import spawn
 from proxy_policies.capture.check import http2_client, websocket_client
 from proxy_policies.capture.check.correlate import Correlator
-from proxy_policies.capture.check.http_client import ProxyConnection, Reply, SendError
+from proxy_policies.capture.check.http_client import Reply, RequestConnection, SendError
 from proxy_policies.capture.check.results import SendResult
 from proxy_policies.capture.check.secret_pairs import pairs_in_requests
 from proxy_policies.capture.check.targets import CheckTarget
@@ -75,8 +75,8 @@ class Sender:
         self, port: int, order: Iterable[int], options: SendOptions, on_result: Callable[[int, SendResult], None]
     ) -> None:
         """Send the entries in this order, and call `on_result` with the number and result of each."""
-        free: asyncio.Queue[ProxyConnection] = asyncio.Queue()
-        connections = [ProxyConnection(port, options.timeout) for _ in range(options.jobs)]
+        free: asyncio.Queue[RequestConnection] = asyncio.Queue()
+        connections = [RequestConnection(port, options.timeout) for _ in range(options.jobs)]
         for connection in connections:
             free.put_nowait(connection)
         running: dict[int, asyncio.Task[None]] = {}
@@ -103,9 +103,9 @@ class Sender:
         self,
         number: int,
         entry: Entry,
-        connection: ProxyConnection,
+        connection: RequestConnection,
         options: SendOptions,
-        free: "asyncio.Queue[ProxyConnection]",
+        free: "asyncio.Queue[RequestConnection]",
         on_result: Callable[[int, SendResult], None],
     ) -> None:
         try:
@@ -113,7 +113,7 @@ class Sender:
         finally:
             free.put_nowait(connection)
 
-    async def _send(self, number: int, entry: Entry, connection: ProxyConnection, options: SendOptions) -> SendResult:
+    async def _send(self, number: int, entry: Entry, connection: RequestConnection, options: SendOptions) -> SendResult:
         target = self._targets.get(entry.request.origin)
         skipped = skip_reason(entry) or ("" if target else f"no --target for {entry.request.origin}")
         if skipped or target is None:
@@ -154,7 +154,7 @@ class Sender:
         return self._secret_values.substitute(self._correlator.apply(number, request))
 
 
-async def _send_http(entry: Entry, request: Request, connection: ProxyConnection, timeout: float) -> Reply:
+async def _send_http(entry: Entry, request: Request, connection: RequestConnection, timeout: float) -> Reply:
     """Send a request in its HTTP version; of a stream that the client closed, read as many frames as were recorded."""
     frames = frame_count(entry.response) if entry.response.body.cut == "client" else None
     if request.version == "HTTP/2" and is_grpc(request):
