@@ -21,9 +21,7 @@ def capture(folder: Path, *entries: Entry) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("strict", "outcome"), [(False, "--strict leaves such bodies out"), (True, "and were left out")]
-)
+@pytest.mark.parametrize(("strict", "outcome"), [(False, "--strict leaves them out"), (True, "and were left out")])
 def test_kinds_are_counted(strict: bool, outcome: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = capture(tmp_path, entry(), entry(request="cut", response="binary"), entry(response="binary"))
     say_unsearched(path, strict)
