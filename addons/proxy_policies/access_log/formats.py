@@ -17,7 +17,6 @@ from proxy_policies.finished.reporting import Item, Mask, Record
 from proxy_policies.flows.request_summary import RequestSummary
 from proxy_policies.log_lines import printable
 
-"""Returns a client's text with the secrets in it masked."""
 CACHE_SIZE = 4096
 """Cached texts, and lines of repeated responses, that are likely to be written again."""
 _Shared = tuple[bool, str, bytes, bool, bytes, bytes, int, str, str, SocketAddress | None, bytes, bytes, str]

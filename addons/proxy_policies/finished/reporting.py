@@ -66,7 +66,7 @@ class Record:
 
 
 type Mask = Callable[[str], str]
-"""Hides the secrets of a URL."""
+"""Returns a text of a client with the secrets in it masked."""
 
 Item = tuple[Record, SocketAddress | None, float]
 """A record, the client's address, and when it ended (POSIX time, seconds)."""

@@ -47,15 +47,15 @@ def parse_carry_rules(specs: Iterable[str]) -> tuple[CarryRule, ...]:
 
 
 def find_links(
-    order: Sequence[int], entries: Entries, hide: Callable[[str], str] = identity, within_texts: bool = False
+    order: Sequence[int], entries: Entries, identity_of: Callable[[str], str] = identity, within_texts: bool = False
 ) -> LinkTable:
     """Return the links of entries in this order, guessed: each from the latest earlier response with the value.
 
-    `hide(value)` returns the identity of a value's placeholder: a recording may have the value in one place, the
+    `identity_of(value)` returns the identity of a value's placeholder: a recording may have the value in one place, the
     placeholder in another. Identifiers `within_texts` are used for requests whose value is nowhere by itself. Entries
     are read from the last, so that only values of later requests are kept.
     """
-    search = _Search(order, hide, within_texts)
+    search = _Search(order, identity_of, within_texts)
     with closing(search.later_values), closing(search.later_ids):
         for at in reversed(range(len(order))):
             entry = entries[order[at]]
@@ -70,7 +70,7 @@ class _Search:
     """The links found, and the values of later requests by which more may be found."""
 
     order: Sequence[int]
-    hide: Callable[[str], str]
+    identity_of: Callable[[str], str]
     within_texts: bool
     links: LinkTable = field(default_factory=LinkTable)
     later_values: RequestValueIndex = field(default_factory=RequestValueIndex)
@@ -84,7 +84,9 @@ class _Search:
             if not (_is_unique(source.value) if is_within else _is_correlatable(source)):
                 continue
             is_probable = _is_named_alike if is_within else _is_probable
-            for position, target in (self.later_ids if is_within else self.later_values).pop(self.hide(source.value)):
+            for position, target in (self.later_ids if is_within else self.later_values).pop(
+                self.identity_of(source.value)
+            ):
                 if is_probable(source, target):
                     link = Link(self.order[at], source.where, self.order[position[0]], target.where, target.value)
                     self.links.add(position, link, is_fallback=is_within)
@@ -93,7 +95,7 @@ class _Search:
         """Add the values of an entry's request."""
         for index, target in enumerate(_request_locations(entry)):
             if _may_be_linked(target):
-                key = self.hide(target.value)
+                key = self.identity_of(target.value)
                 self.later_values.add(key, (at, index), target)
                 if self.within_texts and _is_unique(target.value):
                     self.later_ids.add(key, (at, index), target)

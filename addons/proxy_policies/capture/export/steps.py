@@ -33,7 +33,7 @@ type VariablesByStep = defaultdict[int, dict[str, str]]
 
 
 class PieceKind(Enum):
-    """A piece of a step's text: literal text, or the name of a variable and how its value is written there."""
+    """What a piece of a step's text is: literal text, or the name of a variable and how its value is written there."""
 
     LITERAL = "literal"
     RAW = "raw"
