@@ -8,6 +8,11 @@ from hypothesis import strategies as st
 
 from proxy_policies.capture.bodies import json_path
 
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+    max_leaves=12,
+)
 STEPS = st.lists(st.text(max_size=5) | st.integers(0, 99), max_size=5)
 
 
@@ -22,6 +27,22 @@ def test_leaves_have_their_steps() -> None:
     assert found == {"$.a[0]": 1, '$.a[1]["b c"]': None}
     assert json_path.put(document, ["a", 1, "b c"], 2)
     assert document == {"a": [1, {"b c": 2}], "d": {}}
+
+
+@given(DOCUMENTS)
+def test_every_leaf_is_found_at_its_path(document: Any) -> None:
+    written = [(path, value) for path, _, value in json_path.written_leaves(document)]
+    assert [(json_path.write(steps), value) for steps, value in json_path.leaves(document)] == written
+    for path, value in written:
+        found = document
+        for step in json_path.read(path):
+            found = found[step]
+        assert found == value
+
+
+def test_a_leaf_has_the_last_name_in_its_path() -> None:
+    assert json_path.written_leaves({"ids": [[7]], "a": {"b": 1}}) == [("$.ids[0][0]", "ids", 7), ("$.a.b", "b", 1)]
+    assert json_path.written_leaves([True]) == [("$[0]", "", True)]
 
 
 @pytest.mark.parametrize("steps", [["a", 7], ["x", "y"], [0]])

@@ -1,5 +1,7 @@
 """Secrets at the users' paths."""
 
+import json
+
 import pytest
 
 from proxy_policies.capture.secrets.decider import Decider
@@ -14,7 +16,7 @@ CASES = {
     "an object": (("$.user",), '{"user": "<{\\"name\\": \\"Jane\\", \\"on\\": true}>", "ids": [7, null]}'),
     "items": (("$.ids[*]",), '{"user": {"name": "Jane", "on": true}, "ids": ["<7>", null]}'),
     "a switch": (("$.user.on",), DOCUMENT),
-    "the whole": (("$",), f'"<{DOCUMENT}>"'.replace('"', '\\"').replace('\\"<', '"<').replace('>\\"', '>"')),
+    "the whole": (("$",), json.dumps(f"<{DOCUMENT}>")),
 }
 
 

@@ -173,7 +173,10 @@ async def test_a_body_that_arrives_while_its_store_is_closed_is_not_stored(ends:
     finished.commit(stored("Cache-Control: max-age=60", id="finished", size=5))
     await store.close()
     writing.feed(b"two")
-    writing.commit(stored("Cache-Control: max-age=60", id="late", size=6)) if ends == "commit" else writing.abort()
+    if ends == "commit":
+        writing.commit(stored("Cache-Control: max-age=60", id="late", size=6))
+    else:
+        writing.abort()
     late = store.write(None, "gzip")
     late.feed(b"three")
     late.abort()
