@@ -2,7 +2,7 @@
 
 from mitmproxy import ctx
 
-from proxy_policies.certificates.ca_checks import ConfdirCheck, TrustedCaCheck
+from proxy_policies.certificates.option_checks import ConfdirCheck, TlsOptionsCheck
 from proxy_policies.dispatch.around_scripts import AroundScripts
 from proxy_policies.finished.tunnels import FinishedFlows
 from proxy_policies.flows.flow_state import FlowStateAddon
@@ -27,7 +27,7 @@ def build_addons(*policies: Policy) -> list[Policy]:
         return []
     dial = [] if _is_loaded(Dialer) else [Dialer()]
     settings = Settings((*dial, *policies))
-    checks = (StartCheck(), settings, ConfdirCheck(), TrustedCaCheck())
+    checks = (StartCheck(), settings, ConfdirCheck(), TlsOptionsCheck())
     ours = (Patches(), ProxyCredentials(), FlowStateAddon(), FinishedFlows())
     in_order: list[Policy] = [*checks, *ours, *dial, *policies, Streaming()]
     loaded = [policy for policy in in_order if not _is_loaded(policy)]
