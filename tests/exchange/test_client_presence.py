@@ -75,6 +75,25 @@ async def test_an_end_is_no_leaving_but_of_an_endless_stream(flow: http.HTTPFlow
     assert presence.why_left == CLIENT_LEFT
 
 
+async def test_a_half_closed_client_that_is_sent_nothing_has_left(
+    presence: ClientPresence,
+) -> None:
+    presence.ended()
+    presence._writer.bytes_sent = 1
+    presence._look()
+    assert not presence.why_left, "it was sent a byte since"
+    presence._look()
+    assert presence.why_left == CLIENT_LEFT
+    presence.close()
+
+
+async def test_one_that_is_sent_nothing_at_all_has_left_at_the_first_look(presence: ClientPresence) -> None:
+    presence.ended()
+    presence._look()
+    assert presence.why_left == CLIENT_LEFT
+    presence.close()
+
+
 async def test_a_cancelled_exchange_is_cancelled(presence: ClientPresence) -> None:
     waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     task = asyncio.ensure_future(presence.wait(waiting))

@@ -88,7 +88,7 @@ class ClientPresence:
         if response is not None and self._writer.is_begun and is_endless(response):
             self.left()
         else:
-            self._sent_at_last_look = -1
+            self._sent_at_last_look = self._writer.bytes_sent
             self._look_later()
 
     def _look_later(self) -> None:
