@@ -21,6 +21,12 @@ def test_the_last_are_kept_and_all_are_counted() -> None:
     assert recent.find("", 0) == recent.find("", -1) == recent.find("/nowhere", 5) == []
 
 
+def test_a_flow_is_found_by_the_url_that_the_client_asked_for() -> None:
+    recent = Recent()
+    recent.add(Decided(0, "GET http://origin.test/a", "200", [note("cache", "miss") | {"key": "http://shop.test/a"}]))
+    assert len(recent.find("shop.test/a", 1)) == len(recent.find("origin.test/a", 1)) == 1
+
+
 def test_nothing_of_a_peer_grows_without_end() -> None:
     recent = Recent()
     for number in range(MAX_VERDICTS * 2):

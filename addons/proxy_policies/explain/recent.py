@@ -70,8 +70,15 @@ class Recent:
         self._decisions.clear()
 
     def find(self, text: str, last: int) -> list[Decided]:
-        """Return the last flows whose title contains a text, oldest first."""
-        found = [decided for decided in self._last if text in decided.title]
+        """Return the last flows whose title contains a text, or whose cache key does, oldest first.
+
+        In reverse mode the key has the URL that the client asked for, and the title that of the origin.
+        """
+        found = [
+            decided
+            for decided in self._last
+            if text in decided.title or any(text in note.get("key", "") for note in decided.notes)
+        ]
         return found[-last:] if last > 0 else []
 
     def counts(self) -> Mapping[str, int]:
