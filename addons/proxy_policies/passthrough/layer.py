@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from mitmproxy import flow as flows
 from mitmproxy import tcp
 from mitmproxy.connection import Client, Connection, ConnectionState, Server
-from mitmproxy.proxy import events
+from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TCPLayer, TcpStartHook
@@ -87,8 +87,12 @@ class TunnelLayer(TCPLayer):
     def relay_messages(self, event: events.Event) -> CommandGenerator[None]:
         """Relay bytes and half-closes."""
         if isinstance(event, events.DataReceived):
-            self.relayed(event.connection == self.context.client, len(event.data))
-        elif isinstance(event, events.ConnectionClosed):
+            client, server = self.context.client, self.context.server
+            from_client = event.connection is client
+            self.relayed(from_client, len(event.data))
+            yield commands.SendData(server if from_client else client, event.data)
+            return
+        if isinstance(event, events.ConnectionClosed):
             self._closed(event.connection)
         yield from super().relay_messages(event)
         if self._handle_event == self.done and self.shown.live:

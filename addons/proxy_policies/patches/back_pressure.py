@@ -26,7 +26,7 @@ from mitmproxy.proxy.tunnel import TunnelLayer
 
 from proxy_policies.background.tasks import spawn
 from proxy_policies.patches import client_sides
-from proxy_policies.patches.client_handlers import unsent_to
+from proxy_policies.patches.client_handlers import unsent_by, unsent_to
 from proxy_policies.patches.http_stream.backlogs import Backlogged
 from proxy_policies.patches.http_stream.stored_bodies import UNSENT_LIMIT
 
@@ -124,7 +124,7 @@ class Windows:
     async def _something_accepted(self, handler: ConnectionHandler) -> None:
         """Wait until a peer has sent something, a socket accepts data again, or a hook may have ended."""
         self.received.clear()
-        full = [it for it in handler.transports if unsent_to(handler.client, it) > UNSENT_LIMIT]
+        full = [it for it in handler.transports if unsent_by(handler, it) > UNSENT_LIMIT]
         waits: list[Coroutine[Any, Any, Any]] = [self.received.wait(), *(_drained(handler, it) for it in full)]
         tasks = [asyncio.ensure_future(wait) for wait in waits]
         try:
@@ -205,12 +205,14 @@ async def drained(handler: ConnectionHandler) -> None:
 
 def runs_ahead(handler: ConnectionHandler) -> bool:
     """Return whether this task reads a response that others want, whose client is behind."""
-    client, source = handler.client, _read_by_this_task(handler)
-    if source is client or unsent_to(client, client) <= UNSENT_LIMIT or (side := client_sides.side_of(client)) is None:
+    client = handler.client
+    if unsent_by(handler, client) <= UNSENT_LIMIT or (side := client_sides.side_of(client)) is None:
         return False
-    http = _http_layer(side)
+    source, http = _read_by_this_task(handler), _http_layer(side)
     streams = list(http.streams.values()) if http else []
-    return any(_runs_ahead(it) and _carrier_of(side, _origin_of(it)) is source for it in streams)
+    return source is not client and any(
+        _runs_ahead(it) and _carrier_of(side, _origin_of(it)) is source for it in streams
+    )
 
 
 async def _drained(handler: ConnectionHandler, connection: Connection) -> None:

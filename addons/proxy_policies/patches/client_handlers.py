@@ -26,7 +26,12 @@ def writer_to(client: Client) -> StreamWriter | None:
 def unsent_to(client: Client, connection: Connection | None) -> int:
     """Count the bytes that wait to be written to a socket, that of a client or of one of its origins."""
     handler = handler_of(client.id)
-    io = handler.transports.get(connection) if handler and connection else None
+    return unsent_by(handler, connection) if handler and connection else 0
+
+
+def unsent_by(handler: ConnectionHandler, connection: Connection) -> int:
+    """Count the bytes that wait to be written to a socket of a handler."""
+    io = handler.transports.get(connection)
     writer = io.writer if io else None
     return writer.transport.get_write_buffer_size() if isinstance(writer, StreamWriter) else 0
 

@@ -4,6 +4,7 @@ mitmproxy answers 200 at once, so an unreachable target looks like one that clos
 proxy if an addon has removed that from the flow (`flow.server_conn.via`), which it respects for other requests.
 """
 
+import functools
 import re
 import time
 
@@ -125,11 +126,15 @@ class HalfCloses(layers.HttpStream):
     def passthrough(self, event: events.Event) -> CommandGenerator[None]:
         """Pass events to a tunnel's layers, and their commands out, keeping half-closes."""
         is_upgrade = isinstance(self.child_layer, TCPLayer)
-        if self.child_layer is None or not (is_upgrade or self.flow.request.method.upper() == "CONNECT"):
+        if self.child_layer is None or not (is_upgrade or self._is_connect):
             yield from super().passthrough(event)
             return
         for command in self.child_layer.handle_event(self._in_tunnel(event)):
             yield self._out_of_tunnel(command, is_upgrade)
+
+    @functools.cached_property
+    def _is_connect(self) -> bool:
+        return bool(self.flow.request.method.upper() == "CONNECT")
 
     def _in_tunnel(self, event: events.Event) -> events.Event:
         if isinstance(event, RequestData):
