@@ -40,11 +40,6 @@ def test_no_value_of_a_key_header_passes_for_those_of_others() -> None:
     assert len(set(keys)) == 7
 
 
-def test_what_we_say_ourselves_comes_last() -> None:
-    effects = effects_for([parse_cache_rule(parse_rule("//key-header=X"))], lambda rule: True)
-    assert effects.key("http://a.test/", {"x": "1"}, "0123") == "http://a.test/ x=1 own=0123"
-
-
 def test_rules_add_up() -> None:
     specs = ["//ttl=5m, ignore-query=utm_* fbclid", "//ttl=1h, stale-if-error=1d, key-header=X-Tenant", "//force"]
     rules = [parse_cache_rule(parse_rule(spec)) for spec in specs]

@@ -5,8 +5,12 @@ from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import tflow
 
-from proxy_policies.cache.rfc9111.key import key_of
-from proxy_policies.cache.transactions import target_of
+from proxy_policies.cache.rfc9111.key import OWN, key_of
+from proxy_policies.cache.rules import NO_EFFECTS, effects_for, parse_cache_rule
+from proxy_policies.cache.transactions import key_of_flow, target_of
+from proxy_policies.fields import fields_of
+from proxy_policies.flows import flow_state
+from proxy_policies.rules import parse_rule
 
 NAMES: list[tuple[str, str | None, str | None, tuple[str, int] | None, str]] = [
     ("the client's", None, "evil.test", ("shop.test", 443), "https://shop.test/path sni=evil.test"),
@@ -39,3 +43,17 @@ def test_reverse_mode_alone_tells_the_clients_scheme_from_the_origins() -> None:
     assert key_of(target_of(flow)) == "https://shop.test/path via 10.0.0.1"
     flow.client_conn.proxy_mode = ProxyMode.parse("reverse:https://10.0.0.1")
     assert key_of(target_of(flow)) == "http://shop.test/path via https://10.0.0.1"
+
+
+def test_in_a_key_the_fields_that_we_add_come_after_what_rules_add() -> None:
+    flow = tflow.tflow()
+    flow_state.state_of(flow).received = fields_of(flow.request.headers)
+    flow.request.headers["X"] = "1"
+    flow.request.headers["Via"] = "1.1 a.test"
+    flow.request.headers["Authorization"] = "Bearer a"
+    effects = effects_for([parse_cache_rule(parse_rule("//key-header=X"))], lambda rule: True)
+    target = target_of(flow)
+    plain, ruled = (key_of_flow(flow, target, one) for one in (NO_EFFECTS, effects))
+    key, own = plain.partition(OWN)[::2]
+    assert own
+    assert ruled == f"{key} x=1{OWN}{own}"

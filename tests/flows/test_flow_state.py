@@ -9,7 +9,13 @@ from mitmproxy.test import tflow
 
 from proxy_policies import trace
 from proxy_policies.flows import flow_state
-from proxy_policies.flows.flow_state import FlowStateAddon, is_from_origin
+from proxy_policies.flows.flow_state import (
+    FlowStateAddon,
+    host_of,
+    is_from_origin,
+    note_requested_host,
+    requested_host,
+)
 
 
 def head(status: int = 200) -> http.Response:
@@ -79,3 +85,32 @@ def test_it_dies_with_its_flow() -> None:
     del flow, state, thing
     gc.collect()
     assert ghost() is None
+
+
+def request(*fields: tuple[bytes, bytes], authority: bytes = b"") -> http.Request:
+    return http.Request("origin", 80, b"GET", b"http", authority, b"/", b"HTTP/1.1", fields, b"", None, 0, 0)
+
+
+def test_what_was_noted_outlives_what_mitmproxy_writes() -> None:
+    one = request((b"Host", b"shop.example"))
+    note_requested_host(one, host_of(one))
+    one.host_header = "origin:8000"
+    assert requested_host(one) == "shop.example"
+
+
+def test_an_authority_counts_before_host() -> None:
+    assert requested_host(request((b"Host", b"b.test"), authority=b"a.test:81")) == "a.test:81"
+
+
+def test_what_no_client_sent_is_as_it_is() -> None:
+    assert requested_host(request((b"Host", b"a.test"))) == "a.test"
+    assert requested_host(request()) is None
+
+
+def test_what_was_noted_is_neither_saved_nor_copied() -> None:
+    one = request((b"Host", b"a.test"))
+    note_requested_host(one, host_of(one))
+    assert "policy_requested_host" not in one.get_state()
+    other = one.copy()
+    other.headers["Host"] = "b.test"
+    assert requested_host(other) == "b.test"

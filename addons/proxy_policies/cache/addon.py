@@ -147,14 +147,14 @@ class Cache:
     @only_if("cache_purge")
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Answer a PURGE before its body, which otherwise might be streamed to the origin."""
-        if admin.is_purge(flow, self.cache_purge):
+        if self.cache_purge and admin.is_purge(flow):
             await admin.answer_purge(self.engine, flow, self.cache_purge)
 
     @only_if("engine")
     @fail_open
     async def request(self, flow: http.HTTPFlow) -> None:
         """Look up, and answer or forward. A PURGE gets here only if an addon before us failed in `requestheaders`."""
-        if admin.is_purge(flow, self.cache_purge):
+        if self.cache_purge and admin.is_purge(flow):
             await admin.answer_purge(self.engine, flow, self.cache_purge)
         elif self.engine is not None and not request_phase.is_not_ours(self.engine, flow):
             await request_phase.handle_request(self.engine, flow)

@@ -39,12 +39,12 @@ def parse_purge(text: str) -> str:
     return text
 
 
-def is_purge(flow: http.HTTPFlow, secret: str) -> bool:
-    """Return whether a request is an unanswered PURGE that we must answer.
+def is_purge(flow: http.HTTPFlow) -> bool:
+    """Return whether a request is an unanswered PURGE, which we must answer if `cache_purge` is set.
 
     In lower case, too: otherwise an origin that ignores case would purge without a secret.
     """
-    return bool(secret) and flow.request.method.upper() == METHOD and not (flow.response or flow.error)
+    return flow.request.method.upper() == METHOD and not (flow.response or flow.error)
 
 
 def is_authorized(authorization: Sequence[bytes], secret: str) -> bool:

@@ -22,7 +22,7 @@ from proxy_policies.cache.rfc9111.decision import (
     Validate,
     decide,
 )
-from proxy_policies.cache.rules import effects_for
+from proxy_policies.cache.rules import NO_EFFECTS, RuleEffects, effects_for
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.transactions import (
     REFETCH,
@@ -41,13 +41,16 @@ NOT_REFRESHED = frozenset({*validation.CONDITIONALS, "range"})
 
 async def handle_request(engine: CacheEngine, flow: http.HTTPFlow) -> None:
     """Answer a request from the store, or forward it with the decision's fields."""
-    effects = effects_for(engine.rules, lambda rule: rule.matches(flow))
-    transaction = begin_transaction(flow, effects, time.time())
+    transaction = begin_transaction(flow, _effects(engine, flow), time.time())
     state = flow_state.state_of(flow)
     state.cache_transaction, state.is_awaited_whole = transaction, transaction.purpose == REFETCH
     transaction.decision = _bypass_reason(flow, transaction) or await _decide(engine, flow, transaction)
     transaction.asked_at, transaction.since = time.time(), engine.store.checkpoint
     await _execute(engine, flow, transaction)
+
+
+def _effects(engine: CacheEngine, flow: http.HTTPFlow) -> RuleEffects:
+    return effects_for(engine.rules, lambda rule: rule.matches(flow)) if engine.rules else NO_EFFECTS
 
 
 def _bypass_reason(flow: http.HTTPFlow, transaction: Transaction) -> Decision | None:
@@ -148,8 +151,8 @@ def transaction_for_early_response(engine: CacheEngine, flow: http.HTTPFlow) -> 
     """
     if flow.request.timestamp_end is not None or engine.is_replaying:
         return None
-    effects, now = effects_for(engine.rules, lambda rule: rule.matches(flow)), time.time()
-    transaction = begin_transaction(flow, effects, now)
+    now = time.time()
+    transaction = begin_transaction(flow, _effects(engine, flow), now)
     transaction.decision = _bypass_reason(flow, transaction) or decide(transaction.request, (), now)
     transaction.since = engine.store.checkpoint
     flow_state.state_of(flow).cache_transaction = transaction

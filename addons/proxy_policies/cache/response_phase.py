@@ -33,6 +33,7 @@ from proxy_policies.cache.rfc9111.response_decision import (
     described_by_head,
 )
 from proxy_policies.cache.rfc9111.selectors import Selector
+from proxy_policies.cache.rules import NO_EFFECTS
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.transactions import (
     CacheEngine,
@@ -72,7 +73,7 @@ async def handle_response(
         request=request_as_sent(flow, transaction),
         decision=transaction.decision,
         asked_at=transaction.asked_at,
-        overrides_for=transaction.effects.overrides_for,
+        overrides_for=None if transaction.effects is NO_EFFECTS else transaction.effects.overrides_for,
         max_object=engine.max_object,
         id=f"{_random.getrandbits(128):032x}",
         strict=engine.strict,

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from proxy_policies.cache.rfc9111.directives import MAX_DELTA
 from proxy_policies.cache.rfc9111.freshness import NO_OVERRIDES, Overrides
-from proxy_policies.cache.rfc9111.key import OWN, without_query
+from proxy_policies.cache.rfc9111.key import without_query
 from proxy_policies.cache.rfc9111.storability import DATED_BY_RULES_STATUS, NEVER_STORED_STATUS
 from proxy_policies.fields import TOKEN
 from proxy_policies.log_lines import nearest
@@ -46,16 +46,13 @@ class RuleEffects:
         seconds = next((ttl.seconds for ttl in reversed(self.ttls) if status in ttl.statuses), None)
         return self.overrides if seconds is None else replace(self.overrides, ttl=seconds)
 
-    def key(self, key: str, headers: Mapping[str, str], own_fields: str = "") -> str:
-        """Return the key under these rules; values of key-headers are added, quoted so that they are unambiguous.
-
-        `own_fields` is the digest of the fields that we add ourselves, which no rule excludes; it comes last.
-        """
+    def key(self, key: str, headers: Mapping[str, str]) -> str:
+        """Return the key under these rules; values of key-headers are added, quoted so that they are unambiguous."""
         if self.ignore_query:
             key = without_query(key, self.ignore_query)
         for name in self.key_headers:
             key += f" {name}={quote(headers.get(name, ''), safe='', errors='surrogateescape')}"
-        return key + OWN + own_fields if own_fields else key
+        return key
 
 
 NO_EFFECTS = RuleEffects()

@@ -17,13 +17,12 @@ from proxy_policies.cache.incoming_body import IncomingBody, IncomingReader, Roo
 from proxy_policies.cache.response import CachedResponse
 from proxy_policies.cache.rfc9111.decision import URI_MISS, Decision, ForwardReason, Request
 from proxy_policies.cache.rfc9111.entry import StoredResponse
-from proxy_policies.cache.rfc9111.key import Target, key_of, normal_authority
+from proxy_policies.cache.rfc9111.key import OWN, Target, key_of, normal_authority
 from proxy_policies.cache.rfc9111.ranges import parse_content_range
 from proxy_policies.cache.rules import NO_EFFECTS, CacheRule, RuleEffects
 from proxy_policies.cache.stores.store import MAX_WHOLE, BodySource, Checkpoint, Store, StoredBody
 from proxy_policies.fields import Fields, RawFields, fields_of
 from proxy_policies.flows import flow_state
-from proxy_policies.flows.requested_host import requested_host
 
 REFRESH = "refresh"
 """The purpose of our own request that refreshes an entry served stale."""
@@ -113,7 +112,7 @@ def target_of(flow: http.HTTPFlow) -> Target:
     return Target(
         # Only in reverse mode do the client's URL and the origin's differ.
         ("https" if client.tls else "http") if type(client.proxy_mode) is ReverseMode else scheme,
-        (requested_host(flow.request) or "").encode("utf-8", "surrogateescape"),
+        (flow_state.requested_host(flow.request) or "").encode("utf-8", "surrogateescape"),
         data.path,
         scheme,
         data.host,
@@ -138,9 +137,13 @@ def key_of_flow(flow: http.HTTPFlow, target: Target, effects: RuleEffects = NO_E
 
     A request of our own has the key of the one it was derived from.
     """
-    if (like := subrequest.template(flow)) is not None and (asked := transaction_of(like)):
+    like = subrequest.template(flow) if flow.is_replay else None
+    if like is not None and (asked := transaction_of(like)):
         return asked.request.key
-    return effects.key(key_of(target), flow.request.data.headers, _own_fields(flow, target))
+    key, own = key_of(target), _own_fields(flow, target)
+    if effects is not NO_EFFECTS:
+        key = effects.key(key, flow.request.data.headers)
+    return key + OWN + own if own else key  # no rule excludes the fields that we add ourselves
 
 
 def _own_fields(flow: http.HTTPFlow, target: Target) -> str:
@@ -180,7 +183,7 @@ def request_as_sent(flow: http.HTTPFlow, transaction: Transaction) -> Request:
 
 def begin_transaction(flow: http.HTTPFlow, effects: RuleEffects, now: float) -> Transaction:
     """Start the transaction of a flow, before any look-up."""
-    target, purpose = target_of(flow), subrequest.purpose(flow)
+    target, purpose = target_of(flow), subrequest.purpose(flow) if flow.is_replay else ""
     request = request_of(flow, target, effects)
     return Transaction(request, URI_MISS, effects, now, upstream_target_of(flow.request), key_of(target), purpose)
 

@@ -101,11 +101,8 @@ class Responders:
         request = read_plain_request(head)
         if request is None or bool(request.authority) is (connection.destination is not None):
             return None
-        try:
-            destination = connection.destination or Destination("http", *address_of(request.authority, b"http"))
-        except Invalid:
-            return None
-        if is_tunnel_name(destination.host):
+        destination = _direct_destination(connection.destination, request.authority)
+        if destination is None:
             return None
         self.count("exchanges")
         exchange = Exchange(connection, request, destination)
@@ -116,6 +113,16 @@ class Responders:
         """Learn from an exchange that has ended."""
         if self._learned and self.table is not None and exchange.is_learnable and exchange.writer.wire:
             self._learned.learn(connection, head, exchange, self.table)
+
+
+@functools.lru_cache(maxsize=256)
+def _direct_destination(fixed: Destination | None, authority: bytes) -> Destination | None:
+    """Return the client's only destination, else the target's; None if it is invalid, or in the reverse tunnel."""
+    try:
+        destination = fixed or Destination("http", *address_of(authority, b"http"))
+    except Invalid:
+        return None
+    return None if is_tunnel_name(destination.host) else destination
 
 
 def _inspected_hosts() -> Hosts | None:

@@ -42,7 +42,7 @@ class EntityTags:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Restore the origin's tags in a request's conditions, undoing `Encoding`'s marks."""
-        if flow.response or flow.error or subrequest.purpose(flow):
+        if flow.response or flow.error or (flow.is_replay and subrequest.purpose(flow)):
             return
         fields = fields_of(flow.request.data.headers)
         if fields.has_any(CONDITIONS):

@@ -25,7 +25,6 @@ from mitmproxy.proxy.layers.http._hooks import (
 from mitmproxy.proxy.mode_specs import ReverseMode
 
 from proxy_policies import trace
-from proxy_policies.body import Pipeline
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.exchange.body_sender import BodySender, seconds_to_flush
 from proxy_policies.exchange.client_presence import ClientLeft, ClientPresence
@@ -35,7 +34,7 @@ from proxy_policies.exchange.tls_handshake import Trigger
 from proxy_policies.exchange.upstream import Upstream
 from proxy_policies.fields import Fields
 from proxy_policies.finished import flow_records, reporting
-from proxy_policies.flows import flow_state, requested_host
+from proxy_policies.flows import flow_state
 from proxy_policies.flows.request_summary import RequestSummary
 from proxy_policies.http1.bodies import incomplete
 from proxy_policies.http1.framing import RAW_VERSION
@@ -80,7 +79,8 @@ class Exchange:
         self.presence = ClientPresence(self.flow, self.writer)
         self._upstream = Upstream(self.flow, connection.origins, self.presence, self.writer)
         self._is_timed_out = False
-        self._body_sender = BodySender(self.flow, self._client, self.writer, self.presence)
+        self._body_sender: BodySender | None = None
+        """Sends a body that is not sent at once."""
 
     @property
     def is_learnable(self) -> bool:
@@ -100,7 +100,8 @@ class Exchange:
             self.flow.live = False
             self.presence.close()
             self._upstream.close()
-            self._body_sender.cancel()
+            if self._body_sender is not None:
+                self._body_sender.cancel()
             if reporting.SUBSCRIBERS:
                 self.report_now()
         return self.writer.persists and not self.presence.why_left and not self._client.is_closed
@@ -201,7 +202,7 @@ class Exchange:
 
     async def _stream_body(self, buffered: bytes) -> None:
         """Send the body as it arrives, after the part already buffered."""
-        response, upstream, sender = self._response, self._upstream, self._body_sender
+        response, upstream, sender = self._response, self._upstream, self._new_body_sender()
         reattach(response, flow_state.state_of(self.flow).response_body)
         self._send_head(response, length=None if response.raw_content is None else len(response.raw_content))
         sender.kept = [] if ctx.options.store_streamed_bodies else None
@@ -217,6 +218,10 @@ class Exchange:
             response.data.content = b"".join(sender.kept)
         self._take_trailers()
         await self._send_response(is_streamed=True)
+
+    def _new_body_sender(self) -> BodySender:
+        self._body_sender = BodySender(self.flow, self._client, self.writer, self.presence)
+        return self._body_sender
 
     def _take_trailers(self) -> None:
         if (trailers := self._upstream.trailers) is not None:
@@ -249,10 +254,11 @@ class Exchange:
             content, trailers = response.data.content, response.data.trailers
             length = len(content) if content is not None else None if trailers else 0
             self._send_head(response, length, content or b"")
-        try:
-            await self._body_sender.finish()
-        except OSError:
-            self.cut_client()
+        if self._body_sender is not None:
+            try:
+                await self._body_sender.finish()
+            except OSError:
+                self.cut_client()
         if self.presence.is_response_wanted:
             self.writer.send_end(response.trailers.fields if response.trailers else ())
         self.flow.live = False
@@ -274,7 +280,7 @@ class Exchange:
         try:
             self._check_ended()
             self._send_head(response, length=None)
-            await self._body_sender.send_stored(source, pipeline, self._check_ended)
+            await self._new_body_sender().send_stored(source, pipeline, self._check_ended)
             self.writer.send_end(response.trailers.fields if response.trailers else ())
         except OSError:
             for part in pipeline.flush():  # send what was read before the error
@@ -294,7 +300,7 @@ class Exchange:
             await self._trigger(HttpErrorHook, self.flow)
             if self._has_another_response(before):
                 state = flow_state.state_of(self.flow)
-                state.origin, state.response_body, self.flow.error = None, Pipeline(), None
+                state.origin, state.response_pipeline, self.flow.error = None, None, None
                 await self._answer()
                 return
         self._check_ended()
@@ -371,7 +377,7 @@ def _begin(connection: ExchangeClient, head: RequestHead, destination: Destinati
     if type(client.proxy_mode) is ReverseMode and not ctx.options.keep_host_header:
         fields = _with_host(fields, _host_field(destination))
     flow.request = new_request(host, port, head.method, scheme.encode(), b"", head.path, fields)
-    requested_host.note(flow.request, head.host)
+    flow_state.note_requested_host(flow.request, head.host)
     return flow
 
 

@@ -35,6 +35,7 @@ from proxy_policies.validity import Invalid
 
 CONTINUE = 100
 SCHEMES = ("http", "https")
+NOT_DIRECT = "an addon wants another proxy or a tunnel here; it must not declare `exchanges`"
 
 
 class Stale(Exception):
@@ -91,11 +92,13 @@ class Upstream:
     async def _connect(self, is_fresh: bool) -> Origin:
         request = self._flow.request
         self._destination = destination = Destination(request.scheme, request.data.host, request.data.port)
-        if destination.scheme not in SCHEMES or self._flow.server_conn.via or is_tunnel_name(destination.host):
-            raise OriginError("an addon wants another proxy or a tunnel here; it must not declare `exchanges`")
+        if self._flow.server_conn.via:
+            raise OriginError(NOT_DIRECT)
         is_shareable = may_share(request)
         origin = None if is_fresh else self._origins.idle(destination, is_shareable=is_shareable)
         if origin is None:
+            if destination.scheme not in SCHEMES or is_tunnel_name(destination.host):
+                raise OriginError(NOT_DIRECT)
             origin = self._origins.new(destination)
             await self._presence.wait(asyncio.ensure_future(origin.connect()))
         origin.is_shareable = origin.is_shareable and is_shareable

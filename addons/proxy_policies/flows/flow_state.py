@@ -84,8 +84,9 @@ class FlowState:
     """The request's fields as the client sent them."""
     origin: OriginHead | None = None
     """None if the response is not from an origin connection: a hit, map_local, another addon."""
-    request_body: Pipeline = field(default_factory=Pipeline)
-    response_body: Pipeline = field(default_factory=Pipeline)
+    request_pipeline: Pipeline | None = None
+    """What the request's body passes through; None as long as no policy has asked for `request_body`."""
+    response_pipeline: Pipeline | None = None
     hit: bool = False
     """The cache answered."""
     replayed: bool = False
@@ -124,9 +125,24 @@ class FlowState:
     source: Source | None = None
     """The source of a response body that is too large to be put into the response."""
 
+    @property
+    def request_body(self) -> Pipeline:
+        """The pipeline of the request's body."""
+        if self.request_pipeline is None:
+            self.request_pipeline = Pipeline()
+        return self.request_pipeline
+
+    @property
+    def response_body(self) -> Pipeline:
+        """The pipeline of the response's body."""
+        if self.response_pipeline is None:
+            self.response_pipeline = Pipeline()
+        return self.response_pipeline
+
 
 _ATTRIBUTE = "policy_flow_state"
-"""An attribute of the flow; mitmproxy saves and copies only the attributes it knows."""
+_REQUESTED_HOST = "policy_requested_host"
+"""Attributes of the flow, and of its request; mitmproxy saves and copies only the attributes it knows."""
 
 
 def state_of(flow: Flow) -> FlowState:
@@ -136,6 +152,27 @@ def state_of(flow: Flow) -> FlowState:
     except AttributeError:
         state = vars(flow)[_ATTRIBUTE] = FlowState()
         return state
+
+
+def requested_host(request: http.Request) -> str | None:
+    """Return :authority or Host as the client sent it; the present value for a request that no client sent.
+
+    In reverse mode, mitmproxy overwrites it before any addon sees the request.
+    """
+    attributes = vars(request)
+    return attributes[_REQUESTED_HOST] if _REQUESTED_HOST in attributes else host_of(request)
+
+
+def note_requested_host(request: http.Request, host: str | None) -> None:
+    """Note the host of a request that is, or will be, overwritten."""
+    vars(request)[_REQUESTED_HOST] = host
+
+
+def host_of(request: http.Request) -> str | None:
+    """Return the host without decoding IDNA, as mitmproxy's `host_header` and `authority` would."""
+    if request.data.authority:
+        return request.data.authority.decode("utf-8", "surrogateescape")
+    return request.headers.get("host")
 
 
 class FlowStateAddon:

@@ -12,7 +12,6 @@ from proxy_policies.addresses import format_target, in_networks, parse_networks
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields, fields_of, set_fields
 from proxy_policies.flows import flow_state
-from proxy_policies.flows.requested_host import requested_host
 from proxy_policies.hops import connection_fields, via
 from proxy_policies.hops.forwarding import ClientInfo, Style, parse_names, without_claims
 from proxy_policies.hops.max_forwards import LIMITED, FinalHop, count_down
@@ -168,7 +167,7 @@ def _sender(flow: http.HTTPFlow, is_reverse: bool) -> ClientInfo:
     """Return the sender of a request."""
     client = flow.client_conn
     proto = ("https" if client.tls else "http") if is_reverse else flow.request.scheme
-    return ClientInfo(client.peername[0], requested_host(flow.request), proto)
+    return ClientInfo(client.peername[0], flow_state.requested_host(flow.request), proto)
 
 
 def _for_next_hop(trailers: http.Headers, head: Fields | None) -> Fields:

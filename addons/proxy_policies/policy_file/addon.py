@@ -43,6 +43,8 @@ class PolicyFile:
         self._before: Mapping[str, Any] = {}
         self._entries: Mapping[str, document.FileOption] = {}
         self._task: asyncio.Task[None] | None = None
+        """Follows the file, if there is one, from `running` on."""
+        self._is_running = False
 
     @cached_property
     def _watch(self) -> watch.Watch:
@@ -59,17 +61,29 @@ class PolicyFile:
                 self._load(self.policy_file)
             except ValueError as error:
                 settings.reject(f"policy_file {self.policy_file}: {error}")
+            if self._is_running:
+                self._follow_file()
 
     def running(self) -> None:
         """Apply the options of scripts loaded after this one, and start watching the file."""
         if self._path:
             self._apply_for_all(self._path)
-        self._task = spawn(self._follow())
+        self._is_running = True
+        self._follow_file()
+
+    def _follow_file(self) -> None:
+        self._stop_following()
+        if self._path:
+            self._task = spawn(self._follow(self._path))
+
+    def _stop_following(self) -> None:
+        if self._task:
+            self._task.cancel()
+            self._task = None
 
     def done(self) -> None:
         """Stop watching, and restore the options, unless mitmproxy is ending."""
-        if self._task:
-            self._task.cancel()
+        self._stop_following()
         if self._before and not ctx.master.should_exit.is_set():
             self._before = {name: value for name, value in self._before.items() if name in ctx.options}
             self._set(overlay.plan(_current(), self._before, {}), [])
@@ -114,11 +128,10 @@ class PolicyFile:
         except exceptions.OptionsError as error:
             raise ValueError(_locate(str(error), entries, planned.updates)) from error
 
-    async def _follow(self) -> None:
+    async def _follow(self, path: Path) -> None:
         while True:
             await asyncio.sleep(POLL_INTERVAL)
-            if self._path:
-                await self.poll(self._path)
+            await self.poll(path)
 
     def read_again(self) -> None:
         """Read and apply the file now, even if unchanged: the files that it names may have changed."""

@@ -69,8 +69,9 @@ class Streaming:
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Send a buffered upload through its pipeline, or publish the preview of a streamed one."""
-        _publish_preview(flow, flow.request)
-        pipeline = flow_state.state_of(flow).request_body
+        if flow.request.stream:
+            _publish_preview(flow, flow.request)
+        pipeline = flow_state.state_of(flow).request_pipeline
         return _or_kill(flow, _run_pipeline(flow.request, pipeline)) if pipeline else None
 
     def decide_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
@@ -99,10 +100,11 @@ class Streaming:
         state, response = flow_state.state_of(flow), flow.response
         if response is None or state.source is not None:
             return None
-        _publish_preview(flow, response)
+        if response.stream:
+            _publish_preview(flow, response)
         if state.origin is None:
             return None
-        if state.response_body and not has_no_body(flow.request.method, response.data.status_code):
+        if state.response_pipeline and not has_no_body(flow.request.method, response.data.status_code):
             return _note_origin_body(state, response)
         state.content = response.raw_content
         return None
@@ -112,13 +114,13 @@ class Streaming:
         state, response = flow_state.state_of(flow), flow.response
         if flow.error is not None and flow.error.msg == Error.KILLED_MESSAGE:  # killing triggers no hook at this point
             state.response_body.abort()
-        if response is None or state.source is not None or not state.response_body:
+        if response is None or state.source is not None or not state.response_pipeline:
             return None
         if has_no_body(flow.request.method, response.data.status_code):
             # Notify the taps of the end; an encoder's output for an empty body must not be sent.
-            state.response_body.finish()
+            state.response_pipeline.finish()
             return None
-        return _or_kill(flow, _run_pipeline(response, state.response_body))
+        return _or_kill(flow, _run_pipeline(response, state.response_pipeline))
 
     def error(self, flow: http.HTTPFlow) -> None:
         """Abort the taps, because the exchange broke off; publish previews."""

@@ -24,7 +24,7 @@ from proxy_policies.cache.rfc9111.decision import (
 )
 from proxy_policies.cache.rfc9111.directives import parse_request, parse_response
 from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
-from proxy_policies.cache.rfc9111.freshness import Overrides
+from proxy_policies.cache.rfc9111.freshness import NO_OVERRIDES, Overrides
 from proxy_policies.cache.rfc9111.key import vary_key, vary_names
 from proxy_policies.cache.rfc9111.selectors import tags_of
 from proxy_policies.cache.rfc9111.storability import declared_length, may_store, sets_cookie, stored_fields
@@ -50,8 +50,8 @@ class ResponseContext(NamedTuple):
     decision: Decision
     """Why the request was forwarded, with the stored responses."""
     asked_at: float
-    overrides_for: Callable[[int], Overrides]
-    """The overrides by the user's rules for a status."""
+    overrides_for: Callable[[int], Overrides] | None
+    """The overrides by the user's rules for a status; None: no rule matches."""
     max_object: int
     """Bytes of the largest body stored."""
     id: str
@@ -358,6 +358,8 @@ def _overrides(exchange: ResponseContext, status: int, fields: Fields, now: floa
     For a response that sets a cookie, `ttl=` cannot exceed the origin's lifetime: nginx's proxy_cache_valid excludes
     it.
     """
+    if exchange.overrides_for is None:
+        return NO_OVERRIDES
     overrides = exchange.overrides_for(status)
     is_dated = overrides.ttl is not None and not overrides.force and sets_cookie(fields)
     if not is_dated or freshness.is_shared(parse_response(fields), overrides):

@@ -17,7 +17,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from proxy_policies import trace
-from proxy_policies.flows.requested_host import host_of, note
+from proxy_policies.flows import flow_state
 from proxy_policies.http1.framing import IDEMPOTENT
 from proxy_policies.patch import Section
 from proxy_policies.patches.generators import with_commands
@@ -28,7 +28,7 @@ class RequestedHost(HttpStream):
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> CommandGenerator[None]:
         """Note the host, and receive the request's head."""
-        note(event.request, host_of(event.request))
+        flow_state.note_requested_host(event.request, flow_state.host_of(event.request))
         yield from super().state_wait_for_request_headers(event)
 
 

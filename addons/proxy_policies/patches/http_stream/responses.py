@@ -23,7 +23,6 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeadersHook, HttpResponseHeadersHook
 
-from proxy_policies.body import Pipeline
 from proxy_policies.flows import flow_state
 from proxy_policies.hops.connection_fields import interim_for_next_hop
 from proxy_policies.http1.framing import is_interim
@@ -78,7 +77,7 @@ class PolicyResponses(layers.HttpStream):
         if not was_answered:
             return bool(value)
         state = flow_state.state_of(self.flow)
-        state.origin, state.response_body = None, Pipeline()
+        state.origin, state.response_pipeline = None, None
         self.flow.error = None
         yield from self.answer_early()
         return True
