@@ -12,10 +12,18 @@ from proxy_policies.addresses import format_target, in_networks, parse_networks
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields, fields_of, set_fields
 from proxy_policies.flows import flow_state
-from proxy_policies.hops import connection_fields, via
 from proxy_policies.hops.forwarding import ClientInfo, Style, parse_names, without_claims
 from proxy_policies.hops.max_forwards import LIMITED, FinalHop, count_down
-from proxy_policies.hops.next_hop import Hop, request_passed_on
+from proxy_policies.hops.next_hop import (
+    AUTO,
+    Hop,
+    lists_in_via,
+    named,
+    parse_via_name,
+    request_passed_on,
+    response_for_next_hop,
+    with_via,
+)
 from proxy_policies.outbound.own_listeners import is_own_listener
 from proxy_policies.settings import Setting, one_of
 
@@ -34,8 +42,8 @@ class Hops:
     fast_paths = NO_OBJECTION
 
     via_name = Setting(
-        via.AUTO,
-        via.parse_name,
+        AUTO,
+        parse_via_name,
         "Name of this proxy in Via, used to detect loops: auto makes a unique one; empty disables Via.",
     )
     forwarded_headers = Setting(
@@ -75,7 +83,7 @@ class Hops:
         asked = self._connects.get(flow.client_conn, flow.request)
         passed = Fields(line for line in asked.headers.fields if line[0].lower() == b"via")
         fields = Fields((*flow.request.headers.fields, *passed.raw))
-        flow.request.headers.fields = via.with_via(fields, self.via_name, asked.http_version).raw
+        flow.request.headers.fields = with_via(fields, self.via_name, asked.http_version).raw
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Refuse a loop; prepare the fields for the next hop."""
@@ -109,11 +117,9 @@ class Hops:
         if response is None or origin is None:
             return
         data = response.data
-        fields = connection_fields.response_for_next_hop(
-            fields_of(data.headers), data.status_code, from_proxy=_is_upstream(flow)
-        )
+        fields = response_for_next_hop(fields_of(data.headers), data.status_code, from_proxy=_is_upstream(flow))
         if self.via_name:
-            fields = via.with_via(fields, self.via_name, origin.http_version)
+            fields = with_via(fields, self.via_name, origin.http_version)
         set_fields(data.headers, fields)
 
     def request(self, flow: http.HTTPFlow) -> None:
@@ -132,7 +138,7 @@ class Hops:
 
     def _refuse_loop(self, flow: http.HTTPFlow, fields: Fields) -> bool:
         """Answer 508 to a request with our name in Via, unless we are sending it again."""
-        if not self.via_name or flow.is_replay == "request" or not via.lists(fields, self.via_name):
+        if not self.via_name or flow.is_replay == "request" or not lists_in_via(fields, self.via_name):
             return False
         text = f"The request came back to this proxy: {fields.get('Via')}\n"
         flow.response = http.Response.make(508, text, {"Content-Type": "text/plain; charset=utf-8"})
@@ -172,7 +178,7 @@ def _sender(flow: http.HTTPFlow, is_reverse: bool) -> ClientInfo:
 
 def _for_next_hop(trailers: http.Headers, head: Fields | None) -> Fields:
     """Remove from a trailer section the fields that the head declares as hop-by-hop."""
-    names = connection_fields.named(head) if head is not None else ()
+    names = named(head) if head is not None else ()
     return Fields(trailers.fields).without(names)
 
 

@@ -24,7 +24,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeadersHook, HttpResponseHeadersHook
 
 from proxy_policies.flows import flow_state
-from proxy_policies.hops.connection_fields import interim_for_next_hop
+from proxy_policies.hops.next_hop import interim_for_next_hop
 from proxy_policies.http1.framing import is_interim
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.patch import Section
