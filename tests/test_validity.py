@@ -185,9 +185,3 @@ def test_trailers_that_may_not_come_late_are_left_out() -> None:
     assert validity.without_forbidden_trailers(fields) == ((b"X-Sum", b"1"),)
     with pytest.raises(Invalid):
         validity.without_forbidden_trailers(((b"X", b"a\nb"),))
-
-
-@given(st.lists(st.tuples(st.binary(max_size=5), st.binary(max_size=5)), max_size=4))
-def test_what_would_split(fields: list[tuple[bytes, bytes]]) -> None:
-    written = b"".join(name + value for name, value in fields)
-    assert validity.would_split(fields) == any(byte in written for byte in b"\r\n\0")

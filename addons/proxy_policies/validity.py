@@ -12,7 +12,6 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import chain
 from typing import NamedTuple
 
 from proxy_policies.fields import RawFields
@@ -328,13 +327,3 @@ def without_forbidden_trailers(fields: RawFields) -> RawFields:
     """Return the fields that are allowed in trailers; a recipient may drop the others (RFC 9110, section 6.5.1)."""
     check_fields(fields)
     return tuple(line for line in fields if line[0].lower() not in FORBIDDEN_TRAILERS)
-
-
-CR, LF, NUL = b"\r\n\0"
-"""As integers: before bytes are looked for in bytes, an exception is raised and dropped."""
-
-
-def would_split(fields: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Return True if a field contains CR, LF or NUL, which would end its line once it is written."""
-    text = b"".join(chain.from_iterable(fields))
-    return CR in text or LF in text or NUL in text

@@ -15,7 +15,7 @@ from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.stores.memory import MemoryStore
 from proxy_policies.connection.response_template import ResponseTemplate, changing_fields, learn, valid_for
 from proxy_policies.fields import Fields
-from proxy_policies.http1.plain_fields import CRLF_HEAD_END
+from proxy_policies.http1.request_heads import CRLF_HEAD_END
 
 BODY = b"0123456789" * 100
 GZIPPED = b"gzipped"

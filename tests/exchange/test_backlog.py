@@ -11,7 +11,7 @@ from proxy_policies.cache.incoming_body import IncomingBody, Room
 from proxy_policies.exchange.backlog import Backlog
 from proxy_policies.exchange.response_writer import ResponseWriter
 from proxy_policies.fields import NO_FIELDS
-from proxy_policies.http1.request_heads import RequestHead
+from proxy_policies.http1.plain_messages import RequestHead
 
 BODY = bytes(range(256)) * 40_000
 STEP = 100_000

@@ -11,7 +11,7 @@ from proxy_policies.exchange.client_presence import CLIENT_LEFT, ClientLeft, Cli
 from proxy_policies.exchange.response_writer import ResponseWriter
 from proxy_policies.fields import NO_FIELDS
 from proxy_policies.flows import flow_state
-from proxy_policies.http1.request_heads import RequestHead
+from proxy_policies.http1.plain_messages import RequestHead
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from proxy_policies.byte_streams.socket_stream import SocketStream
 from proxy_policies.exchange.response_writer import ResponseWriter, SplitError
 from proxy_policies.fields import Fields
 from proxy_policies.http1.framing import DRAIN_LIMIT
-from proxy_policies.http1.request_heads import RequestHead
+from proxy_policies.http1.plain_messages import RequestHead
 
 Sent = Callable[[], bytes]
 

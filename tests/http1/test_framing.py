@@ -18,6 +18,7 @@ from proxy_policies.http1.framing import (
     last_chunk,
     persists,
     with_persistence,
+    would_split,
 )
 
 
@@ -196,3 +197,9 @@ def test_nothing_is_sent_beyond_the_declared_length(pieces: list[bytes], length:
     body, whole = SentBody(Framing.LENGTH, Fields.of(("Content-Length", str(length)))), b"".join(pieces)
     assert b"".join(map(body.piece, pieces)) == whole[:length]
     assert (body.size, body.missing) == (len(whole[:length]), max(0, length - len(whole)))
+
+
+@given(st.lists(st.tuples(st.binary(max_size=5), st.binary(max_size=5)), max_size=4))
+def test_what_would_split(fields: list[tuple[bytes, bytes]]) -> None:
+    written = b"".join(name + value for name, value in fields)
+    assert would_split(fields) == any(byte in written for byte in b"\r\n\0")

@@ -27,8 +27,7 @@ from proxy_policies.exchange.origin_connections import Destination, OriginPool, 
 from proxy_policies.exchange.response_writer import JOINED
 from proxy_policies.exchange.tls_handshake import Trigger
 from proxy_policies.finished import flow_records, reporting
-from proxy_policies.http1.plain_fields import CRLF_HEAD_END
-from proxy_policies.http1.request_heads import HEAD_END, HEAD_LIMIT, could_begin_request
+from proxy_policies.http1.request_heads import CRLF_HEAD_END, HEAD_END, HEAD_LIMIT, could_begin_request
 from proxy_policies.http1.sent_heads import error_response, head_of
 from proxy_policies.limits.connections import TLS_HANDSHAKE
 from proxy_policies.limits.unsent import Unsent

@@ -17,7 +17,8 @@ from proxy_policies.dispatch.table import HookTable
 from proxy_policies.exchange.exchange import Exchange, ExchangeClient
 from proxy_policies.exchange.origin_connections import Destination
 from proxy_policies.fast_paths import COUNTED
-from proxy_policies.http1.request_heads import address_of, read_connect, read_plain_request
+from proxy_policies.http1.plain_messages import read_plain_request
+from proxy_policies.http1.request_heads import address_of, read_connect
 from proxy_policies.inspection.hosts import Hosts
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.patches.dialling import strategy_is_chosen

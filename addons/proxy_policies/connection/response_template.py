@@ -15,7 +15,7 @@ from proxy_policies.cache.rfc9111.decision import Request
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.stores.store import SyncView
 from proxy_policies.fields import Fields
-from proxy_policies.http1.plain_fields import CRLF_HEAD_END
+from proxy_policies.http1.request_heads import CRLF_HEAD_END
 
 CHANGING = (b"age", b"cache-status")
 """The fields of a response that change with time."""

@@ -1,7 +1,7 @@
 """One request and its response without mitmproxy's layers: the same hooks, in the same order, with the same flows.
 
 `Exchange.run` follows an exchange from start to end. Requests that it cannot handle are recognised by their head
-before any hook is triggered (`http1.request_heads`, `connection.fast_path_guard`); after that it handles everything.
+before any hook is triggered (`http1.plain_messages`, `connection.fast_path_guard`); after that it handles everything.
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ from proxy_policies.flows import flow_state
 from proxy_policies.flows.request_summary import RequestSummary
 from proxy_policies.http1.bodies import incomplete
 from proxy_policies.http1.framing import RAW_VERSION
-from proxy_policies.http1.new_messages import new_flow, new_request
-from proxy_policies.http1.request_heads import RequestHead
+from proxy_policies.http1.plain_messages import RequestHead, new_flow, new_request
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.streaming.addon import reattach
 from proxy_policies.streaming.decision import BUFFER_LIMIT, BUFFERED_FOR, known_length

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mitmproxy import http
 
-from proxy_policies import validity
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.fields import NO_FIELDS, Fields, RawFields, fields_of, tokens
 from proxy_policies.http1.framing import (
@@ -14,9 +13,11 @@ from proxy_policies.http1.framing import (
     SentBody,
     frame_response,
     with_persistence,
+    would_split,
+    write_head,
 )
-from proxy_policies.http1.request_heads import RequestHead
-from proxy_policies.http1.sent_heads import SPLITS, reason_of, write_head
+from proxy_policies.http1.plain_messages import RequestHead
+from proxy_policies.http1.sent_heads import SPLITS, reason_of
 
 RECORDED = 1 << 20
 """Bytes of a response that are kept for learning."""
@@ -71,8 +72,8 @@ class ResponseWriter:
         )
         closes = self._closes(head.fields, head.framing)
         fields = with_persistence(head.fields, VERSION, closes)
-        reason = reason_of(response)
-        if validity.would_split((*fields.raw, (b"", reason))):
+        reason = response.data.reason or reason_of(response)
+        if would_split((*fields.raw, (b"", reason))):
             raise SplitError(SPLITS)
         self.is_begun, self.persists, self._body = True, not closes, SentBody(head.framing, fields)
         self.status = status

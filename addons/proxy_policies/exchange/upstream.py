@@ -28,6 +28,7 @@ from proxy_policies.http1.framing import (
     last_chunk,
     persists,
 )
+from proxy_policies.http1.plain_messages import read_plain_response
 from proxy_policies.http1.request_heads import HEAD_END
 from proxy_policies.http1.response_heads import check_size, read_response_head
 from proxy_policies.http1.sent_heads import as_http1
@@ -127,7 +128,8 @@ class Upstream:
         while True:
             try:
                 head = await self._next_head(origin)
-                response, size = read_response_head(head, self._flow.request)
+                plain = read_plain_response(head, self._flow.request.data.method)
+                response, size = plain or read_response_head(head, self._flow.request)
                 status = response.status_code
                 if not is_interim(status):
                     self._check(response)
@@ -143,7 +145,8 @@ class Upstream:
     async def _next_head(self, origin: Origin) -> bytes:
         received = origin.stream.received
         while not (end := HEAD_END.search(received)):
-            check_size(len(received))
+            if received:
+                check_size(len(received))
             if not await self._presence.wait(origin.stream.wait()):
                 if received:
                     raise OriginError(f"unexpected server response: {bytes(received)!r}")

@@ -3,6 +3,7 @@
 Each side of the proxy decides by what it really received and sent. Everything here is pure.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain
@@ -202,3 +203,18 @@ def last_chunk(trailers: Fields) -> bytes:
 def field_lines(fields: RawFields) -> bytes:
     """Return the lines of a field section (RFC 9112, section 5)."""
     return b"%s: %s\r\n" * len(fields) % tuple(chain.from_iterable(fields))
+
+
+def write_head(status: int, reason: bytes, fields: RawFields) -> bytes:
+    """Return the bytes of a response head."""
+    return b"%s %d %s\r\n%s\r\n" % (RAW_VERSION, status, reason, field_lines(fields))
+
+
+CR, LF, NUL = b"\r\n\0"
+"""As integers: before bytes are looked for in bytes, an exception is raised and dropped."""
+
+
+def would_split(fields: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Return True if a field contains CR, LF or NUL, which would end its line once it is written."""
+    text = b"".join(chain.from_iterable(fields))
+    return CR in text or LF in text or NUL in text

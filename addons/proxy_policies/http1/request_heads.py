@@ -1,7 +1,7 @@
 """Reads and validates request heads (RFC 9112, sections 2 to 6; `proxy_policies.validity`).
 
-A request is plain if every HTTP/1.1 parser reads it alike; one expression parses it. Others are parsed line by line
-inside mitmproxy's layers, and refused there if invalid. The same holds for CONNECT.
+Plain requests are parsed by `plain_messages`, and a plain CONNECT here. Others are parsed line by line inside
+mitmproxy's layers, and refused there if invalid.
 """
 
 from __future__ import annotations
@@ -9,102 +9,26 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
 
 from mitmproxy import http
 from mitmproxy.net.http import http1
 
 from proxy_policies import validity
-from proxy_policies.fields import Fields
-from proxy_policies.http1.plain_fields import CRLF_HEAD_END, FIELD_LINES, content_length, read_fields
 from proxy_policies.validity import Invalid
 
 HEAD_LIMIT = 64 * 1024
 """The most bytes of a head: 64 KiB is Squid's limit; those of nginx and Apache are lower."""
-REQUEST_BODY_LIMIT = 1024 * 1024
-"""Largest request body, in bytes, that is not streamed."""
+CRLF_HEAD_END = b"\r\n\r\n"
+"""The end of a head with regular line ends."""
 HEAD_END = re.compile(rb"\n\r?\n")
 """The end of a head, for a parser that accepts a bare line feed as a line end, as mitmproxy does."""
 
-# Possessive, so that one pass is enough for any head.
-_TARGET = rb"(?:http://([0-9A-Za-z.\-]++(?::[1-9][0-9]{0,4}+)?+))?+(/[!\"$-~]*+)"
-_REQUEST = re.compile(rb"([A-Z]{1,20}+) " + _TARGET + rb" HTTP/1\.1\r\n" + FIELD_LINES)
 _BEGINNING = re.compile(rb"[A-Z]{1,20}+(?: [!\"$-~]*+(?: [^\n]*+(?:\n.*+)?)?)?", re.DOTALL)
-_DISQUALIFYING = frozenset({"transfer-encoding", "expect", "upgrade", "te", "trailer", "http2-settings"})
-"""Request fields after which something other than a plain exchange may follow."""
-
-
-class RequestHead(NamedTuple):
-    """The head of a plain request."""
-
-    method: bytes
-    authority: bytes
-    """That of a target in absolute form, else empty (RFC 9112, section 3.2)."""
-    path: bytes
-    fields: Fields
-    length: int
-    """Bytes of the body."""
-    persists: bool
-    """The client allows the connection to persist."""
-    host: str = ""
-    """The field Host."""
 
 
 def could_begin_request(data: bytes | bytearray) -> bool:
     """Return whether a client's first bytes may be the beginning of an HTTP/1 request."""
     return _BEGINNING.fullmatch(data) is not None
-
-
-def read_plain_request(head: bytes) -> RequestHead | None:
-    """Parse the head of a plain request, including its end; return None for any other."""
-    match = _REQUEST.fullmatch(head)
-    if match is None or len(head) > HEAD_LIMIT:
-        return None
-    method, authority, path, block = match.groups(b"")
-    section = None if method in (b"CONNECT", b"TRACE") else _read_section(block)
-    if section is None or not (section.host == authority if authority else section.names_host):
-        return None
-    fields, length, persists, host, _ = section
-    return RequestHead(method, authority, path, fields, length, persists, host.decode("utf-8", "surrogateescape"))
-
-
-class _Section(NamedTuple):
-    """The field section of a plain request."""
-
-    fields: Fields
-    length: int
-    persists: bool
-    host: bytes
-    names_host: bool
-    """Host is the name of a host."""
-
-
-@lru_cache(maxsize=64)  # a client's requests usually have the same fields
-def _read_section(block: bytes) -> _Section | None:
-    """Parse the field lines of a plain request; return None for any other."""
-    lines = read_fields(block)
-    if lines is None:
-        return None
-    fields = Fields(lines)
-    hosts = fields.raw_lines("host")
-    if len(hosts) != 1 or fields.has_any(_DISQUALIFYING):
-        return None
-    persists, length, host = _persists(fields), content_length(fields, 0), hosts[0]
-    if persists is None or length is None or length > REQUEST_BODY_LIMIT:
-        return None
-    return _Section(fields, length, persists, host, validity.is_host(host))
-
-
-def _persists(fields: Fields) -> bool | None:
-    """Return whether the connection persists (RFC 9112, section 9.3); None for other connection options."""
-    match [value.lower() for value in fields.raw_lines("connection")]:
-        case [] | [b"keep-alive"]:
-            return True
-        case [b"close"]:
-            return False
-        case _:
-            return None
 
 
 def read_request(lines: list[bytes], strict: bool) -> tuple[http.Request, int | None]:

@@ -1,11 +1,10 @@
 """Reads and validates response heads (RFC 9112, sections 4 to 6; `proxy_policies.validity`).
 
-A plain response is parsed by one expression, any other line by line. Pure, except for the timestamp it sets.
+Line by line: plain ones are parsed by `plain_messages`. Pure, except for the timestamp it sets.
 """
 
 from __future__ import annotations
 
-import re
 import time
 
 from mitmproxy import http
@@ -13,9 +12,6 @@ from mitmproxy.net.http import http1
 
 from proxy_policies import validity
 from proxy_policies.fields import Fields, tokens
-from proxy_policies.http1.framing import has_no_body
-from proxy_policies.http1.new_messages import new_response
-from proxy_policies.http1.plain_fields import FIELD_LINES, content_length, read_fields
 from proxy_policies.validity import Invalid
 
 HEAD_LIMIT = 256 * 1024
@@ -23,35 +19,13 @@ HEAD_LIMIT = 256 * 1024
 SWITCHING_PROTOCOLS = 101
 
 
-_RESPONSE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([!-~][ -~]*+)\r\n" + FIELD_LINES)
-
-
 def read_response_head(head: bytes, request: http.Request) -> tuple[http.Response, int | None]:
     """Parse a response head, including its end; return it and its body's size, as for h11's readers. Raises Invalid."""
     check_size(len(head))
-    plain = _read_plain_response(head, request.data.method)
-    if plain is not None:
-        return plain
     lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
     while lines and not lines[-1]:
         lines.pop()
     return read_response(lines, request)
-
-
-def _read_plain_response(head: bytes, method: bytes) -> tuple[http.Response, int] | None:
-    match = _RESPONSE.fullmatch(head)
-    lines = read_fields(match[3]) if match else None
-    if match is None or lines is None:
-        return None
-    fields = Fields(lines)
-    if "transfer-encoding" in fields:
-        return None
-    status = int(match[1])
-    is_bare = has_no_body(method.decode("latin-1").upper(), status)
-    size = content_length(fields, 0 if is_bare else None)
-    if size is None:
-        return None
-    return new_response(status, match[2], fields), 0 if is_bare else size
 
 
 def read_response(lines: list[bytes], request: http.Request, strict: bool = True) -> tuple[http.Response, int | None]:

@@ -4,8 +4,8 @@ from mitmproxy import http
 from mitmproxy.net.http import status_codes, url
 from mitmproxy.proxy.layers.http._base import format_error
 
-from proxy_policies.fields import Fields, RawFields, fields_of
-from proxy_policies.http1.framing import RAW_VERSION, VERSION, field_lines, with_persistence
+from proxy_policies.fields import Fields, fields_of
+from proxy_policies.http1.framing import RAW_VERSION, VERSION, with_persistence, write_head
 
 SPLITS = "the answer that an addon made has a line end or NUL in its head"
 
@@ -56,11 +56,6 @@ def head_of(response: http.Response) -> bytes:
     """Return the bytes of a response's head, unchanged."""
     data = response.data
     return write_head(data.status_code, data.reason, data.headers.fields)
-
-
-def write_head(status: int, reason: bytes, fields: RawFields) -> bytes:
-    """Return the bytes of a response head."""
-    return b"%s %d %s\r\n%s\r\n" % (RAW_VERSION, status, reason, field_lines(fields))
 
 
 def error_response(status: int, message: str) -> http.Response:

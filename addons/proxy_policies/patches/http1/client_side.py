@@ -25,7 +25,6 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 
-from proxy_policies import validity
 from proxy_policies.exchange.client_presence import HALF_CLOSED
 from proxy_policies.exchange.response_writer import NO_BODY
 from proxy_policies.fields import Fields, fields_of, parse_length, tokens
@@ -38,6 +37,7 @@ from proxy_policies.http1.framing import (
     is_modern,
     persists,
     with_persistence,
+    would_split,
 )
 from proxy_policies.http1.request_heads import HEAD_LIMIT, announced_size, host_of_target, read_request
 from proxy_policies.http1.sent_heads import SPLITS, error_response, head_of, kept_request, kept_response
@@ -258,7 +258,7 @@ class Http1ClientSide(Lingering, Bodies, Http1Server):
         fields = head.fields
         if status != 101 and not (self.request.method == "CONNECT" and status < 300):
             fields = with_persistence(fields, version, self._closes(fields, head.framing))
-        if validity.would_split((*fields.raw, (b"", response.data.reason))):
+        if would_split((*fields.raw, (b"", response.data.reason))):
             yield from self._fail(ResponseProtocolError(self.stream_id, SPLITS, ErrorCode.GENERIC_SERVER_ERROR))
             return
         self.response = kept_response(response, fields)

@@ -21,7 +21,7 @@ from mitmproxy.proxy.layers.http._events import ErrorCode, RequestHeaders, Respo
 from mitmproxy.proxy.layers.http._http2 import Http2Client, Http2Server, StreamState
 
 from proxy_policies import validity
-from proxy_policies.http1.framing import InterimCount, is_interim
+from proxy_policies.http1.framing import InterimCount, is_interim, would_split
 from proxy_policies.http1.sent_heads import SPLITS, error_response
 from proxy_policies.patch import Patch
 from proxy_policies.patches import http3
@@ -105,7 +105,7 @@ class Http2ClientSide(Http2Side, Http2Server):
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         """Send a part of a response; fail if an addon's fields would split its head."""
-        if isinstance(event, ResponseHeaders) and validity.would_split(event.response.headers.fields):
+        if isinstance(event, ResponseHeaders) and would_split(event.response.headers.fields):
             event = ResponseProtocolError(event.stream_id, SPLITS, ErrorCode.GENERIC_SERVER_ERROR)
         yield from super()._handle_event(event)
 

@@ -1,5 +1,7 @@
-"""Plain heads: what one expression reads is what reading line by line reads; anything else is left."""
+"""Plain heads: what one expression reads is what reading line by line reads; messages are as mitmproxy makes them."""
 
+import random
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -7,12 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import http
+from mitmproxy.test import tflow
 
+from proxy_policies.fields import Fields
 from proxy_policies.http1.framing import persists
-from proxy_policies.http1.request_heads import (
+from proxy_policies.http1.plain_messages import (
     REQUEST_BODY_LIMIT,
-    could_begin_request,
+    new_flow,
+    new_request,
+    new_response,
     read_plain_request,
+    read_plain_response,
+)
+from proxy_policies.http1.request_heads import (
+    could_begin_request,
     read_request,
 )
 from proxy_policies.http1.response_heads import read_response, read_response_head
@@ -89,9 +99,13 @@ def read(reader: Callable[..., Any], data: Any, method: str) -> Any:
     return told.status_code, told.reason, told.http_version, told.headers.fields, size
 
 
+def read_head(data: bytes, request: http.Request) -> tuple[http.Response, int | None]:
+    return read_plain_response(data, request.data.method) or read_response_head(data, request)
+
+
 @given(HEADS, st.sampled_from(list(ASKED)))
 def test_a_response_is_read_as_line_by_line(data: bytes, method: str) -> None:
-    assert read(read_response_head, data, method) == read(read_response, lines_of(data), method)
+    assert read(read_head, data, method) == read(read_response, lines_of(data), method)
 
 
 @pytest.mark.parametrize("cut", range(1, 47))
@@ -117,3 +131,58 @@ def test_a_large_body_is_left() -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
     assert read_plain_request(head % REQUEST_BODY_LIMIT)
     assert read_plain_request(head % (REQUEST_BODY_LIMIT + 1)) is None
+
+
+LINES = ((b"Host", b"a.test"), (b"X-A", b"\xff"))
+REQUEST = "origin", 81, b"GET", b"http", b"", b"/x?y"
+
+
+def parts(message: http.Message) -> list[tuple[str, object]]:
+    """All attributes, in order, as they are saved."""
+    assert set(vars(message)) == {"data"}
+    return [(name, value) for name, value in vars(message.data).items() if name != "timestamp_start"]
+
+
+def test_a_flow_is_as_mitmproxy_makes_it() -> None:
+    client, server = tflow.tclient_conn(), tflow.tserver_conn()
+    made, theirs = new_flow(client, server), http.HTTPFlow(client, server, True)
+    theirs.id, theirs.timestamp_created = made.id, made.timestamp_created
+    assert type(made) is type(theirs)
+    assert list(vars(made).items()) == list(vars(theirs).items())
+
+
+def test_a_flows_id_is_a_random_uuid() -> None:
+    ids = {new_flow(tflow.tclient_conn(), tflow.tserver_conn()).id for _ in range(100)}
+    assert len(ids) == 100
+    for text in ids:
+        assert str(uuid.UUID(text)) == text
+        assert (uuid.UUID(text).version, uuid.UUID(text).variant) == (4, uuid.RFC_4122)
+
+
+def test_a_script_that_seeds_random_does_not_repeat_ids() -> None:
+    ids = set()
+    for _ in range(2):
+        random.seed("/path")
+        ids.add(new_flow(tflow.tclient_conn(), tflow.tserver_conn()).id)
+    assert len(ids) == 2
+
+
+def test_a_request_is_as_mitmproxy_makes_it() -> None:
+    made = new_request(*REQUEST, Fields(LINES))
+    theirs = http.Request(*REQUEST, b"HTTP/1.1", http.Headers(LINES), None, None, made.timestamp_start, None)
+    assert type(made) is type(theirs)
+    assert type(made.data) is type(theirs.data)
+    assert type(made.headers) is type(theirs.headers)
+    assert made.headers.fields == theirs.headers.fields
+    assert parts(made) == parts(theirs)
+    assert made.get_state() == theirs.get_state()
+
+
+def test_a_response_is_as_mitmproxy_makes_it() -> None:
+    made = new_response(200, b"OK", Fields(LINES))
+    theirs = http.Response(b"HTTP/1.1", 200, b"OK", http.Headers(LINES), None, None, made.timestamp_start, None)
+    assert type(made) is type(theirs)
+    assert type(made.data) is type(theirs.data)
+    assert made.headers.fields == theirs.headers.fields
+    assert parts(made) == parts(theirs)
+    assert made.get_state() == theirs.get_state()
