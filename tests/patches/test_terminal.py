@@ -8,6 +8,7 @@ import logging
 import pytest
 from mitmproxy.addons.dumper import Dumper
 from mitmproxy.addons.termlog import TermLogHandler
+from mitmproxy.log import MitmFormatter
 from mitmproxy.test import taddons, tflow
 
 from proxy_policies.patches.terminal import PATCHES, print_lines
@@ -45,6 +46,34 @@ def test_a_line_of_the_log_is_printed_at_once_until_that_is_undone() -> None:
         assert b"stopped" not in pipe.getvalue()
     finally:
         logging.getLogger().removeHandler(handler)
+
+
+def _fails() -> None:
+    raise ValueError("no \x1b[2J")
+
+
+@pytest.mark.parametrize("colours", [False, True])
+def test_a_line_of_the_log_is_text(colours: bool) -> None:
+    out = io.StringIO()
+    handler = TermLogHandler(out)
+    handler.formatter = MitmFormatter(colours)
+    logger = logging.getLogger("of_peers")
+    logging.getLogger().addHandler(handler)
+    undo = print_lines()
+    try:
+        logger.warning("it says %s", "\x1b[2J\x9b2J\u202e\nand more")
+        try:
+            _fails()
+        except ValueError:
+            logger.exception("responding failed")
+    finally:
+        undo()
+        logging.getLogger().removeHandler(handler)
+    printed = out.getvalue()
+    assert "it says \\x1b[2J\\x9b2J\\u202e\nand more" in printed
+    assert "ValueError: no \\x1b[2J" in printed
+    assert "\x1b[2J" not in printed
+    assert ("\x1b" in printed) is colours
 
 
 class _Broken(io.StringIO):

@@ -23,6 +23,8 @@ from proxy_policies.patch import Companion, Patch
 _STYLE = re.compile("(\x1b\\[[0-9;]*m)")
 """The sequences with which mitmdump colours its lines (ECMA-48, section 8.3.117)."""
 
+_TRACEBACKS = logging.Formatter()
+
 
 class _Output:
     """Prints lines at once, and loses what cannot be printed, as on a full disk, where mitmproxy would end.
@@ -61,25 +63,28 @@ def print_lines(dumper: Any = None) -> Callable[[], None]:
     printing += [(dumper, "outfp")] if dumper is not None else []
     outputs = [(owner, name, getattr(owner, name)) for owner, name in printing]
     for handler in handlers:
-        handler.addFilter(_escape_record)
+        handler.format = functools.partial(_format_escaped, handler.format)  # type: ignore[method-assign]
     for owner, name, out in outputs:
         setattr(owner, name, _Output(out))
 
     def undo() -> None:
         for handler in handlers:
-            handler.removeFilter(_escape_record)
+            vars(handler).pop("format", None)
         for owner, name, out in outputs:
             setattr(owner, name, out)
 
     return undo
 
 
-def _escape_record(record: logging.LogRecord) -> logging.LogRecord:
-    message = record.getMessage()
-    if (safe := printable(message, lines=True)) != message:
+def _format_escaped(original: Callable[[logging.LogRecord], str], record: logging.LogRecord) -> str:
+    """Format a record whose message and traceback are escaped; the colours around them are not."""
+    text = record.getMessage()
+    if record.exc_info:
+        text = f"{text}\n{_TRACEBACKS.formatException(record.exc_info)}"
+    if (safe := printable(text, lines=True)) != text:
         record = copy.copy(record)
-        record.msg, record.args = safe, ()
-    return record
+        record.msg, record.args, record.exc_info = safe, (), None
+    return original(record)
 
 
 def _escape_flows(original: Callable[..., None]) -> Callable[..., None]:
