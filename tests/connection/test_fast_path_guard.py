@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 from mitmproxy import http
+from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons
 
 from proxy_policies.connection.fast_path_guard import (
     EVENTS,
     MITMPROXY_OPTIONS,
-    FastPathGuard,
-    opens_tunnels,
+    closed_by,
+    open_paths,
+    paths_of,
     speaks_http,
 )
 from proxy_policies.dispatch.table import HookTable
@@ -28,19 +30,33 @@ def addon(**facts: Any) -> Any:
 
 @pytest.fixture
 def context() -> Iterator[taddons.context]:
-    with taddons.context() as context:
+    with taddons.context(Proxyserver()) as context:
         yield context
 
 
-def is_open(context: taddons.context, path: str, *addons: Any, condition: bool = True) -> bool:
+def is_open(context: taddons.context, path: str, *addons: Any) -> bool:
     context.master.addons.add(*addons)
-    return FastPathGuard(path, lambda: condition).is_open(HookTable(context.master.addons))
+    return path in open_paths(HookTable(context.master.addons))
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_open_without_other_addons(context: taddons.context, path: str) -> None:
     assert is_open(context, path, addon(running=lambda self: None, update=lambda self, flows: None))
-    assert not is_open(context, path, condition=False)
+
+
+@pytest.mark.parametrize(
+    ("path", "option", "value"),
+    [
+        ("hits", "flow_detail", 2),
+        ("tunnels", "connection_strategy", "lazy"),
+        ("exchanges", "validate_inbound_headers", False),
+    ],
+)
+def test_closed_by_a_condition(context: taddons.context, path: str, option: str, value: object) -> None:
+    if option not in context.options:
+        context.options.add_option(option, type(value), value, "")
+    context.options.update(**{option: value})
+    assert open_paths(HookTable(context.master.addons)) == {*PATHS} - {path}
 
 
 @pytest.mark.parametrize(("path", "event"), [(path, event) for path in PATHS for event in EVENTS[path]])
@@ -62,11 +78,10 @@ def test_an_option_that_closes_a_way(context: taddons.context) -> None:
     said = addon(fast_paths={"hits": ("my_rules",)}, request=lambda self, flow: None)
     context.master.options.add_option("my_rules", str, "", "")
     context.master.addons.add(said)
-    guard, table = FastPathGuard("hits"), HookTable(context.master.addons)
-    assert guard.is_open(table)
+    table = HookTable(context.master.addons)
+    assert "hits" in open_paths(table)
     context.master.options.update(my_rules="//x/y")
-    guard.forget()
-    assert not guard.is_open(table)
+    assert "hits" not in open_paths(table)
 
 
 @pytest.mark.parametrize(("path", "option"), [(path, option) for path in PATHS for option in MITMPROXY_OPTIONS[path]])
@@ -79,8 +94,8 @@ def test_an_option_of_mitmproxys_that_closes_a_way(context: taddons.context, pat
 
 
 def test_it_looks_again_when_addons_change(context: taddons.context) -> None:
-    table, guard = HookTable(context.master.addons), FastPathGuard("exchanges")
-    assert guard.is_open(table)
+    table = HookTable(context.master.addons)
+    assert "exchanges" in open_paths(table)
 
     class Later:
         def request(self, flow: http.HTTPFlow) -> None:
@@ -88,10 +103,10 @@ def test_it_looks_again_when_addons_change(context: taddons.context) -> None:
 
     later = Later()
     context.master.addons.add(later)
-    assert not guard.is_open(table)
-    assert guard.closed_by(table) == [later]
+    assert "exchanges" not in open_paths(table)
+    assert closed_by("exchanges", table) == [later]
     context.master.addons.remove(later)
-    assert guard.is_open(table)
+    assert "exchanges" in open_paths(table)
 
 
 @pytest.mark.parametrize(
@@ -116,4 +131,5 @@ def test_it_looks_again_when_addons_change(context: taddons.context) -> None:
 )
 def test_a_mode(spec: str, tunnels: bool, http: bool) -> None:
     mode = ProxyMode.parse(spec)
-    assert (opens_tunnels(mode), speaks_http(mode)) == (tunnels, http)
+    assert speaks_http(mode) is http
+    assert paths_of(mode) == ({*PATHS} if tunnels else {"hits", "exchanges"} if http else set())

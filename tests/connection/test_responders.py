@@ -16,6 +16,7 @@ from proxy_policies.connection.responders import Responders
 from proxy_policies.dispatch.table import HookTable
 from proxy_policies.exchange.exchange import Exchange
 from proxy_policies.exchange.origin_connections import Destination, OriginPool, Origins
+from proxy_policies.fast_paths import PATHS
 
 GET = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
 ABSOLUTE = b"GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n"
@@ -83,7 +84,7 @@ def test_others_are_mitmproxys(responders: Responders, head: bytes, destination:
 def test_closed(responders: Responders, context: taddons.context) -> None:
     """By an addon that said nothing of it, by an option, and by the policy itself."""
     mode = ProxyMode.parse("regular")
-    assert responders.serves(mode)
+    assert responders.paths(mode) == {*PATHS}
     context.master.addons.add(watcher := Watcher())
     assert responders.response_to(connection(), ABSOLUTE) is None
     context.master.addons.remove(watcher)
@@ -95,18 +96,23 @@ def test_closed(responders: Responders, context: taddons.context) -> None:
     responders.reconsider(learns=False)
     assert responders.is_open("exchanges")
     responders.table = None
-    assert not responders.serves(mode)
+    assert not responders.paths(mode)
     assert responders.response_to(connection(), ABSOLUTE) is None
 
 
 @pytest.mark.parametrize(
     ("mode", "expected"),
-    [("regular", True), ("reverse:http://a.test", True), ("socks5", False), ("upstream:http://a.test:1", False)],
+    [
+        ("regular", PATHS),
+        ("reverse:http://a.test", ("hits", "exchanges")),
+        ("socks5", ()),
+        ("upstream:http://a.test:1", ()),
+    ],
 )
-def test_modes(responders: Responders, mode: str, expected: bool) -> None:
-    assert responders.serves(ProxyMode.parse(mode)) is expected
+def test_modes(responders: Responders, mode: str, expected: tuple[str, ...]) -> None:
+    assert responders.paths(ProxyMode.parse(mode)) == {*expected}
 
 
 def test_a_user_who_wants_origins_dialled_at_once(responders: Responders, context: taddons.context) -> None:
     context.options.update(connection_strategy="eager")
-    assert not responders.serves(ProxyMode.parse("reverse:http://a.test"))
+    assert not responders.paths(ProxyMode.parse("reverse:http://a.test"))

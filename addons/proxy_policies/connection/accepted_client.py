@@ -124,7 +124,7 @@ class AcceptedClient(ClientConnection):
 
     async def _disconnected(self) -> None:
         await self.trigger(ClientDisconnectedHook, self.client)
-        self.origins.close()
+        self._close_origins()
 
     def hand_over(self) -> None:
         """Hand the connection over to mitmproxy, with the bytes that were not responded to."""
@@ -133,7 +133,7 @@ class AcceptedClient(ClientConnection):
             return
         self._is_over = True
         self._owner.handed_over(self)
-        self.origins.close()
+        self._close_origins()
         if self._is_shown:
             handover.continue_client(self._instance, self.client, self.stream)
         else:

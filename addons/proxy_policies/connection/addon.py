@@ -63,6 +63,7 @@ class Fastlane:
         self._dispatch: Dispatch
         self._undo_always: list[Callable[[], None]] = []
         """Undo functions of what does not depend on `fast_lane`."""
+        self._is_starting = True
 
     def configure(self, updated: set[str]) -> None:
         """Open or close the paths, and forget what was learned under other options."""
@@ -115,7 +116,8 @@ class Fastlane:
     # Clients
 
     def _accepted(self, instance: Any, sock: socket.socket, peername: tuple[Any, ...]) -> None:
-        if is_starting():
+        self._is_starting = self._is_starting and is_starting()
+        if self._is_starting:
             spawn(self._accept_later(instance, sock, peername))
         else:
             self._accept(instance, sock, peername)
@@ -126,27 +128,25 @@ class Fastlane:
         self._accept(instance, sock, peername)
 
     def _accept(self, instance: Any, sock: socket.socket, peername: tuple[Any, ...]) -> None:
-        if self._responders.table is None or not speaks_http(instance.mode):
+        if not self._responders.paths(instance.mode):
+            if self.fast_lane and speaks_http(instance.mode):
+                self._responders.count("handed over")
             handover.begin_client(instance, SocketStream(sock), b"")
             return
         connection = AcceptedClient(self, self._responders, instance, sock, peername)
-        if not self._responders.serves(instance.mode):
-            connection.hand_over()
-            return
         self._keep(connection)
         connection.begin(connection.start())
 
     def _keep(self, connection: ClientConnection) -> None:
         self._connections[connection.client.id] = connection
         if limits := _limits():
-            limits.unwatch(connection.client)
-            limits.add(connection)
+            limits.add(connection.client, connection)
 
     def closed(self, connection: ClientConnection) -> None:
         """Forget a connection that is no longer ours."""
         self._connections.pop(connection.client.id, None)
         if limits := _limits():
-            limits.remove(connection)
+            limits.remove(connection.client)
 
     def handed_over(self, connection: ClientConnection) -> None:
         """Note that mitmproxy owns a connection from now on."""
@@ -158,7 +158,7 @@ class Fastlane:
     def is_trusted_peer(self, address: str) -> bool:
         """Return whether connections from an address begin with a PROXY header."""
         protocol = ctx.master.addons.get("proxy-protocol")
-        return protocol is not None and protocol.is_trusted_peer(address)
+        return bool(protocol and protocol.proxy_protocol and protocol.is_trusted_peer(address))
 
     def expect_header(self, peer: tuple[Any, ...]) -> bool:
         """Count a connection that must send one; return False if there are too many."""
@@ -201,7 +201,8 @@ class Fastlane:
 
     async def client_connected(self, client: Client) -> None:
         """Watch a connection of mitmproxy's that may become a tunnel, and trigger its hooks inline."""
-        self._prepare(client)
+        if client.id not in self._connections:
+            self._prepare(client)
 
     def _continued(self, client: Client) -> None:
         """Note that mitmproxy now has a handler for a client that the addons already know."""

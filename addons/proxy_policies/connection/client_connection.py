@@ -85,13 +85,20 @@ class ClientConnection(ABC):
         self.destination = destination
         self.trigger: Trigger = owner.trigger
         """Triggers a hook, and waits until every addon has handled it."""
-        self.origins = Origins(client, self.trigger, destination, owner.origin_pool)
         self.exchange: Exchange | None = None
         self._is_busy = self._is_over = False
         self._requests = 0
         self._task: asyncio.Task[None] | None = None
-        self._watch = Stopwatch(time.monotonic(), which=(0, 0))
-        self._unsent = Unsent()
+        self._began = time.monotonic()
+
+    @functools.cached_property
+    def origins(self) -> Origins:
+        """The client's connections to origins."""
+        return Origins(self.client, self.trigger, self.destination, self._owner.origin_pool)
+
+    def _close_origins(self) -> None:
+        if "origins" in vars(self):
+            self.origins.close()
 
     @functools.cached_property
     def who(self) -> str:
@@ -314,6 +321,14 @@ class ClientConnection(ABC):
         self.leave()
 
     # Waiting
+
+    @functools.cached_property
+    def _watch(self) -> Stopwatch:
+        return Stopwatch(self._began, which=(0, 0))
+
+    @functools.cached_property
+    def _unsent(self) -> Unsent:
+        return Unsent()
 
     @property
     def is_responding(self) -> bool:

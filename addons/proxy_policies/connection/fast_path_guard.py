@@ -1,6 +1,6 @@
 """Decides whether a path around mitmproxy's layers may be used: only if no addon with a relevant hook objects.
 
-Which paths a client may use at all depends on its mode: each path checks that here, for each client.
+Which paths a client may use at all depends on its mode.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from mitmproxy import ctx
 from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, ReverseMode
 
 from proxy_policies.dispatch.table import HookTable
-from proxy_policies.fast_paths import objections
+from proxy_policies.fast_paths import PATHS, objections
+from proxy_policies.patches.dialling import strategy_is_chosen
 
 _CONNECTIONS = (
     *("client_connected", "client_disconnected"),
@@ -46,41 +47,51 @@ MITMPROXY_OPTIONS: Mapping[str, Sequence[str]] = {
 }
 """mitmproxy's own addons declare nothing: on their behalf, setting any of these options closes the path."""
 
+CONDITIONS: Mapping[str, Callable[[], bool]] = {
+    "hits": lambda: getattr(ctx.options, "flow_detail", 0) <= 1 and ctx.master.addons.get("view") is None,
+    "tunnels": lambda: bool(ctx.options.connection_strategy == "eager"),
+    "exchanges": lambda: bool(ctx.options.validate_inbound_headers),
+}
+"""What else must hold: nobody looks at the flows of hits, tunnels are dialled before they are answered, and messages
+must conform to the grammar."""
 
-class FastPathGuard:
-    """Guards one path; decides again when addons change, and after `forget`, called when options change."""
 
-    def __init__(self, path: str, condition: Callable[[], bool] = lambda: True) -> None:
-        self._path, self._condition = path, condition
-        self._version, self._is_open = 0, False
+def open_paths(table: HookTable) -> frozenset[str]:
+    """Return the paths that may be used with the addons in a table and the current options."""
+    return frozenset(path for path in PATHS if _is_open(path, table))
 
-    def forget(self) -> None:
-        """Decide again at the next check."""
-        self._version = 0
 
-    def is_open(self, table: HookTable) -> bool:
-        """Return whether the path may be used now."""
-        if self._version != table.version:
-            self._version = table.version
-            self._is_open = (
-                not _are_set(MITMPROXY_OPTIONS[self._path]) and self._condition() and not self.closed_by(table)
-            )
-        return self._is_open
+def _is_open(path: str, table: HookTable) -> bool:
+    return CONDITIONS[path]() and not _are_set(MITMPROXY_OPTIONS[path]) and not closed_by(path, table)
 
-    def closed_by(self, table: HookTable) -> list[object]:
-        """Return the addons that object."""
-        concerned = [addon for name in EVENTS[self._path] for group in table.groups(name) for addon in group]
-        return [addon for addon in concerned if self._objects(addon)]
 
-    def _objects(self, addon: object) -> bool:
-        if type(addon).__module__.startswith("mitmproxy."):
-            return False
-        options = objections(addon, self._path)
-        return options is None or _are_set(options)
+def closed_by(path: str, table: HookTable) -> list[object]:
+    """Return the addons that object to a path."""
+    concerned = [addon for name in EVENTS[path] for group in table.groups(name) for addon in group]
+    return [addon for addon in concerned if _objects(addon, path)]
+
+
+def _objects(addon: object, path: str) -> bool:
+    if type(addon).__module__.startswith("mitmproxy."):
+        return False
+    options = objections(addon, path)
+    return options is None or _are_set(options)
 
 
 def _are_set(options: Sequence[str]) -> bool:
     return any(getattr(ctx.options, name, None) for name in options)
+
+
+def paths_of(mode: ProxyMode) -> frozenset[str]:
+    """Return the paths that clients of a mode may use."""
+    if not speaks_http(mode) or _dials_at_once(mode):
+        return frozenset()
+    return frozenset(path for path in PATHS if path != "tunnels" or opens_tunnels(mode))
+
+
+def _dials_at_once(mode: ProxyMode) -> bool:
+    """Return whether the user wants the origin dialled before a request, which only mitmproxy does."""
+    return type(mode) is ReverseMode and strategy_is_chosen() and bool(ctx.options.connection_strategy == "eager")
 
 
 def opens_tunnels(mode: ProxyMode) -> bool:

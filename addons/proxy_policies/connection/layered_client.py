@@ -111,7 +111,7 @@ class LayeredClient(ClientConnection):
         self._is_over = True
         if self._connected is not None and self.origins.forget(self._connected):
             self._connected.give_back()
-        self.origins.close()
+        self._close_origins()
 
     def _finish(self, rest: bytes | None) -> None:
         if not self.over.done():

@@ -20,9 +20,7 @@ from mitmproxy.utils import human
 from proxy_policies.cache.response import lookup_now
 from proxy_policies.cache.stores.store import SyncView
 from proxy_policies.cache.transactions import transaction_of
-from proxy_policies.connection.fast_path_guard import FastPathGuard
 from proxy_policies.connection.response_template import RenderedResponse, ResponseTemplate, learn
-from proxy_policies.dispatch.table import HookTable
 from proxy_policies.exchange.exchange import Exchange
 from proxy_policies.finished import reporting
 from proxy_policies.flows import flow_state
@@ -66,32 +64,19 @@ class LearnedResponses:
     """Learned responses, shared by all connections."""
 
     def __init__(self) -> None:
-        self._learned: OrderedDict[tuple[str, bytes], LearnedResponse] = OrderedDict()
-        self._guard = FastPathGuard("hits", _is_unwatched)
+        self.known: OrderedDict[tuple[str, bytes], LearnedResponse] = OrderedDict()
+        """By client and head."""
         self._is_flush_due = False
         self.count = 0
         """Number of responses sent."""
 
     def forget(self) -> None:
         """Forget everything: an option has changed."""
-        self._learned.clear()
-        self._guard.forget()
-
-    @property
-    def is_empty(self) -> bool:
-        """Return whether nothing has been learned yet."""
-        return not self._learned
-
-    def store(self, table: HookTable) -> SyncView | None:
-        """Return the cache's sync view if responses may be served from it now."""
-        if not self._guard.is_open(table):
-            return None
-        engine = getattr(ctx.master.addons.get("cache"), "engine", None)
-        return engine.store.sync_view if engine is not None else None
+        self.known.clear()
 
     def respond(self, peer: HitClient, head: bytes, store: SyncView) -> ResponseParts | None:
         """Return the learned response to a request; None if there is none."""
-        learned = self._learned.get(key := (peer.who, head))
+        learned = self.known.get(key := (peer.who, head))
         if learned is None:
             return None
         rendered, now = learned.rendered, time.time()
@@ -99,9 +84,9 @@ class LearnedResponses:
             rendered = learned.rendered = learned.template.render(store, now)
         body = rendered.body.read(store) if rendered else None
         if rendered is None or body is None:
-            del self._learned[key]
+            del self.known[key]
             return None
-        self._learned.move_to_end(key)
+        self.known.move_to_end(key)
         self.count += 1
         if learned.line:
             self._print(peer, learned.line)
@@ -109,10 +94,10 @@ class LearnedResponses:
             reporting.UNDELIVERED.add((learned.record, peer.client.peername, now))
         return rendered.head, body, learned.template.closes
 
-    def learn(self, peer: HitClient, head: bytes, exchange: Exchange, table: HookTable) -> None:
+    def learn(self, peer: HitClient, head: bytes, exchange: Exchange) -> None:
         """Learn from an exchange that the cache answered, if it can be repeated here; misses are ignored."""
         flow, wire = exchange.flow, b"".join(exchange.writer.wire or ())
-        state, store = flow_state.state_of(flow), self.store(table)
+        state, store = flow_state.state_of(flow), sync_view()
         transaction = transaction_of(flow) if state.hit else None
         if transaction is None or store is None or len(wire) >= MAX_WIRE or len(head) > LONGEST_HEAD:
             return
@@ -120,9 +105,9 @@ class LearnedResponses:
         template = learn(transaction.request, wire, ready, _held(store)) if ready else None
         if template:
             record = exchange.report.repeated() if exchange.report else None
-            self._learned[peer.who, head] = LearnedResponse(template, line_of(flow), record)
-            while len(self._learned) > MAX_LEARNED:
-                self._learned.popitem(last=False)
+            self.known[peer.who, head] = LearnedResponse(template, line_of(flow), record)
+            while len(self.known) > MAX_LEARNED:
+                self.known.popitem(last=False)
 
     def _print(self, peer: HitClient, line: str) -> None:
         """Print mitmdump's output for a flow, flushing once per turn of the event loop."""
@@ -139,12 +124,14 @@ class LearnedResponses:
         printed.flush()
 
 
+def sync_view() -> SyncView | None:
+    """Return the part of the cache's store that can answer without waiting; None if there is none."""
+    engine = getattr(ctx.master.addons.get("cache"), "engine", None)
+    return engine.store.sync_view if engine is not None else None
+
+
 def _held(store: SyncView) -> Any:
     return lambda ready, coding: store.get_body(ready.entry, coding)
-
-
-def _is_unwatched() -> bool:
-    return getattr(ctx.options, "flow_detail", 0) <= 1 and ctx.master.addons.get("view") is None
 
 
 def line_of(flow: http.HTTPFlow) -> str:

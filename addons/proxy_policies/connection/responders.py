@@ -7,12 +7,12 @@ from collections.abc import Coroutine
 from typing import Any
 
 from mitmproxy import ctx
-from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
+from mitmproxy.proxy.mode_specs import ProxyMode
 
 from proxy_policies.addresses import is_tunnel_name
 from proxy_policies.byte_streams.socket_stream import SocketStream
 from proxy_policies.connection import direct_tunnel
-from proxy_policies.connection.fast_path_guard import FastPathGuard, opens_tunnels, speaks_http
+from proxy_policies.connection.fast_path_guard import open_paths, paths_of
 from proxy_policies.dispatch.table import HookTable
 from proxy_policies.exchange.exchange import Exchange, ExchangeClient
 from proxy_policies.exchange.origin_connections import Destination
@@ -21,7 +21,6 @@ from proxy_policies.http1.plain_messages import read_plain_request
 from proxy_policies.http1.request_heads import address_of, read_connect
 from proxy_policies.inspection.hosts import Hosts
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.patches.dialling import strategy_is_chosen
 from proxy_policies.validity import Invalid
 
 with lazy_imports():
@@ -32,13 +31,13 @@ class Responders:
     """Learned responses, tunnels and exchanges, each used only if no addon objects."""
 
     def __init__(self) -> None:
-        self._guards = {
-            "tunnels": FastPathGuard("tunnels", _is_eager),
-            "exchanges": FastPathGuard("exchanges", _is_strict),
-        }
         self._learned: learned_responses.LearnedResponses | None = None
         self.table: HookTable | None = None
         """Which addons have which hooks; None while the fast paths are off."""
+        self._decided_for = 0
+        """The table's version."""
+        self._open: frozenset[str] = frozenset()
+        self._open_to: dict[ProxyMode, frozenset[str]] = {}
         self._counts = dict.fromkeys(COUNTED, 0)
 
     def count(self, name: str) -> None:
@@ -51,35 +50,44 @@ class Responders:
 
     def reconsider(self, *, learns: bool) -> None:
         """Check objections again and forget learned responses, because options have changed."""
-        for guard in self._guards.values():
-            guard.forget()
+        self._decided_for = 0
         if self._learned is None and learns:
             self._learned = learned_responses.LearnedResponses()
         if self._learned:
             self._learned.forget()
 
-    def serves(self, mode: ProxyMode) -> bool:
-        """Return whether clients of a mode may be served here."""
-        if self.table is None or not speaks_http(mode) or _dials_at_once(mode):
-            return False
-        return (
-            self.is_open("exchanges") or (opens_tunnels(mode) and self.is_open("tunnels")) or self._store() is not None
-        )
+    def paths(self, mode: ProxyMode) -> frozenset[str]:
+        """Return the paths around mitmproxy's layers that clients of a mode may use; they are decided once."""
+        if not (open_now := self._open_now()):
+            return open_now
+        found = self._open_to.get(mode)
+        if found is None:
+            found = self._open_to[mode] = open_now & paths_of(mode)
+        return found
 
     def is_open(self, path: str) -> bool:
-        """Return whether a path around mitmproxy's layers may be used."""
-        return self.table is not None and self._guards[path].is_open(self.table)
+        """Return whether a path around mitmproxy's layers may be used, by clients of some mode."""
+        return path in self._open_now()
 
-    def _store(self) -> Any:
-        return self._learned.store(self.table) if self.table is not None and self._learned else None
+    def _open_now(self) -> frozenset[str]:
+        """Return the paths that may be used, decided again if addons or options have changed."""
+        if self.table is None:
+            return frozenset()
+        if self._decided_for != self.table.version:
+            self._decided_for, self._open = self.table.version, open_paths(self.table)
+            self._open_to.clear()
+        return self._open
 
     # In order
 
     def send_learned(self, connection: Any) -> bool:
         """Send the learned responses to received requests, up to a bound; return False if the first has none."""
-        if self._learned is None or self._learned.is_empty or (store := self._store()) is None:
+        learned = self._learned
+        if learned is None or not learned.known or not self.is_open("hits"):
             return False
-        respond = self._learned.respond
+        respond, store = learned.respond, learned_responses.sync_view()
+        if store is None:
+            return False
         return bool(connection.respond_to_each(lambda head: respond(connection, head, store)))
 
     def response_to(self, connection: ExchangeClient, head: bytes) -> Exchange | Coroutine[Any, Any, bool] | None:
@@ -90,7 +98,7 @@ class Responders:
 
     def _tunnel(self, connection: ExchangeClient) -> Coroutine[Any, Any, bool] | None:
         client, stream, hosts = connection.client, connection.stream, _inspected_hosts()
-        if hosts is None or not opens_tunnels(client.proxy_mode) or not self.is_open("tunnels"):
+        if hosts is None or "tunnels" not in self.paths(client.proxy_mode):
             return None
         asked = read_connect(bytes(stream.received))
         why = direct_tunnel.untouched(hosts, asked) if asked else ""
@@ -112,8 +120,8 @@ class Responders:
 
     def exchanged(self, connection: Any, exchange: Exchange, head: bytes) -> None:
         """Learn from an exchange that has ended."""
-        if self._learned and self.table is not None and exchange.is_learnable and exchange.writer.wire:
-            self._learned.learn(connection, head, exchange, self.table)
+        if self._learned and exchange.is_learnable and exchange.writer.wire and self.is_open("hits"):
+            self._learned.learn(connection, head, exchange)
 
 
 @functools.lru_cache(maxsize=256)
@@ -130,17 +138,3 @@ def _inspected_hosts() -> Hosts | None:
     """Return the hosts that decide which tunnels stay untouched."""
     inspection = ctx.master.addons.get("inspection")
     return None if inspection is None else inspection.inspect_hosts
-
-
-def _is_strict() -> bool:
-    """Return whether messages must conform to the grammar, as those of exchanges do."""
-    return bool(ctx.options.validate_inbound_headers)
-
-
-def _is_eager() -> bool:
-    return bool(ctx.options.connection_strategy == "eager")
-
-
-def _dials_at_once(mode: ProxyMode) -> bool:
-    """Return whether the user wants the origin dialled before a request, which only mitmproxy does."""
-    return type(mode) is ReverseMode and strategy_is_chosen() and _is_eager()

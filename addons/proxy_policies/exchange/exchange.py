@@ -53,10 +53,13 @@ class ExchangeClient(Protocol):
 
     client: Client
     stream: ByteStream
-    origins: Origins
     destination: Destination | None
     """The destination of requests that name none."""
     trigger: Trigger
+
+    @property
+    def origins(self) -> Origins:
+        """Its connections to origins."""
 
 
 class Exchange:

@@ -86,8 +86,8 @@ class Limits:
     )
 
     def __init__(self) -> None:
-        self._connections: dict[str, MitmproxyConnection] = {}
-        self._others: set[Waiter] = set()
+        self._connections: dict[str, Waiter] = {}
+        """By client id."""
         self._by_address, self._in_flight = Shares(), Shares(WeakSet)
         self._refused = Throttle()
         self._histories: WeakKeyDictionary[Flow, MessageHistory] = WeakKeyDictionary()
@@ -119,34 +119,42 @@ class Limits:
             client.error = "too many connections from this address"
             self._say_refused(f"{address}: refused, it has {self.client_connections} connections")
             return
-        self.watch(client)
+        if client.id not in self._connections:
+            self.watch(client)
 
     def watch(self, client: Client) -> None:
-        """Watch a connection owned by mitmproxy."""
+        """Watch a connection owned by mitmproxy, from now on if it was not."""
         now, handler = time.monotonic(), handler_of(client.id)
         if handler is not None:
             kind = MitmproxyConnection if client.transport_protocol == "tcp" else DatagramConnection
             self._connections[client.id] = kind(handler, now)
-            self.expect_one_more(now)
+            self._expect_one_more(now)
+
+    def add(self, client: Client, waiter: Waiter) -> None:
+        """Watch a connection that mitmproxy does not own, or not now."""
+        self._connections[client.id] = waiter
+        self._expect_one_more(time.monotonic())
+
+    def remove(self, client: Client) -> None:
+        """Stop watching a connection."""
+        self._connections.pop(client.id, None)
 
     def tls_established_client(self, data: TlsData) -> None:
         """Watch a client that has set up TLS, in case it sends nothing inside."""
-        if watched := self._connections.get(data.context.client.id):
+        watched = self._connections.get(data.context.client.id)
+        if isinstance(watched, MitmproxyConnection):
             watched.expect_request(data.context)
 
     def next_layer(self, nextlayer: NextLayer) -> None:
         """Watch the first bytes of a client, whose protocol is not known yet."""
-        if watched := self._connections.get(nextlayer.context.client.id):
+        watched = self._connections.get(nextlayer.context.client.id)
+        if isinstance(watched, MitmproxyConnection):
             watched.undecided = nextlayer
-
-    def unwatch(self, client: Client) -> None:
-        """Stop watching a connection of mitmproxy's, until it is watched again."""
-        self._connections.pop(client.id, None)
 
     def client_disconnected(self, client: Client) -> None:
         """Stop counting it."""
         self._by_address.leave(client.peername[0], client.peername)
-        self._connections.pop(client.id, None)
+        self.remove(client)
 
     def _say_refused(self, line: str) -> None:
         if admitted := self._refused.admit(line, time.monotonic()):
@@ -200,30 +208,18 @@ class Limits:
 
     # Waiting
 
-    def add(self, waiter: Waiter) -> None:
-        """Watch a connection that mitmproxy does not own, too."""
-        self._others.add(waiter)
-        self.expect_one_more(time.monotonic())
-
-    def remove(self, waiter: Waiter) -> None:
-        """Stop watching it."""
-        self._others.discard(waiter)
-
-    def _waiters(self) -> list[Waiter]:
-        return [*self._others, *self._connections.values()]
-
-    def expect_one_more(self, now: float) -> None:
+    def _expect_one_more(self, now: float) -> None:
         """Start checking, and make room if there are too many."""
         if self._looking is None or self._looking.done():
             self._looking = spawn(self._look_round())
         self._uncounted += 1
-        if len(self._connections) + len(self._others) > self._most and self._uncounted > self._most // COUNTED:
+        if len(self._connections) > self._most and self._uncounted > self._most // COUNTED:
             self._make_room(now)
 
     async def _look_round(self) -> None:
-        while self._connections or self._others:
+        while self._connections:
             await asyncio.sleep(self._timeouts.between_looks)
-            for number, waiter in enumerate(self._waiters()):
+            for number, waiter in enumerate(list(self._connections.values())):
                 if number % CONNECTIONS_PER_TURN == CONNECTIONS_PER_TURN - 1:
                     await asyncio.sleep(0)
                 self._judge(waiter, time.monotonic())
@@ -236,7 +232,7 @@ class Limits:
     def _make_room(self, now: float) -> None:
         """If there are too many connections, close those that have waited longest for their clients."""
         self._uncounted = 0
-        waiting = [(waiter, *waiter.waits(now)) for waiter in self._waiters()]
+        waiting = [(waiter, *waiter.waits(now)) for waiter in self._connections.values()]
         idle = [(waiter, wait, waited) for waiter, wait, waited, _ in waiting if wait in FOR_MORE]
         for at in longest_waiting([waited for _, _, waited in idle], len(idle) - self._most):
             waiter, wait, waited = idle[at]

@@ -50,7 +50,7 @@ class ProxyProtocol:
 
     def is_trusted_peer(self, host: str) -> bool:
         """Return whether an address is that of a load balancer, whose connections begin with a header."""
-        return bool(self.proxy_protocol) and in_networks(host, self.proxy_protocol)
+        return in_networks(host, self.proxy_protocol)
 
     def expect_header(self, peer: tuple[Any, ...]) -> bool:
         """Count a connection whose header is awaited; False if there are too many, and it must be closed."""
