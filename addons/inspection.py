@@ -2,6 +2,5 @@
 
 from proxy_policies.addon_chain import build_addons
 from proxy_policies.inspection.addon import Inspection
-from proxy_policies.passthrough.addon import Passthrough
 
-addons = build_addons(Inspection(), Passthrough())
+addons = build_addons(Inspection())

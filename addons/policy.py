@@ -17,7 +17,6 @@ from proxy_policies.inspection.addon import Inspection
 from proxy_policies.limits.addon import Limits
 from proxy_policies.metrics.addon import Metrics
 from proxy_policies.mirror.addon import Mirror
-from proxy_policies.passthrough.addon import Passthrough
 from proxy_policies.policy_file.addon import PolicyFile
 from proxy_policies.proxy_protocol.addon import ProxyProtocol
 from proxy_policies.reverse_tunnel.home.addon import Home
@@ -34,7 +33,6 @@ addons = build_addons(
     Limits(),
     Hops(),
     Inspection(),
-    Passthrough(),
     RequestRules(),
     Replay(),
     Capture(),

@@ -17,6 +17,9 @@ from typing import Any
 Condition = Callable[[Any], object]
 """Given the addon, returns a true value if the hook may have something to do."""
 
+DESCRIBES = "only_describes"
+"""The attribute of hooks that are marked so."""
+
 
 def only_if[H: Callable[..., Any]](attribute: str) -> Callable[[H], H]:
     """Promise that a hook does nothing, whatever its arguments, while this attribute of its addon is None or empty."""
@@ -26,6 +29,15 @@ def only_if[H: Callable[..., Any]](attribute: str) -> Callable[[H], H]:
         return hook
 
     return promise
+
+
+def only_describes[H: Callable[..., Any]](hook: H) -> H:
+    """Promise that a hook only adds to a flow what other addons may read.
+
+    Where no other addon has something to do, an event may be left out, and a flow need not exist (`is_watched`).
+    """
+    setattr(hook, DESCRIBES, True)
+    return hook
 
 
 def condition_of(hook: object) -> Condition | None:

@@ -21,11 +21,14 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHeadersHook,
     HttpResponseHook,
 )
+from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TcpStartHook
 from mitmproxy.test import taddons, tflow
 
 from proxy_policies.dispatch.dispatcher import Dispatch
 from proxy_policies.dispatch.table import STOCK_CONDITIONS, HookTable
-from proxy_policies.hook_conditions import only_if
+from proxy_policies.hook_conditions import only_describes, only_if
+
+TCP = ("tcp_start", "tcp_end", "tcp_error")
 
 
 class Asked:
@@ -88,6 +91,41 @@ def test_an_entry_knows_what_its_hook_depends_on() -> None:
         assert not condition(addon)
         (((_, none, _),),) = table.entries("request")
         assert none is None
+
+
+class Describing:
+    """Only describes flows to others."""
+
+    rules = ()
+
+    @only_describes
+    def tcp_start(self, flow: object) -> None:
+        """Describe a flow."""
+
+    @only_if("rules")
+    def update(self, flows: object) -> None:
+        """Look at flows if there are rules."""
+
+
+def test_an_event_is_watched_if_more_is_done_than_to_describe_a_flow() -> None:
+    with taddons.context(loadcore=False) as context:
+        addon: Any = Describing()
+        context.master.addons.add(addon)
+        table = HookTable(context.master.addons)
+        assert table.may_act("tcp_start")
+        assert not table.is_watched("tcp_start", "update")
+        addon.rules = ("one",)
+        assert table.is_watched("tcp_start", "update")
+        assert not table.is_watched("tcp_start")
+        addon.rules, addon.tcp_start = (), lambda flow: None  # such as a mock
+        assert table.is_watched("tcp_start")
+        del addon.tcp_start
+        context.master.addons.add(
+            watching := type("Watching", (), {"name": "w", "tcp_start": lambda self, flow: None})()
+        )
+        assert table.is_watched("tcp_start")
+        context.master.addons.remove(watching)
+        assert not table.is_watched("tcp_start")
 
 
 def reverse(flow: http.HTTPFlow) -> None:
@@ -159,6 +197,9 @@ async def exchange(manager: Any, prepare: Callable[[http.HTTPFlow], object]) -> 
     broken.error = Error("broke off", 1.0)
     for failing in (HttpRequestHeadersHook(broken), HttpRequestHook(broken), HttpErrorHook(broken)):
         await manager.handle_lifecycle(failing)
+    ended, failed = tflow.ttcpflow(), tflow.ttcpflow(err=True)
+    for of_stream in (TcpStartHook(ended), TcpEndHook(ended), TcpStartHook(failed), TcpErrorHook(failed)):
+        await manager.handle_lifecycle(of_stream)
     return [bool(answer), *map(seen, (whole, broken))]
 
 
@@ -203,7 +244,7 @@ def test_each_of_them_is_idle_at_first() -> None:
         context.master.addons.add(*stock_addons())
         turns = [
             (getattr(addon, name).__func__, condition and condition(addon))
-            for name in ("requestheaders", "request", "responseheaders", "response", "error")
+            for name in (*("requestheaders", "request", "responseheaders", "response", "error"), *TCP)
             for group in Dispatch(context.master.addons).table.entries(name)
             for addon, condition, hook in group
             if getattr(hook, "__func__", None) in STOCK_CONDITIONS

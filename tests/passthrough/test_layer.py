@@ -10,7 +10,8 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TcpStartHook
 from mitmproxy.test import taddons, tflow
 
-from proxy_policies.passthrough.layer import TunnelLayer, tunnel_of
+from proxy_policies.flows.flow_state import state_of
+from proxy_policies.passthrough.layer import TunnelLayer
 
 
 @pytest.fixture
@@ -39,9 +40,9 @@ def test_bytes_pass_and_are_counted_but_not_kept(layer: TunnelLayer) -> None:
     assert isinstance(sent, commands.SendData)
     assert (sent.connection, sent.data) == (server, b"up")
     given(layer, events.DataReceived(server, b"down!"))
-    tunnel = tunnel_of(layer.shown)
-    assert tunnel is not None
-    assert (tunnel.bytes_up, tunnel.bytes_down, layer.shown.messages) == (2, 5, [])
+    tunnel = state_of(layer.shown).tunnel
+    assert tunnel is layer.tunnel
+    assert (tunnel.up, tunnel.down, layer.shown.messages) == (2, 5, [])
 
 
 def test_it_ends_when_both_sides_have(layer: TunnelLayer) -> None:
@@ -62,7 +63,3 @@ def test_a_target_that_cannot_be_reached(layer: TunnelLayer) -> None:
     assert [type(command) for command in seen if isinstance(command, StartHook)] == [TcpStartHook, TcpErrorHook]
     assert layer.shown.error is not None
     assert layer.shown.error.msg == "refused"
-
-
-def test_other_flows_are_no_tunnels() -> None:
-    assert tunnel_of(tflow.ttcpflow()) is None

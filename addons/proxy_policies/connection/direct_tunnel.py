@@ -11,7 +11,6 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mitmproxy import ctx, hooks
 from mitmproxy.connection import Client, ConnectionState, Server
@@ -20,10 +19,10 @@ from mitmproxy.proxy.server_hooks import ServerConnectHook, ServerConnectionHook
 
 from proxy_policies.addresses import is_tunnel_name
 from proxy_policies.byte_streams.socket_stream import SocketStream
+from proxy_policies.dispatch.table import HookTable
 from proxy_policies.http1.request_heads import ANSWER, Connect
 from proxy_policies.inspection.hosts import Action, Hosts, Protocol, decide
 from proxy_policies.outbound import dial
-from proxy_policies.passthrough.layer import make_tunnel_flow
 from proxy_policies.passthrough.tunnel import CLIENT, ENDED_BY_US, TARGET, Tunnel
 from proxy_policies.relay import link
 
@@ -38,31 +37,25 @@ def untouched(hosts: Hosts, asked: Connect) -> str:
     return decision.why if decision.action is Action.UNTOUCHED else ""
 
 
-@dataclass(kw_only=True)
-class TunnelCounts(link.ByteCounts):
-    """Byte counts that are also added to the tunnel's record."""
-
-    tunnel: Tunnel
-
-    def add_up(self, size: int) -> None:
-        """Count bytes from the client."""
-        super().add_up(size)
-        self.tunnel.count(True, size)
-
-    def add_down(self, size: int) -> None:
-        """Count bytes from the target."""
-        super().add_down(size)
-        self.tunnel.count(False, size)
-
-
 class DirectTunnel:
-    """A tunnel requested by a client, `why` it stays untouched, and the hooks of its two connections."""
+    """A tunnel requested by a client, `why` it stays untouched, and the hooks of its two connections.
+
+    It ends after `idle` seconds without a byte. `opened` is called once it is open.
+    """
 
     def __init__(
-        self, client: Client, stream: SocketStream, asked: Connect, why: str, opened: Callable[[], None]
+        self,
+        client: Client,
+        stream: SocketStream,
+        asked: Connect,
+        why: str,
+        *,
+        table: HookTable,
+        idle: float,
+        opened: Callable[[], None],
     ) -> None:
         self._client, self._stream, self._asked, self._why = client, stream, asked, why
-        self._opened = opened
+        self._table, self._idle, self._opened = table, idle, opened
         self._server = Server(address=(asked.host, asked.port))
 
     async def run(self) -> bool:
@@ -89,30 +82,29 @@ class DirectTunnel:
         return None
 
     async def _relay(self, target: socket.socket) -> None:
-        """Answer, show the tunnel as a flow, and link both sides until the end."""
-        shown = make_tunnel_flow(self._client, self._server, self._why)
-        counts = TunnelCounts(tunnel=shown.tunnel)
+        """Answer, and link both sides until the end; the tunnel has a flow only while an addon looks at it."""
+        tunnel, flow = Tunnel(client=self._client, server=self._server, why=self._why), None
         with self._stream.detach() as client, target:
-            await _trigger(TcpStartHook(shown.flow))
+            tunnel.log_opening()
+            if self._table.is_watched("tcp_start", "update"):
+                flow = tunnel.make_flow()
+                await _trigger(TcpStartHook(flow))
             try:
                 with contextlib.suppress(OSError):  # gone already
                     await asyncio.get_running_loop().sock_sendall(client, ANSWER)
                     await link.relay_sockets(
-                        client,
-                        target,
-                        rest=self._asked.rest,
-                        idle=ctx.options.tcp_timeout,
-                        counts=counts,
-                        names=(CLIENT, TARGET),
+                        client, target, rest=self._asked.rest, idle=self._idle, counts=tunnel, names=(CLIENT, TARGET)
                     )
             except asyncio.CancelledError:
-                counts.error = ENDED_BY_US
+                tunnel.error = ENDED_BY_US
                 raise
             finally:
-                shown.note_error(counts.error)
-                shown.flow.live = False
                 self._server.state, self._server.timestamp_end = ConnectionState.CLOSED, time.time()
-                await _trigger(TcpEndHook(shown.flow))
+                if flow is None and self._table.is_watched("tcp_end", "update"):
+                    flow = tunnel.make_flow()
+                tunnel.close(flow)
+                if flow is not None:
+                    await _trigger(TcpEndHook(flow))
 
 
 async def _trigger(hook: hooks.Hook) -> None:

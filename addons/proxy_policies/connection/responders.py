@@ -38,6 +38,8 @@ class Responders:
         """The table's version."""
         self._open: frozenset[str] = frozenset()
         self._open_to: dict[ProxyMode, frozenset[str]] = {}
+        self._tcp_timeout = 0.0
+        """mitmproxy's option, in seconds."""
         self._counts = dict.fromkeys(COUNTED, 0)
 
     def count(self, name: str) -> None:
@@ -51,6 +53,7 @@ class Responders:
     def reconsider(self, *, learns: bool) -> None:
         """Check objections again and forget learned responses, because options have changed."""
         self._decided_for = 0
+        self._tcp_timeout = float(getattr(ctx.options, "tcp_timeout", 0))
         if self._learned is None and learns:
             self._learned = learned_responses.LearnedResponses()
         if self._learned:
@@ -98,13 +101,18 @@ class Responders:
 
     def _tunnel(self, connection: ExchangeClient) -> Coroutine[Any, Any, bool] | None:
         client, stream, hosts = connection.client, connection.stream, _inspected_hosts()
-        if hosts is None or "tunnels" not in self.paths(client.proxy_mode):
+        table = self.table
+        if table is None or hosts is None or "tunnels" not in self.paths(client.proxy_mode):
             return None
         asked = read_connect(bytes(stream.received))
         why = direct_tunnel.untouched(hosts, asked) if asked else ""
         if not asked or not why or not isinstance(stream, SocketStream):
             return None
-        return direct_tunnel.DirectTunnel(client, stream, asked, why, functools.partial(self.count, "tunnels")).run()
+        opened = functools.partial(self.count, "tunnels")
+        tunnel = direct_tunnel.DirectTunnel(
+            client, stream, asked, why, table=table, idle=self._tcp_timeout, opened=opened
+        )
+        return tunnel.run()
 
     def _exchange(self, connection: ExchangeClient, head: bytes) -> Exchange | None:
         request = read_plain_request(head)

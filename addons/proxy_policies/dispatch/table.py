@@ -34,7 +34,7 @@ from mitmproxy.addons import (
     upstream_auth,
 )
 
-from proxy_policies.hook_conditions import Condition, condition_of
+from proxy_policies.hook_conditions import DESCRIBES, Condition, condition_of
 
 Groups = list[list[object]]
 HookEntry = tuple[object, Condition | None, object]
@@ -80,11 +80,17 @@ class HookTable:
     def may_act(self, name: str) -> bool:
         """Return whether any addon, of those at the last look-up, may have something to do for an event."""
         known = self._entries.get(name)
-        for group in self.entries(name) if known is None else known:
-            for addon, condition, hook in group:
-                if condition is None or condition(addon) or getattr(addon, name) != hook:
-                    return True
-        return False
+        entries = self.entries(name) if known is None else known
+        return any(_may_act(entry, name) for group in entries for entry in group)
+
+    def is_watched(self, *names: str) -> bool:
+        """Return whether an addon may have something to do for one of these events but to describe a flow to others."""
+        return any(
+            _may_act(entry, name) and not getattr(getattr(entry[0], name), DESCRIBES, False)
+            for name in names
+            for group in self.entries(name)
+            for entry in group
+        )
 
     def _is_current(self) -> bool:
         return self._same([self._manager.chain, *[parent.addons for parent in self._parents]], self._lists)
@@ -110,6 +116,11 @@ def _has(addon: object, name: str) -> bool:
     return bool(hook) and not isinstance(hook, types.ModuleType)
 
 
+def _may_act(entry: HookEntry, name: str) -> bool:
+    addon, condition, hook = entry
+    return condition is None or bool(condition(addon)) or getattr(addon, name) != hook
+
+
 def _entry(addon: object, name: str) -> HookEntry:
     hook = getattr(addon, name)
     function = getattr(hook, "__func__", None)
@@ -133,7 +144,7 @@ _STOCK: tuple[tuple[type, str, tuple[str, ...]], ...] = (
     (modifybody.ModifyBody, "replacements", ("request", "response")),
     (stickyauth.StickyAuth, "flt", ("request",)),
     (stickycookie.StickyCookie, "flt", ("request",)),
-    (save.Save, "stream", ("request", "response", "error")),
+    (save.Save, "stream", ("request", "response", "error", "tcp_start", "tcp_end", "tcp_error")),
 )
 
 

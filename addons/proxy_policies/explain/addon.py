@@ -15,7 +15,7 @@ from proxy_policies.explain.view import PolicyView, unregister
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import fields_of
 from proxy_policies.flows.flow_state import state_of
-from proxy_policies.hook_conditions import only_if
+from proxy_policies.hook_conditions import only_describes, only_if
 from proxy_policies.lazy_imports import lazy_imports
 
 with lazy_imports():
@@ -78,14 +78,17 @@ class Explain:
             trace.note(flow, "proxy", "refused", error or f"{flow.response.status_code} {flow.response.reason}")
         self.conclude(flow)
 
+    @only_describes
     def tcp_start(self, flow: tcp.TCPFlow) -> None:
         """Comment on a tunnel when it opens."""
         comment(flow)
 
+    @only_describes
     def tcp_end(self, flow: tcp.TCPFlow) -> None:
         """Comment on a tunnel when it closes."""
         comment(flow)
 
+    @only_describes
     def tcp_error(self, flow: tcp.TCPFlow) -> None:
         """Comment on a tunnel that broke off."""
         comment(flow)

@@ -153,7 +153,7 @@ def _peer(flow: flows.Flow) -> SocketAddress | None:
 def bytes_of(flow: tcp.TCPFlow | udp.UDPFlow) -> tuple[int, int]:
     """Return the number of bytes received from the client, and of those sent to it."""
     if tunnel := flow_state.state_of(flow).tunnel:
-        return tunnel.bytes_up, tunnel.bytes_down
+        return tunnel.up, tunnel.down
     for note in reversed(trace.notes(flow)):
         if "up" in note and "down" in note:  # a session of the reverse tunnel
             return note["up"], note["down"]

@@ -72,8 +72,8 @@ class Variants(Protocol):
 class TunnelBytes(Protocol):
     """Bytes of payload that a tunnel has carried so far."""
 
-    bytes_up: int
-    bytes_down: int
+    up: int
+    down: int
 
 
 @dataclass(slots=True, eq=False)

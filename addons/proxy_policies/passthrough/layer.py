@@ -8,51 +8,16 @@ Code that relays the bytes without this layer, such as `connection/tunnel_takeov
 """
 
 import errno
-import time
-from dataclasses import dataclass
 
-from mitmproxy import flow as flows
-from mitmproxy import tcp
-from mitmproxy.connection import Client, Connection, ConnectionState, Server
+from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TCPLayer, TcpStartHook
-from mitmproxy.utils import human
 
-from proxy_policies.addresses import format_target
-from proxy_policies.flows.flow_state import state_of
 from proxy_policies.passthrough.tunnel import CLIENT, ENDED_BY_US, TARGET, Tunnel
 from proxy_policies.patches import resets
 from proxy_policies.relay import link
-
-
-def tunnel_of(flow: tcp.TCPFlow) -> Tunnel | None:
-    """Return the tunnel of a flow; None for other TCP flows."""
-    tunnel = state_of(flow).tunnel
-    return tunnel if isinstance(tunnel, Tunnel) else None
-
-
-@dataclass(frozen=True, slots=True)
-class TunnelFlow:
-    """The flow that users see, and its tunnel."""
-
-    flow: tcp.TCPFlow
-    tunnel: Tunnel
-
-    def note_error(self, error: str) -> None:
-        """Note the error with which the tunnel ended, "" for none; the first one is kept."""
-        if error and self.flow.error is None:
-            self.flow.error = flows.Error(error)
-
-
-def make_tunnel_flow(client: Client, server: Server, why: str) -> TunnelFlow:
-    """Return a new flow for an untouched tunnel; `why` says why it is untouched."""
-    flow = tcp.TCPFlow(client, server, live=True)
-    host, port, *_ = server.address or ("unknown", 0)
-    tunnel = Tunnel(human.format_address(client.peername), format_target(host, port), why, time.time())
-    state_of(flow).tunnel = tunnel
-    return TunnelFlow(flow, tunnel)
 
 
 class TunnelLayer(TCPLayer):
@@ -62,24 +27,29 @@ class TunnelLayer(TCPLayer):
 
     def __init__(self, context: Context, why: str) -> None:
         super().__init__(context, ignore=True)
-        made = make_tunnel_flow(context.client, context.server, why)
-        self.shown, self.tunnel, self._note_error = made.flow, made.tunnel, made.note_error
+        self.tunnel = Tunnel(client=context.client, server=context.server, why=why)
+        self.shown = self.tunnel.make_flow()
 
     def relayed(self, from_client: bool, size: int) -> None:
         """Count bytes that were relayed, here or elsewhere."""
-        self.tunnel.count(from_client, size)
+        (self.tunnel.add_up if from_client else self.tunnel.add_down)(size)
 
     def broken(self, by_client: bool, error: OSError) -> None:
         """Note that one side's connection failed, here or elsewhere."""
         self._note_error(link.broken_by(CLIENT if by_client else TARGET, error))
 
+    def _note_error(self, error: str) -> None:
+        """Note why the tunnel ends; the first reason is kept."""
+        self.tunnel.error = self.tunnel.error or error
+
     def start(self, event: events.Start) -> CommandGenerator[None]:
         """Connect to the target, if not connected yet, and trigger the flow's hooks."""
         yield from super().start(event)
+        self.tunnel.log_opening()
         yield TcpStartHook(self.shown)
         if self._handle_event == self.done:
-            self.shown.error = flows.Error(self.context.server.error or "no connection")
-            self.shown.live = False
+            self._note_error(self.context.server.error or "no connection")
+            self.tunnel.close(self.shown)
             yield TcpErrorHook(self.shown)
 
     _handle_event = start
@@ -96,7 +66,7 @@ class TunnelLayer(TCPLayer):
             self._closed(event.connection)
         yield from super().relay_messages(event)
         if self._handle_event == self.done and self.shown.live:
-            self.shown.live = False
+            self.tunnel.close(self.shown)
             yield TcpEndHook(self.shown)
 
     def _closed(self, connection: Connection) -> None:

@@ -62,6 +62,34 @@ async def test_another_addon_that_looks_on(mitmdump: Start, tmp_path: Path, hook
     assert tunnels(proxy) == 0
 
 
+LOOKING = """
+import logging
+
+class Watcher:
+    fast_paths = {"tunnels"}
+    def HOOK(self, flow):
+        verdicts = [note["verdict"] for note in flow.metadata["policy_trace"]]
+        logging.info(f"seen: {flow.comment}; {verdicts}; {flow.live}; {flow.server_conn.address[1]}")
+
+addons = [Watcher()]
+"""
+
+
+@pytest.mark.parametrize(
+    ("hook", "seen"),
+    [
+        ("tcp_start", "untouched · passthrough: untouched; ['untouched']; True"),
+        ("tcp_end", "untouched · passthrough: closed; ['untouched', 'closed']; False"),
+    ],
+)
+async def test_it_has_a_flow_where_an_addon_looks_at_it(mitmdump: Start, tmp_path: Path, hook: str, seen: str) -> None:
+    proxy = mitmdump(*script(tmp_path, LOOKING.replace("HOOK", hook)))
+    async with serving(echo) as port:
+        await exchange(proxy.port, port)
+    await asyncio.to_thread(proxy.wait_log, re.escape(f"seen: {seen}; {port}"))
+    assert tunnels(proxy) == 1
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -137,7 +137,7 @@ class Replay:
         except OSError as error:
             settings.reject(f"option replay_file: {path}: {error.strerror or error}")
 
-    @only_if("_is_offline")
+    @only_if("_session")
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Block every connection, before its name is resolved."""
         if self._is_offline:
@@ -307,7 +307,7 @@ class Replay:
         flow.response = http.Response.make(MISS_STATUS, f"replay: {requested}: {reason}\n", fields)
         flow.response.reason = "Not Recorded"
 
-    @only_if("_is_offline")
+    @only_if("_session")
     def error(self, flow: http.HTTPFlow) -> None:
         """Count a request that was refused before `request`: one in a tunnel that is not inspected."""
         if self._is_offline and flow.response is None and flow.error and flow not in self._unmatched:
