@@ -45,6 +45,29 @@ async def test_a_session_is_shown_from_its_start_to_its_end(error: str, last: st
     assert flow.comment.startswith("ssh@office: ")
 
 
+class Late:
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, str]] = []
+
+    def tcp_end(self, flow: TCPFlow) -> None:
+        self.seen.append((trace.notes(flow)[0]["up"], flow.comment))
+
+
+async def test_a_flow_is_made_when_an_addon_looks_at_it() -> None:
+    flows, late = SessionFlows(lambda: 4), Late()
+    session, unseen = (Session("ssh", "office", ("192.0.2.7", 5000), None, list) for _ in range(2))
+    with taddons.context() as context:
+        for each in (session, unseen):
+            await flows.opened(each)
+            assert each.tap is None
+            await flows.linked(each)
+        await flows.closed(unseen)
+        context.master.addons.add(late)
+        session.counts.up = 3
+        await flows.closed(session)
+    assert [(up, comment.partition(",")[0]) for up, comment in late.seen] == [(3, "ssh@office: 3 bytes up")]
+
+
 async def test_nothing_is_kept_unless_that_is_wanted() -> None:
     session = Session("ssh", "", None, None, list)
     with taddons.context():

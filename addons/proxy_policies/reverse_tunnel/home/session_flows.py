@@ -1,7 +1,8 @@
-"""Creates a TCP flow for each session: a row in mitmweb, hooks for other addons, its bytes in the comment."""
+"""Creates a TCP flow for each session that an addon looks at: a row in mitmweb, hooks, its bytes in the comment."""
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from mitmproxy.hooks import Hook, UpdateHook
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TcpStartHook
 
 from proxy_policies import trace
+from proxy_policies.dispatch.table import HookTable
 from proxy_policies.reverse_tunnel.home.sessions import Session
 from proxy_policies.reverse_tunnel.protocol.frames import Bytes
 
@@ -22,22 +24,32 @@ class SessionFlows:
         self._keep = keep
         self._flows: dict[int, tcp.TCPFlow] = {}
 
+    @functools.cached_property
+    def _table(self) -> HookTable:
+        return HookTable(ctx.master.addons)
+
     async def opened(self, session: Session) -> None:
-        """Create the flow."""
+        """Create the flow if an addon looks at it now."""
+        if not self._table.is_watched("tcp_start", "update"):
+            return
         shown = self._flows[session.number] = _flow_of(session)
         if left := self._keep():
             session.tap = _MessageRecorder(shown, left)
         await _trigger(TcpStartHook(shown))
 
     async def linked(self, session: Session) -> None:
-        """Trigger the hook for the open session."""
-        shown = self._flows[session.number]
-        shown.server_conn.timestamp_tcp_setup = time.time()
-        shown.server_conn.state = connection.ConnectionState.OPEN
+        """Note on the flow that the service is connected."""
+        if shown := self._flows.get(session.number):
+            shown.server_conn.timestamp_tcp_setup = time.time()
+            shown.server_conn.state = connection.ConnectionState.OPEN
 
     async def closed(self, session: Session) -> None:
         """Note the bytes on the flow, and how the session ended."""
-        shown = self._flows.pop(session.number)
+        shown = self._flows.pop(session.number, None)
+        if shown is None:
+            if not self._table.is_watched("tcp_error" if session.counts.error else "tcp_end", "update"):
+                return
+            shown = _flow_of(session)
         shown.client_conn.timestamp_end = shown.server_conn.timestamp_end = time.time()
         shown.client_conn.state = shown.server_conn.state = connection.ConnectionState.CLOSED
         shown.live = False
