@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import uuid
+import zlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,13 +83,15 @@ def make_app(first_order: int, changes: set[str]) -> Flask:  # noqa: C901 - an a
             {"id": n, "name": name, "price": round(price * factor, 2) if n == 3 else price} for n, name, price in rows
         ]
         following = f"{request.host_url}api/products?page={page + 1}" if len(items) == 10 else None
-        return stamped(items=items, next=following, csrf=g.csrf)
+        return stamped(items=items, next=following, csrf=g.csrf, pin=pin())
 
     @app.post("/api/orders")
     def create() -> Any:
         if g.user is None or request.headers.get("X-CSRF-Token") != g.csrf:
             return jsonify(error="forbidden"), 403
         wanted = request.get_json()
+        if wanted.pop("pin") != pin():
+            return jsonify(error="not the session's pin"), 403
         query("insert into orders (product, count) values (?, ?)", wanted["product"], wanted["count"])
         number = query("select max(id) from orders")[0][0]
         return stamped(id=number, url=f"/api/orders/{number}", **wanted), 200 if "status" in changes else 201
@@ -104,6 +107,10 @@ def make_app(first_order: int, changes: set[str]) -> Flask:  # noqa: C901 - an a
         if "gone" in changes:
             del found["count"]
         return stamped(**found)
+
+    def pin() -> int:
+        """Return the session's PIN, a number."""
+        return 100_000 + zlib.crc32(g.csrf.encode()) % 900_000
 
     def stamped(**values: Any) -> Response:
         return jsonify(**values, at=time.time(), request_id=str(uuid.uuid4()))

@@ -19,7 +19,7 @@ def shop(base: str) -> None:
     while listing["next"]:
         listing = session.get(listing["next"], timeout=100).json()
         names += [item["name"] for item in listing["items"]]
-    wanted = {"product": 3, "count": 2}
+    wanted = {"product": 3, "count": 2, "pin": listing["pin"] + 0}
     made = session.post(f"{base}/api/orders", json=wanted, headers={"X-CSRF-Token": listing["csrf"]}, timeout=100)
     order = session.get(base + made.json()["url"], timeout=100).json()
     print(f"{len(names)} products, ordered {order['count']} of {order['product']}")

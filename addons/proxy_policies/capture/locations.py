@@ -16,6 +16,7 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit, url
 from proxy_policies.capture.bodies import json_path, parsed_body
 from proxy_policies.capture.har.body import charset, decode_text
 from proxy_policies.capture.model import Body, Headers, Request, Response, header
+from proxy_policies.capture.secrets.placeholders import is_number
 from proxy_policies.capture.streams.events import rewrite
 from proxy_policies.capture.streams.frames import framing_of
 
@@ -216,7 +217,8 @@ def _write_stream(content: bytes, mime: str, document: Any, values: Mapping[str,
         if text in texts:
             return texts[text]
         for old, new in texts.items():
-            text = text.replace(json.dumps(old, ensure_ascii=False), json.dumps(new, ensure_ascii=False))
+            value = as_integer(new) if _is_number(old) else new
+            text = text.replace(json.dumps(old, ensure_ascii=False), json.dumps(value, ensure_ascii=False))
         return text
 
     return content if framing is None or not texts else rewrite(content, framing, replaced)
@@ -228,14 +230,18 @@ def _write_json(text: str, values: Mapping[str, str]) -> str:
     found = [where for where in values if where in leaves]
     for where in found:
         steps, old = leaves[where]
-        new: Any = _integer(values[where]) if isinstance(old, int) else values[where]
+        new = as_integer(values[where]) if _is_number(old) else values[where]
         if not steps:
             return json.dumps(new)
         json_path.put(document, steps, new)
     return json.dumps(document, ensure_ascii=False) if found else text
 
 
-def _integer(text: str) -> int | str:
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) or is_number(value)
+
+
+def as_integer(text: str) -> int | str:
     """Return a text as an integer if it is the JSON of one; else the text, as for `007`."""
     try:
         number = int(text)

@@ -11,13 +11,13 @@ from proxy_policies.capture.check.correlate import parse_carry_rules
 from proxy_policies.capture.check.noise import NoiseRules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome
 from proxy_policies.capture.check.results import SendResult
+from proxy_policies.capture.check.secret_values import SecretValues
 from proxy_policies.capture.check.targets import CheckTarget
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times, WebSocketMessage
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import parse_rules
-from proxy_policies.capture.secrets.secret_values import SecretValues
 
 KEY = Placeholders(b"k" * 32)
 HOLDER, OTHER = KEY.of("hunter2-Q9xZ"), KEY.of("another-Q9xZ-7")

@@ -8,7 +8,7 @@ from proxy_policies.capture.check.change import Change
 from proxy_policies.capture.check.diff import compare
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.model import Body, Response
-from proxy_policies.capture.secrets.placeholders import Placeholders
+from proxy_policies.capture.secrets.placeholders import Placeholders, as_number
 
 KEY = Placeholders(b"k" * 32)
 HEX, OTHER_HEX, LONGER = (KEY.of(text) for text in ("a1b2c3d4e5f60718", "0f1e2d3c4b5a6978", "a1b2c3d4e5f60718" * 3))
@@ -115,10 +115,25 @@ def test_what_is_no_secret_any_more_is_the_same_if_it_was_recorded_as_one(value:
 def test_a_number_is_compared_with_the_placeholder_of_another() -> None:
     fields = (("Content-Type", "application/json"),)
     small, large = (
-        Response(200, "", fields, Body(json.dumps({"id": value}).encode())) for value in (99999, KEY.of("100000"))
+        Response(200, "", fields, Body(json.dumps({"id": value}).encode()))
+        for value in (99999, as_number(KEY.of("100000")))
     )
     assert compare(small, large, SecretPairs(KEY.of)) == compare(large, small, SecretPairs(KEY.of)) == []
     assert compare(large, Response(200, "", fields, Body(b'{"id": 1.5}')), SecretPairs(KEY.of)) != []
+
+
+def answer(pin: object) -> Response:
+    return Response(200, "", (("Content-Type", "application/json"),), Body(json.dumps({"pin": pin}).encode()))
+
+
+def test_a_number_that_becomes_a_text_is_a_change() -> None:
+    digits, number = KEY.of("4711"), as_number(KEY.of("4712"))
+    earlier = digits.replace("_digits", "_number")
+    assert compare(answer(digits), answer(number), SecretPairs(KEY.of)) != []
+    assert compare(answer(number), answer(digits), SecretPairs(KEY.of)) != []
+    assert compare(answer(7), answer(digits), SecretPairs(KEY.of)) != []
+    for same in (number, digits, 7):
+        assert compare(answer(earlier), answer(same), SecretPairs(KEY.of)) == []
 
 
 BY_CHANCE = [

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from proxy_policies.capture.check.correlate import Correlator, find_links
 from proxy_policies.capture.check.results import SendResult
+from proxy_policies.capture.check.secret_values import SecretValues
 from proxy_policies.capture.check.sender import Sender, SendOptions, skip_reason
 from proxy_policies.capture.check.targets import CheckTarget
 from proxy_policies.capture.har import writer
@@ -20,7 +21,6 @@ from proxy_policies.capture.har.reader import open_capture
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times, WebSocketMessage
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
-from proxy_policies.capture.secrets.secret_values import SecretValues
 
 JSON = (("Content-Type", "application/json"),)
 KEY = Placeholders(b"k" * 32)

@@ -47,6 +47,7 @@ MERGED: dict[str, tuple[list[Any], dict[str, Any]]] = {
         ["2026-11-28", "secret_0123456789abcdef_date016"],
         {"type": "string", "format": "date"},
     ),
+    "a secret number": ([1, "secret_0123456789abcdef_num008"], {"type": "integer"}),
     "time": (["2026-11-28T10:00:00.5Z"], {"type": "string", "format": "date-time"}),
     "optional": (
         [{"a": 1, "b": 2}, {"a": 1}],

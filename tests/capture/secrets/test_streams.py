@@ -3,10 +3,10 @@
 import json
 
 from proxy_policies.capture.bodies.parsed_body import parse
+from proxy_policies.capture.check.secret_values import SecretValues
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
-from proxy_policies.capture.secrets.secret_values import SecretValues
 
 KEY = b"k" * 32
 SECRET = "Zq7-hunter2-Q9xZ-4711-abcd"

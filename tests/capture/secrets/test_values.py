@@ -130,7 +130,7 @@ def test_no_token_is_a_short_word_a_count_or_a_path(value: str) -> None:
 KINDS = {
     "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc",
     "uuid": "550e8400-e29b-41d4-a716-446655440000",
-    "number": "-12.50",
+    "digits": "-12.50",
     "hex": "0123456789abcdef",
     "word": "hunter",
     "token": "eyJfcGVybWFuZW50Ijp0cnVlfQ.Zx1.abc",

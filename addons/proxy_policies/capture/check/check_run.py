@@ -13,6 +13,7 @@ from proxy_policies.capture.check.learning import Learned, learn_rules
 from proxy_policies.capture.check.link_table import LinkTable
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, drop_excess_bodies, evaluate
 from proxy_policies.capture.check.results import ResultFile, SendResult, SendResults
+from proxy_policies.capture.check.secret_values import SecretValues, unresolved
 from proxy_policies.capture.check.sender import Sender, SendOptions, skip_reason
 from proxy_policies.capture.check.targets import CheckTarget, parse_targets
 from proxy_policies.capture.errors import CaptureError
@@ -22,7 +23,6 @@ from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.model import Request, Response
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import RedactionRules, Redactor
-from proxy_policies.capture.secrets.secret_values import SecretValues, unresolved
 from proxy_policies.capture.websocket.transcript import as_requests, comparable_response
 
 Progress = Callable[[], None]

@@ -16,7 +16,7 @@ from proxy_policies.capture.check.change import Change
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.unordered import Unordered, align
 from proxy_policies.capture.json_text import document_of
-from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+from proxy_policies.capture.secrets.placeholders import as_digits, may_be_number
 
 MAX_LIST_ITEMS = 2000  # longer lists are compared index by index
 
@@ -42,10 +42,11 @@ def _same_text(old: Any, new: Any, secrets: SecretPairs) -> bool:
     values = (old, new)
     if any(type(value) not in (str, int) for value in values):
         return False
-    is_number = int in map(type, values)
-    if is_number and not any(isinstance(value, str) and PLACEHOLDER.fullmatch(value) for value in values):
+    if int not in map(type, values):
+        return secrets.are_equal(old, new)
+    if not any(map(may_be_number, values)):
         return False
-    return secrets.are_equal(str(old), str(new))
+    return secrets.are_equal(as_digits(str(old)), as_digits(str(new)))
 
 
 def _member(

@@ -20,7 +20,8 @@ PlaceholderPair = tuple[str, str]
 
 _OPAQUE = frozenset(["hex", "token", "text", "word"])
 """Kinds that random values may have by chance: one in a hundred of token_urlsafe(16) has letters only."""
-_DIGITS = frozenset(["hex", "number"])  # one in forty of token_hex(4) has no letter
+_DIGITS = frozenset(["hex", "digits", "number"])  # one in forty of token_hex(4) has no letter
+_NUMBERS = frozenset(["num", "number"])  # in captures of earlier versions, digits in a text have this kind, too
 _CERTAIN_LENGTH = 32  # 17 random characters of 64 are all hexadecimal once in 2^33, of 36 once in 2^20
 _VARYING = _OPAQUE - {"hex"} | {"jwt"}  # kinds whose lengths differ a little
 
@@ -139,7 +140,7 @@ def _are_alike(old: str, new: str) -> bool:
     """Return whether one generator may have made two secrets: same kind, and same length (tokens: the next class)."""
     one, other = kind(old), kind(new)
     kinds, lengths = {one[:-3], other[:-3]}, [int(one[-3:]), int(other[-3:])]
-    if len(kinds) > 1 and not kinds <= _DIGITS:
+    if len(kinds) > 1 and not (kinds <= _DIGITS or kinds <= _NUMBERS):
         hexadecimal = max(int(found[-3:]) for found in (one, other) if found[:-3] == "hex") if "hex" in kinds else 0
         if hexadecimal >= _CERTAIN_LENGTH or not kinds <= _OPAQUE:
             return False

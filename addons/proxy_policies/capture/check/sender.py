@@ -11,11 +11,11 @@ from proxy_policies.capture.check.correlate import Correlator
 from proxy_policies.capture.check.http_client import Reply, RequestConnection, SendError
 from proxy_policies.capture.check.results import SendResult
 from proxy_policies.capture.check.secret_pairs import pairs_in_requests
+from proxy_policies.capture.check.secret_values import SecretValues
 from proxy_policies.capture.check.targets import CheckTarget
 from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.model import Entry, Request, WebSocketMessage
 from proxy_policies.capture.secrets.redact import Redactor
-from proxy_policies.capture.secrets.secret_values import SecretValues
 from proxy_policies.capture.streams.interleaving import client_waits, is_interleaved
 from proxy_policies.capture.streams.messages import frame_count, is_grpc, is_stream
 from proxy_policies.capture.websocket.transcript import (

@@ -19,6 +19,7 @@ from proxy_policies.capture.check.noise import NoiseRule, NoiseRules, match_rule
 from proxy_policies.capture.check.outcome import DIFFERENT, CompareOptions, Outcome, Report, drop_excess_bodies
 from proxy_policies.capture.check.results import SendResults
 from proxy_policies.capture.check.secret_pairs import SecretPairs
+from proxy_policies.capture.check.secret_values import SecretValues, parse_secrets
 from proxy_policies.capture.check.sender import SendOptions
 from proxy_policies.capture.check.targets import CheckTarget
 from proxy_policies.capture.cli import accept
@@ -38,7 +39,6 @@ from proxy_policies.capture.runner.proxy_process import ProxyProcess
 from proxy_policies.capture.secrets import redact
 from proxy_policies.capture.secrets.keyfile import load_key
 from proxy_policies.capture.secrets.placeholders import Placeholders
-from proxy_policies.capture.secrets.secret_values import SecretValues, parse_secrets
 from proxy_policies.log_lines import printable, quantity
 from proxy_policies.options.files import expand_home, read_text
 

@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from proxy_policies.capture.cli.findings import findings
 from proxy_policies.capture.cli.messages import say, say_problems, text_output, title
 from proxy_policies.capture.cli.unsearched import say_unsearched
 from proxy_policies.capture.errors import CaptureError
@@ -23,9 +24,8 @@ from proxy_policies.capture.formats.any_format import is_har, merged_log, newest
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry
 from proxy_policies.capture.secrets import redact
-from proxy_policies.capture.secrets.findings import findings
 from proxy_policies.capture.secrets.keyfile import load_key
-from proxy_policies.capture.secrets.placeholders import Placeholders
+from proxy_policies.capture.secrets.placeholders import Placeholders, as_digits
 from proxy_policies.log_lines import printable, quantity
 from proxy_policies.options.files import expand_home
 
@@ -89,7 +89,7 @@ def _dry_run(path: Path, redactor: redact.Redactor, as_json: bool) -> int:
     count, numbers = 0, set()
     for number, entry in enumerate(open_any(path, problems)[1], 1):
         for found in findings(entry, redactor.entry(entry)):
-            rule = redactor.rules.get(found.placeholder, "known")
+            rule = redactor.rules.get(as_digits(found.placeholder), "known")
             fields = {"entry": number, "message": found.side, "location": found.location, "rule": rule}
             line = f"{number:>5}  {found.side:<8}  {found.location}  ({rule})"
             print(json.dumps(fields | {"placeholder": found.placeholder}) if as_json else printable(line))

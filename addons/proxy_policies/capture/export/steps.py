@@ -19,7 +19,7 @@ from proxy_policies.capture.check.targets import ORIGIN_HEADERS
 from proxy_policies.capture.export.curl import sent_fields
 from proxy_policies.capture.har.body import decode_text
 from proxy_policies.capture.model import NO_BODY, Entry, Request, header
-from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, is_number
 from proxy_policies.capture.websocket.transcript import is_conversation
 
 ORIGIN = "TARGET"
@@ -27,6 +27,8 @@ ORIGIN = "TARGET"
 _MARKER = re.compile(
     "\ue000(?P<raw>[A-Za-z0-9_]+)\ue001|%EE%80%80(?P<url>[A-Za-z0-9_]+)%EE%80%81|\ue002(?P<json>[A-Za-z0-9_]+)\ue003"
 )
+_AS_RAW = str.maketrans("\ue002\ue003", "\ue000\ue001")
+"""Makes a marker of a JSON string one of any text."""
 
 type VariablesByStep = defaultdict[int, dict[str, str]]
 """Names of variables, by the index of an entry and the location in its request or response."""
@@ -147,8 +149,8 @@ def _marked(request: Request, inserts: dict[str, str], secrets: dict[str, None])
             values[where] = PLACEHOLDER.sub(_mark(variable, where), value)
     marked = locations.set_values(request, values)
     content = marked.body.content
-    for where in _numbers(request) & inserts.keys():
-        content = content.replace(f'"{values[where]}"'.encode(), _mark(inserts[where]).encode())
+    for where in _numbers(request) & values.keys():
+        content = content.replace(f'"{values[where]}"'.encode(), values[where].translate(_AS_RAW).encode())
     return marked if content == marked.body.content else replace(marked, body=replace(marked.body, content=content))
 
 
@@ -156,7 +158,8 @@ def _numbers(request: Request) -> set[str]:
     """Return the locations of the numbers in a JSON body."""
     parsed = parse(request.body, request.headers)
     leaves = json_path.leaves(parsed.value) if parsed.kind is BodyKind.JSON else ()
-    return {f"json:{json_path.write(steps)}" for steps, value in leaves if type(value) in (int, float)}
+    numbers = [steps for steps, value in leaves if type(value) in (int, float) or is_number(value)]
+    return {f"json:{json_path.write(steps)}" for steps in numbers}
 
 
 def _mark(name: str, where: str = "") -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from proxy_policies.capture.openapi.path_templates import is_id
-from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, is_number
 from proxy_policies.capture.secrets.values import is_url
 
 MAX_DEPTH = 60
@@ -39,7 +39,7 @@ class ValueShape:
     def add(self, value: Any) -> None:
         """Add an example."""
         self.count += 1
-        self._types.add(_TYPES[type(value)])
+        self._types.add("integer" if is_number(value) else _TYPES[type(value)])
         if isinstance(value, str) and not PLACEHOLDER.search(value):
             self._formats.add(_format_of(value))
         elif isinstance(value, dict | list) and self._depth < MAX_DEPTH:

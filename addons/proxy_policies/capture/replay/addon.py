@@ -188,7 +188,7 @@ class Replay:
             logger.debug(f"replay: {requested}: {error}")
         else:
             session.cassette.use(number)
-            self._answer(flow, session.entries[number], number + 1, source)
+            self._answer(flow, session.entry(number), number + 1, source)
 
     def _on_call_end(
         self, flow: http.HTTPFlow, requested: str, call: interleaved.InterleavedCall, first: int, reason: str
@@ -218,7 +218,7 @@ class Replay:
         if isinstance(found, cassette.Match):
             if found.differences:
                 self._report.add_inexact(request.url, found.number, found.differences)
-            self._answer(flow, self._session.entries[found.number], found.number + 1)
+            self._answer(flow, self._session.entry(found.number), found.number + 1)
         elif self._is_offline:
             return self._refuse_unmatched(flow, self._session.cassette, key, found)
         return None

@@ -16,6 +16,7 @@ from proxy_policies.capture.model import Entries, Entry, Request, Response, head
 from proxy_policies.capture.replay import dates, matching
 from proxy_policies.capture.replay.call_index import CallIndex
 from proxy_policies.capture.replay.cassette import Cassette, ReplayMode
+from proxy_policies.capture.replay.stand_ins import with_numbers
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.websocket.transcript import has_dropped_message, is_conversation
 from proxy_policies.log_lines import quantity
@@ -38,6 +39,10 @@ class ReplaySession:
     calls: CallIndex
     problems: Sequence[str] = ()
     """Errors in entries of the file, which were skipped or repaired."""
+
+    def entry(self, number: int) -> Entry:
+        """Return an entry to answer with: secret numbers are numbers, which clients may send back."""
+        return with_numbers(self.entries[number], self.redactor.stand_ins)
 
 
 def load(

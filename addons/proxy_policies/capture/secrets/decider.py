@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from proxy_policies.capture.secrets.names import Grade, field_grade, grade
-from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, as_number
 from proxy_policies.capture.secrets.rules import RedactionRules
 from proxy_policies.capture.secrets.values import (
     MIN_NUMBER_LENGTH,
@@ -66,7 +66,7 @@ class Decider:
         if self.is_kept(name) or not digits.isdigit() or _is_count(name, digits):
             return None
         is_secret = name_grade is Grade.PASSWORD or (name_grade is Grade.TOKEN and len(digits) >= MIN_NUMBER_LENGTH)
-        return self.hide(source, f"name {name}") if is_secret and len(digits) > 1 else None
+        return as_number(self.hide(source, f"name {name}")) if is_secret and len(digits) > 1 else None
 
     def grade(self, name: str, place: Place) -> Grade:
         """Return the grade of a name at this place."""

@@ -65,6 +65,8 @@ class Redactor:
     def __init__(self, rules: RedactionRules, placeholders: Placeholders, strict: bool = False) -> None:
         self.rules: dict[str, str] = {}
         """The rule by which each secret was first found, by placeholder, of the latest `MAX_SECRETS` secrets."""
+        self.stand_ins: dict[str, str] = {}
+        """The placeholders of secret numbers, by the numbers that clients were sent in their place."""
         self._strict = strict
         self._placeholders = placeholders
         self._known = KnownSecrets()
@@ -189,7 +191,7 @@ class Redactor:
 
     def _hide(self, secret: str, rule: str) -> str:
         """Return the placeholder of a secret, and add it to the known secrets."""
-        placeholder = self._known.placeholder_of(secret)
+        placeholder = self._known.placeholder_of(secret) or self.stand_ins.get(secret)
         if not placeholder:
             if not secret or PLACEHOLDER.fullmatch(secret):
                 return secret

@@ -5,6 +5,7 @@ from typing import Any
 
 from proxy_policies.capture.bodies import json_path
 from proxy_policies.capture.secrets.decider import Decider
+from proxy_policies.capture.secrets.placeholders import as_number
 
 
 def in_json_paths(text: str, decider: Decider) -> str:
@@ -34,4 +35,5 @@ def _redact_selected(text: str, decider: Decider) -> str:
 def _hidden(value: Any, decider: Decider) -> Any:
     if value is None or isinstance(value, bool):
         return value
-    return decider.hide(value if isinstance(value, str) else json.dumps(value), "json:")
+    hidden = decider.hide(value if isinstance(value, str) else json.dumps(value), "json:")
+    return as_number(hidden) if isinstance(value, int | float) else hidden

@@ -123,7 +123,7 @@ _BORDER = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
 _JWT = re.compile(r"(eyJ[\w-]+)\.[\w-]+\.[\w-]*", re.ASCII)
 _KINDS = (
     ("uuid", re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")),
-    ("number", re.compile(r"-?\d+(?:\.\d+)?")),
+    ("digits", re.compile(r"-?\d+(?:\.\d+)?")),
     ("hex", re.compile(r"(?:[0-9a-f]{2})+|(?:[0-9A-F]{2})+")),
     ("word", re.compile(r"[^\W\d_]+")),
     ("token", re.compile(r"[\w.~+/=,%-]+", re.ASCII)),
@@ -244,7 +244,7 @@ def _random_bits(text: str) -> float:
 
 
 def secret_kind(value: str) -> str:
-    """Return the kind of a secret: `jwt`, `uuid`, `number`, `hex`, `word`, `token` or `text`."""
+    """Return the kind of a secret: `jwt`, `uuid`, `digits`, `hex`, `word`, `token` or `text`."""
     return "jwt" if _is_jwt(value) else next((name for name, pattern in _KINDS if pattern.fullmatch(value)), "text")
 
 

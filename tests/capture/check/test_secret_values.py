@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_policies.capture.check.secret_values import SecretValues, parse_secrets, unresolved
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.model import Body, Request
-from proxy_policies.capture.secrets.placeholders import Placeholders
+from proxy_policies.capture.secrets.placeholders import Placeholders, as_number
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
-from proxy_policies.capture.secrets.secret_values import SecretValues, parse_secrets, unresolved
 
 JSON = ("Content-Type", "application/json")
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
@@ -37,6 +37,16 @@ def test_placeholders_are_filled_by_name_and_by_value() -> None:
     assert by_name.headers[0] == ("Authorization", "Bearer other")
     assert [text.partition(" ")[2] for text in unresolved(by_name)] == ["(json:$.p)"]
     assert unresolved(by_value) == []
+
+
+def test_a_number_is_sent_as_one() -> None:
+    pin = as_number(KEY.of("4711"))
+    request = get("/", JSON, method="POST", body=json.dumps({"pin": pin, "inner": json.dumps({"pin": pin})}).encode())
+    by_value = json.loads(SecretValues({"any": "4711"}, KEY).substitute(request).body.content)
+    assert (by_value["pin"], json.loads(by_value["inner"])) == (4711, {"pin": 4711})
+    by_name = json.loads(SecretValues({"json:$.pin": "12"}, KEY).substitute(request).body.content)
+    assert by_name["pin"] == 12
+    assert json.loads(SecretValues({pin: "none"}, KEY).substitute(request).body.content)["pin"] == "none"
 
 
 secrets = st.builds(

@@ -12,7 +12,7 @@ from proxy_policies.capture import locations
 from proxy_policies.capture.bodies.parsed_body import BodyKind, parse
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.model import Body, Headers, Request, header, media_type
-from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders, identity
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders, fill_numbers, identity
 from proxy_policies.capture.streams.events import rewrite_binary
 from proxy_policies.options.files import read_text
 
@@ -101,9 +101,14 @@ class SecretValues:
         if content is None:
             escape = _escape_of(body, headers)
             content = _PLACEHOLDER_BYTES.sub(
-                lambda found: self._fill(found[0].decode("ascii"), escape).encode(), body.content
+                lambda found: self._fill(found[0].decode("ascii"), escape).encode(),
+                fill_numbers(body.content, self._number_for),
             )
         return body if content == body.content else replace(body, content=content, wire=None)
+
+    def _number_for(self, placeholder: str) -> str:
+        value = self._by_placeholder.get(identity(placeholder), "")
+        return value if locations.as_integer(value) != value else ""
 
 
 def _percent_encoded(value: str) -> str:

@@ -2,8 +2,8 @@
 
 import json
 
+from proxy_policies.capture.cli.findings import findings
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times, WebSocketMessage
-from proxy_policies.capture.secrets.findings import findings
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
 
