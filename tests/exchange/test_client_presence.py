@@ -7,9 +7,10 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 
 from proxy_policies.byte_streams.socket_stream import SocketStream
-from proxy_policies.exchange.client_presence import CLIENT_LEFT, ClientLeft, ClientPresence
+from proxy_policies.exchange.client_presence import ClientLeft, ClientPresence
 from proxy_policies.exchange.response_writer import ResponseWriter
 from proxy_policies.fields import NO_FIELDS
+from proxy_policies.finished.reporting import CLIENT_LEFT
 from proxy_policies.flows import flow_state
 from proxy_policies.http1.plain_messages import RequestHead
 

@@ -56,8 +56,8 @@ class Fastlane:
         self._takeover = TunnelTakeover()
         self._acceptor = Acceptor(self._accepted)
         self.origin_pool = OriginPool()
-        self._connections: dict[str, ClientConnection] = {}
-        """By client id."""
+        self.connections: dict[str, ClientConnection] = {}
+        """The clients that are served without mitmproxy's layers, by their ids."""
         self._undo_paths: list[Callable[[], None]] = []
         """Undo functions of the paths that are open."""
         self._dispatch: Dispatch
@@ -88,7 +88,7 @@ class Fastlane:
         self._responders.table = None
         while self._undo_paths:
             self._undo_paths.pop()()
-        for connection in list(self._connections.values()):
+        for connection in list(self.connections.values()):
             connection.release()
 
     def running(self) -> None:
@@ -110,7 +110,7 @@ class Fastlane:
 
     async def statistics(self) -> Mapping[str, int]:
         """Return the same counts, and how many clients are connected."""
-        connected = self._connections.keys() | ctx.master.addons.get("proxyserver").connections.keys()
+        connected = self.connections.keys() | ctx.master.addons.get("proxyserver").connections.keys()
         return {**self._responders.counts(), "clients": len(connected)}
 
     # Clients
@@ -138,13 +138,13 @@ class Fastlane:
         connection.begin(connection.start())
 
     def _keep(self, connection: ClientConnection) -> None:
-        self._connections[connection.client.id] = connection
+        self.connections[connection.client.id] = connection
         if limits := _limits():
             limits.add(connection.client, connection)
 
     def closed(self, connection: ClientConnection) -> None:
         """Forget a connection that is no longer ours."""
-        self._connections.pop(connection.client.id, None)
+        self.connections.pop(connection.client.id, None)
         if limits := _limits():
             limits.remove(connection.client)
 
@@ -170,16 +170,16 @@ class Fastlane:
 
     def find(self, client_id: str) -> ClientConnection | None:
         """Return a client's connection if it is ours."""
-        return self._connections.get(client_id)
+        return self.connections.get(client_id)
 
     def exchanges(self) -> list[Exchange]:
         """Return the exchanges in progress."""
-        return [connection.exchange for connection in self._connections.values() if connection.exchange is not None]
+        return [connection.exchange for connection in self.connections.values() if connection.exchange is not None]
 
     def is_serving(self) -> bool:
         """Return whether any client is being served without mitmproxy; close idle connections."""
         busy = False
-        for connection in list(self._connections.values()):
+        for connection in list(self.connections.values()):
             if connection.is_responding:
                 busy = True
             else:
@@ -201,7 +201,7 @@ class Fastlane:
 
     async def client_connected(self, client: Client) -> None:
         """Watch a connection of mitmproxy's that may become a tunnel, and trigger its hooks inline."""
-        if client.id not in self._connections:
+        if client.id not in self.connections:
             self._prepare(client)
 
     def _continued(self, client: Client) -> None:
@@ -245,7 +245,7 @@ class Fastlane:
 
     def client_disconnected(self, client: Client) -> None:
         """End our handling of a connection that mitmproxy has closed."""
-        if isinstance(connection := self._connections.get(client.id), layered_client.LayeredClient):
+        if isinstance(connection := self.connections.get(client.id), layered_client.LayeredClient):
             connection.disconnected()
 
     def server_connected(self, data: ServerConnectionHookData) -> None:

@@ -86,7 +86,7 @@ class ClientConnection(ABC):
         self.trigger: Trigger = owner.trigger
         """Triggers a hook, and waits until every addon has handled it."""
         self.exchange: Exchange | None = None
-        self._is_busy = self._is_over = False
+        self._is_busy = self._is_over = self._is_tunnel = False
         self._requests = 0
         self._task: asyncio.Task[None] | None = None
         self._began = time.monotonic()
@@ -176,6 +176,7 @@ class ClientConnection(ABC):
             self.exchange = response
             self.begin(self._run_exchange(response, head))
         else:
+            self._is_tunnel = True
             self.begin(self._run_tunnel(response))
 
     def respond_to_each(self, respond: Callable[[bytes], tuple[bytes, bytes, bool] | None]) -> bool:
@@ -230,11 +231,6 @@ class ClientConnection(ABC):
             self.leave()
         else:
             self.hand_over()
-
-    def end(self) -> None:
-        """Cancel the current work, such as a tunnel, and thereby end the connection."""
-        if self._task is not None:
-            self._task.cancel()
 
     async def _run_exchange(self, exchange: Exchange, head: bytes) -> None:
         goes_on = False
@@ -356,20 +352,31 @@ class ClientConnection(ABC):
 
     def close(self, wait: Wait, waited: float) -> None:
         """Close the connection, and log why."""
-        why = f"closing connection: {wait.reason(waited)}"
-        if admitted := admit_client_line(why, time.monotonic()):
+        why = wait.reason(waited)
+        if wait is not Wait.REQUEST:
+            self.client.error = why
+        line = f"closing connection: {why}"
+        if admitted := admit_client_line(line, time.monotonic()):
             self.log(admitted)
         if wait is Wait.BODY and self.exchange is not None:
             self.exchange.time_out(why)
         elif wait is Wait.HEAD:
-            self._refuse(408, why)
+            self._refuse(408, line)
         elif wait in (Wait.READER, Wait.ORIGIN):
             self._cut(why)
         else:
             self.leave()
 
+    def end(self, why: str) -> None:
+        """End the connection at once; what is in progress ends with this error."""
+        self.client.error = why
+        if self._is_tunnel and self._task is not None:
+            self._task.cancel()
+        else:
+            self._cut(why)
+
     def _cut(self, why: str) -> None:
-        """Abandon a client that reads nothing."""
+        """Close the connection in the middle of a response; unsent data is discarded."""
         if self.exchange is not None:
             self.exchange.presence.left(why)
         self.stream.fail_silently()

@@ -96,7 +96,7 @@ class DirectTunnel:
                         client, target, rest=self._asked.rest, idle=self._idle, counts=tunnel, names=(CLIENT, TARGET)
                     )
             except asyncio.CancelledError:
-                tunnel.error = ENDED_BY_US
+                tunnel.error = self._client.error or ENDED_BY_US
                 raise
             finally:
                 self._server.state, self._server.timestamp_end = ConnectionState.CLOSED, time.time()

@@ -9,7 +9,7 @@ from mitmproxy import ctx, tcp, udp
 from proxy_policies.addresses import format_target
 from proxy_policies.finished.flow_records import bytes_of
 from proxy_policies.log_lines import printable
-from proxy_policies.patches.client_handlers import handler_of
+from proxy_policies.patches.client_handlers import end_client
 
 MAX_ROWS = 500
 """Streams that are shown, the latest ones."""
@@ -47,15 +47,5 @@ def close(stream: str) -> str:
     flow = open_streams().get(stream)
     if flow is None:
         raise ValueError("it is already closed")
-    _end(flow.client_conn.id)
+    end_client(flow.client_conn.id, "closed on the dashboard")
     return "closed"
-
-
-def _end(client_id: str) -> None:
-    fastlane: Any = ctx.master.addons.get("fastlane")
-    if fastlane is not None and (connection := fastlane.find(client_id)) is not None:
-        connection.end()
-    elif handler := handler_of(client_id):
-        io = handler.transports.get(handler.client)
-        if io is not None and io.handler is not None:
-            io.handler.cancel("closed on the dashboard")

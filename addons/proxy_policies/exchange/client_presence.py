@@ -9,13 +9,12 @@ from mitmproxy import http
 
 from proxy_policies import trace
 from proxy_policies.exchange.response_writer import ResponseWriter
+from proxy_policies.finished.reporting import CLIENT_LEFT
 from proxy_policies.flows import flow_state
 from proxy_policies.streaming.decision import is_endless
 
 HALF_CLOSED = 60.0
 """Seconds without a response byte after which a half-closed client counts as gone: nginx's proxy_read_timeout."""
-CLIENT_LEFT = "Client disconnected."
-"""mitmproxy's wording."""
 
 
 class ClientLeft(Exception):

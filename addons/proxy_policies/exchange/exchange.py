@@ -366,7 +366,7 @@ class Exchange:
         """End an exchange whose request body does not arrive, with a 408 if unanswered (RFC 9110, section 15.5.9)."""
         self._is_timed_out, self.writer.persists = True, False
         if not self.writer.is_begun:
-            self._send_error(why, 408)
+            self._send_error(f"closing connection: {why}", 408)
         self.presence.left(f"HTTP/1 protocol error: {why}")
 
 

@@ -57,7 +57,7 @@ def of_request(
         record.error = flow.error.msg[:LONGEST_TEXT]
     if state.origin is not None or record.error:
         _add_upstream(record, flow)
-    if not status and state.client_left:
+    if not status and state.client_left and not flow.client_conn.error:
         record.status = CLIENT_CLOSED
     return record
 
@@ -137,8 +137,8 @@ def of_failed_tunnel(data: ServerConnectionHookData) -> Record:
 
 
 def _has_left(client: Client) -> bool:
-    """Return whether a client's connection has been reset or closed, so that a dial for it was given up."""
-    return client.state is ConnectionState.CLOSED
+    """Return whether a client has reset or closed its connection, so that a dial for it was given up."""
+    return client.state is ConnectionState.CLOSED and not client.error
 
 
 def _target(server: Server) -> bytes:

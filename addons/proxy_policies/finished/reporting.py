@@ -17,6 +17,10 @@ from proxy_policies.flows.request_summary import RequestSummary
 
 CLIENT_CLOSED = 499
 """nginx's status for a request whose client left before any response was sent."""
+CLIENT_LEFT = "Client disconnected."
+"""mitmproxy's error of a flow whose client left."""
+PROXY_ENDED = "the proxy has ended"
+"""The error of requests and tunnels in progress when the proxy ends."""
 
 
 @dataclass(slots=True, eq=False)

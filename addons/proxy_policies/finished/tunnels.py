@@ -25,8 +25,6 @@ from proxy_policies.hook_conditions import only_if
 
 CONNECT_MODES = (RegularMode, UpstreamMode)
 """Modes in which a client names its destination in an HTTP request."""
-PROXY_ENDED = "the proxy has ended"
-"""The error of requests and tunnels in progress when the proxy ends."""
 
 
 class FinishedFlows:
@@ -94,9 +92,9 @@ class FinishedFlows:
         """Report the requests and streams in progress: the proxy ends."""
         if reporting.SUBSCRIBERS:
             for request in _in_progress():
-                request.report_now(PROXY_ENDED)
+                request.report_now(reporting.PROXY_ENDED)
         for stream in list(self.streams.values()):
-            self._report_stream(stream, PROXY_ENDED)
+            self._report_stream(stream, reporting.PROXY_ENDED)
 
     @only_if("is_needed")
     def tcp_end(self, flow: tcp.TCPFlow) -> None:
@@ -135,7 +133,9 @@ class FinishedFlows:
         """Report a request that became a WebSocket connection."""
         up, down = message_bytes(flow, flow.websocket.messages if flow.websocket else ())
         request = flow_state.state_of(flow).original_request or summary_of(flow.request)
-        reporting.report(of_request(flow, request, 101, down, up))
+        record = of_request(flow, request, 101, down, up)
+        record.error = record.error or flow.client_conn.error or ""
+        reporting.report(record)
 
 
 def _socks_user(client: Client) -> str:

@@ -93,6 +93,8 @@ class MitmproxyConnection:
         """Close the connection, and log why."""
         self._is_ending = True
         why = wait.reason(waited)
+        if wait is not Wait.REQUEST:
+            self._handler.client.error = why
         if wait is Wait.HEAD and self.undecided is not None and self.undecided.layer is None:
             _take_for_http(self.undecided)
         side = client_sides.side_of(self._handler.client)

@@ -76,7 +76,7 @@ class TunnelLayer(TCPLayer):
         elif connection != self.context.client or connection.state is not ConnectionState.CLOSED:
             return
         elif self._target_may_send():
-            self._note_error(ENDED_BY_US)
+            self._note_error(connection.error or ENDED_BY_US)
 
     def _target_may_send(self) -> bool:
         """Return whether the target has not ended its stream; if it had, we would close the client regularly."""

@@ -1,12 +1,15 @@
-"""Finds mitmproxy's connection handlers by client."""
+"""Finds the handlers of clients' connections in mitmproxy, and ends connections, with or without a handler."""
 
 from __future__ import annotations
 
 from asyncio import StreamWriter
+from typing import Any
 
 from mitmproxy import ctx
 from mitmproxy.connection import Client, Connection
 from mitmproxy.proxy.server import ConnectionHandler
+
+from proxy_policies.patches import client_sides, resets
 
 
 def handler_of(client_id: str) -> ConnectionHandler | None:
@@ -46,3 +49,35 @@ def set_write_limit(client_id: str, size: int) -> None:
     # asyncio applies new limits only when something is sent, which never happens while the client reads nothing.
     if resume := getattr(writer.transport, "_maybe_resume_protocol", None):
         resume()
+
+
+def end_client(client_id: str, why: str) -> None:
+    """End a client's connection at once; what is in progress ends with this error."""
+    fastlane: Any = ctx.master.addons.get("fastlane")
+    if fastlane is not None and (connection := fastlane.find(client_id)) is not None:
+        connection.end(why)
+    elif (handler := handler_of(client_id)) is not None:
+        _end(handler, why)
+
+
+def end_clients(why: str) -> None:
+    """End all clients' connections in this way."""
+    fastlane: Any = ctx.master.addons.get("fastlane")
+    connections = {} if fastlane is None else dict(fastlane.connections)
+    for connection in connections.values():
+        connection.end(why)
+    for handler in list(ctx.master.addons.get("proxyserver").connections.values()):
+        if handler.client.id not in connections:
+            _end(handler, why)
+
+
+def _end(handler: ConnectionHandler, why: str) -> None:
+    client = handler.client
+    client.error = why
+    side = client_sides.side_of(client)
+    if side is None or side.is_tunnel:  # no framing shows that data is missing
+        for connection in handler.transports:
+            resets.reset(connection, handler.layer.context)
+    io = handler.transports.get(client)
+    if io is not None and io.handler is not None:
+        io.handler.cancel(why)

@@ -105,6 +105,12 @@ class ClientHandler(ConnectionHandler):
         if isinstance(event, events.DataReceived | events.ConnectionClosed):
             back_pressure.peer_sent_something(client)
 
+    async def on_timeout(self) -> None:
+        """Disconnect a client if nothing was received for too long, and note that this is why."""
+        if self.client.transport_protocol == "tcp":
+            self.client.error = f"nothing moved for {self.timeout_watchdog.timeout:g} s"
+        await super().on_timeout()
+
     async def drain_writers(self) -> None:
         """Wait until peers have accepted what was sent, in their windows too, and all received data is handled."""
         if self.client.alpn in back_pressure.MULTIPLEXED or back_pressure.runs_ahead(self):

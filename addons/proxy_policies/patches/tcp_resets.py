@@ -6,6 +6,7 @@ mitmproxy ends the other side normally, so its peer takes what it received as co
 import functools
 from collections.abc import Callable
 
+from mitmproxy import flow
 from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
@@ -22,6 +23,8 @@ Relay = Callable[[TCPLayer, events.Event], CommandGenerator[None]]
 def _passing_resets_on(original: Relay) -> Relay:
     @functools.wraps(original)
     def relay_messages(layer: TCPLayer, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, events.ConnectionClosed) and layer.flow and (why := layer.context.client.error):
+            layer.flow.error = flow.Error(why)
         if isinstance(event, events.ConnectionClosed) and (cut := _cut_connection(layer, event)):
             yield from _cut_off(layer, event, cut, original)
         else:

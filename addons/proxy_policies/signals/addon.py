@@ -15,7 +15,9 @@ from mitmproxy.addonmanager import Loader
 
 from proxy_policies.background.tasks import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.finished.reporting import PROXY_ENDED
 from proxy_policies.patches import closing_alerts
+from proxy_policies.patches.client_handlers import end_clients
 from proxy_policies.service import sd_notify
 from proxy_policies.settings import Setting, parse_duration
 from proxy_policies.signals import flows
@@ -27,6 +29,7 @@ from proxy_policies.workers import subprocesses
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL = 0.05  # seconds between checks for responses in progress
+LAST_HOOKS = 2.0  # seconds for the hooks of connections that were ended
 TUNNEL_ENDS = ("home", "work")
 """The reverse tunnel's addons, whose clients are not mitmproxy's."""
 FILES = frozenset({"confdir", "certs", "client_certs", "ssl_verify_upstream_trusted_ca", "home_tls", "work_tls"})
@@ -80,7 +83,7 @@ class Signals:
     def stop(self) -> None:
         """End once everything in progress is finished, or after the grace period; if called again, end at once."""
         if self.is_stopping:
-            ctx.master.shutdown()
+            spawn(end_proxy())
             return
         self.is_stopping = True
         sd_notify.notify(sd_notify.STOPPING)
@@ -92,7 +95,7 @@ class Signals:
             await self._finish()
         except Exception:
             logger.exception("stopping: an addon failed")
-        ctx.master.shutdown()
+        await end_proxy()
 
     async def _finish(self) -> None:
         until = time.monotonic() + self.grace_period
@@ -124,6 +127,17 @@ class Signals:
             access_log.reopen()
         reload_certificates()
         sd_notify.notify(sd_notify.READY)
+
+
+async def end_proxy() -> None:
+    """End clients' connections, so that addons can log what was in progress, and then mitmproxy."""
+    try:
+        end_clients(PROXY_ENDED)
+        until = time.monotonic() + LAST_HOOKS
+        while is_busy() and time.monotonic() < until:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(POLL_INTERVAL)
+    finally:
+        ctx.master.shutdown()
 
 
 def is_busy() -> bool:

@@ -3,6 +3,8 @@
 Hooks cannot know how much of a response was sent, or that it ended: `response` is triggered before it is sent.
 """
 
+import copy
+
 from mitmproxy import http
 from mitmproxy.proxy import events
 from mitmproxy.proxy.commands import Command
@@ -128,6 +130,18 @@ class ContinuesWithoutClient(layers.HttpStream):
         return wanted is not None and self.client_state == self.state_done and wanted()
 
 
+class NamesCauses(layers.HttpStream):
+    """Ends an exchange with the reason for which its client was disconnected, whichever side's end is noticed first."""
+
+    def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
+        """Replace the error if the client has gone."""
+        client = self.context.client
+        if why := client.error or (client.timestamp_end and reporting.CLIENT_LEFT):
+            event = copy.copy(event)
+            event.message = why
+        yield from super().handle_protocol_error(event)
+
+
 def _not_killed() -> CommandGenerator[bool]:
     yield from ()
     return False
@@ -149,5 +163,12 @@ SECTIONS = (
         ),
         remove_when="mitmproxy lets an addon continue an exchange whose client has left",
         test="tests/e2e/cache/test_collapsing.py::test_a_leader_that_resets_its_connection_takes_nothing_away",
+    ),
+    Section(
+        mixin=NamesCauses,
+        why="an exchange whose client we disconnect fails with `Client disconnected.`, or with an error of its origin",
+        upstream="not reported: stop mitmproxy during a download: its `error` hook has an HTTP/1 protocol error",
+        remove_when="mitmproxy ends exchanges with the reason for which it disconnects their client",
+        test="tests/e2e/limits/test_causes.py::test_the_cause_is_named",
     ),
 )

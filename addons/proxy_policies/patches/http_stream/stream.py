@@ -22,6 +22,7 @@ class HttpExchange(
     clients.Reporting,
     backlogs.Backlogged,
     clients.ContinuesWithoutClient,
+    clients.NamesCauses,
     streaming.ExchangeErrors,
     streaming.Flushing,
     requests.Retrying,
