@@ -176,8 +176,10 @@ _HOP_FIELDS = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"tr
 
 
 def check_multiplexed_fields(fields: RawFields) -> None:
-    """Raise Invalid for a field about a connection, which these versions do not have (RFC 9113, section 8.2.2)."""
+    """Raise Invalid for a field that only HTTP/1 may have: padded, in capitals, or of a connection (RFC 9113, 8.2)."""
     for name, value in fields:
+        if name != name.lower() or value != value.strip(b" \t"):
+            raise Invalid(f"The field line is not valid over HTTP/2 and HTTP/3: {shown(name + b': ' + value)}")
         if name in _HOP_FIELDS or (name == b"te" and value.lower() != b"trailers"):
             raise Invalid(f"{name.decode()} is not allowed over HTTP/2 and HTTP/3.")
 

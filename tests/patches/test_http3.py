@@ -2,6 +2,7 @@
 
 import pytest
 from aioquic.buffer import encode_uint_var
+from aioquic.h3.connection import Setting
 from aioquic.h3.events import H3Event, HeadersReceived
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +51,7 @@ def test_an_invalid_one_is_answered_and_goes_to_no_layer(pseudo: dict[str, bytes
     assert isinstance(read, RequestProtocolError)
     sent = [command for command in layer.h3_conn.transmit() if isinstance(command, SendQuicStreamData)]
     assert [command.end_stream for command in sent if command.stream_id == 0] == [False, True]
-    assert [error.status for error in layer._refused] == [400]
+    assert [error.status for error in layer.h3_conn.refused] == [400]
 
 
 def test_one_is_taken_as_it_is_if_the_user_says_so() -> None:
@@ -173,3 +174,16 @@ def test_no_more_is_kept_of_a_control_frame(size: int, is_refused: bool) -> None
     data = b"\0\x04" + encode_uint_var(1 << 30) + bytes(size)  # settings, RFC 9114, section 7.2.4
     receiver.handle_stream_event(QuicStreamDataReceived(CLIENT, 2, data, end_stream=False))
     assert any(isinstance(command, CloseQuicConnection) for command in receiver.transmit()) is is_refused
+
+
+def test_what_we_send_has_no_table_however_large_a_peer_permits() -> None:
+    """Nothing that a peer would have to acknowledge is kept."""
+    sender = CheckedH3Connection(CLIENT, is_client=False)
+    settings = encode_uint_var(Setting.QPACK_MAX_TABLE_CAPACITY) + encode_uint_var(1 << 30)
+    frame = b"\x04" + encode_uint_var(len(settings)) + settings
+    sender.handle_stream_event(QuicStreamDataReceived(CLIENT, 2, b"\0" + frame, end_stream=False))
+    list(sender.transmit())
+    for stream_id in (0, 4):
+        sender.send_headers(stream_id, [*HEAD, (b"x-own", b"that later streams would refer to")])
+    sent = {it.stream_id for it in sender.transmit() if isinstance(it, SendQuicStreamData) and it.data}
+    assert sent == {0, 4}

@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from proxy_policies.http1 import response_heads
 from proxy_policies.http1.request_heads import HEAD_LIMIT
-from proxy_policies.patches.multiplexed_heads import read_request
+from proxy_policies.patches.multiplexed_heads import checked_response, checked_trailers, read_request
 from proxy_policies.validity import Invalid
 
 HEAD = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.test:8443"), (b":path", b"/x"), (b"n", b"v")]
@@ -29,3 +30,34 @@ def test_a_long_head_is_refused() -> None:
     with pytest.raises(Invalid, match="over 65536 bytes") as error:
         read_request(SimpleNamespace(headers=HEAD + fields), b"HTTP/3")
     assert error.value.status == 431
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [*HEAD, (b":path", b"/")],
+        [HEAD[0], *HEAD],
+        [*HEAD[:3], HEAD[4], HEAD[3]],
+        [(b":status", b"200"), *HEAD],
+        [(b":protocol", b"websocket"), *HEAD],
+        [*HEAD, (b"Upper", b"")],
+        [*HEAD, (b"x", b" y")],
+        [*HEAD, (b"x", b"y\t")],
+        [*HEAD, (b"", b"")],
+        [*HEAD, (b"a:b", b"")],
+        [*HEAD, (b"host", b"a.test:8443"), (b"host", b"a.test:8443")],
+    ],
+)
+def test_malformed_heads(lines: list[tuple[bytes, bytes]]) -> None:
+    with pytest.raises(Invalid) as error:
+        read_request(SimpleNamespace(headers=lines), b"HTTP/2.0")
+    assert error.value.status == 400
+
+
+def test_long_heads_and_trailers_of_responses_are_refused() -> None:
+    most = [(b"x", b"y" * 1000)] * (response_heads.HEAD_LIMIT // 1000)
+    assert checked_response(tuple([(b":status", b"200"), *most[1:]]), 200, False)
+    with pytest.raises(Invalid, match="over 262144 bytes"):
+        checked_response(tuple([(b":status", b"200"), *most, *most[:2]]), 200, False)
+    with pytest.raises(Invalid, match="over 65536 bytes"):
+        checked_trailers(tuple(most))

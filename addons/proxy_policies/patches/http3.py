@@ -10,9 +10,11 @@ from __future__ import annotations
 import functools
 from collections import defaultdict
 from collections.abc import Collection
+from itertools import accumulate
 from typing import Any
 
-from aioquic.h3.connection import ErrorCode, FrameType, H3Stream, HeadersState, MessageError, ProtocolError
+import pylsqpack
+from aioquic.h3.connection import ErrorCode, FrameType, H3Stream, HeadersState, MessageError, ProtocolError, Setting
 from aioquic.h3.events import H3Event, HeadersReceived
 from hpack.hpack import encode_integer
 from mitmproxy.proxy import commands, events
@@ -24,21 +26,28 @@ from mitmproxy.proxy.layers.http._events import RequestHeaders, RequestProtocolE
 from mitmproxy.proxy.layers.http._http3 import Http3Client, Http3Connection, Http3Server
 from mitmproxy.proxy.layers.http._http_h3 import LayeredH3Connection, StreamClosed, TrailersReceived
 
-from proxy_policies import validity
 from proxy_policies.fields import RawFields
 from proxy_policies.http1 import request_heads, response_heads
 from proxy_policies.http1.framing import InterimCount, has_no_body, is_interim
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.patch import Companion
 from proxy_policies.patches import client_sides, quic_windows
-from proxy_policies.patches.back_pressure import STREAM_WINDOW
 from proxy_policies.patches.generators import in_place_of
-from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
+from proxy_policies.patches.multiplexed_heads import (
+    checked_response,
+    checked_trailers,
+    lines_of,
+    read_request,
+    read_status,
+)
 from proxy_policies.patches.quic_windows import WindowedConnection, quic_connection
 from proxy_policies.patches.sides import LONGEST_REASON, MultiplexedSide
 from proxy_policies.validity import Invalid
 from proxy_policies.waits import NOT_WAITING, Waiting
 
+WITHOUT_TABLE: dict[int, int] = {Setting.QPACK_MAX_TABLE_CAPACITY: 0, Setting.QPACK_BLOCKED_STREAMS: 0}
+"""Fields are compressed by themselves, in both directions: one byte that refers to a table (RFC 9204, section 3.2) may
+stand for all that the table holds, and a head would wait for the stream that fills it."""
 LONG_SECTION = 4096
 """Size of a field section (RFC 9114, section 4.2.2) that may not fit into the buffers of aioquic's encoder."""
 LINE_OVERHEAD = 32
@@ -67,22 +76,40 @@ class CheckedH3Connection(LayeredH3Connection):
 
     def __init__(self, *how: Any, **more: Any) -> None:
         super().__init__(*how, **more)
+        self._decoder = pylsqpack.Decoder(0, 0)
+        self.refused: list[Invalid] = []
+        """Why requests were refused for which no event was returned, until they are logged."""
         self.heads: set[int] = set()
         """The streams of requests with HEAD."""
         self._statuses: dict[int, int] = {}
 
+    @property
+    def _head_limit(self) -> int:
+        return response_heads.HEAD_LIMIT if self._is_client else request_heads.HEAD_LIMIT
+
+    def _get_local_settings(self) -> dict[int, int]:
+        return super()._get_local_settings() | WITHOUT_TABLE
+
+    def _validate_settings(self, settings: dict[int, int]) -> None:
+        """Raise SettingsError for invalid ones; have no table for what we send, however large the peer permits."""
+        super()._validate_settings(settings)
+        settings |= WITHOUT_TABLE
+
     def _receive_request_or_push_data(self, stream: H3Stream, data: bytes, stream_ended: bool) -> list[H3Event]:
         """Receive data; end the stream, and no other, if its message is malformed (RFC 9114, section 4.1.2)."""
+        is_request = stream.headers_recv_state is HeadersState.INITIAL and not self._is_client
         try:
             return self._receive_whole_frames(stream, data, stream_ended)
         except MessageError as error:
+            if is_request:
+                self.refused.append(Invalid(error.reason_phrase))
             return self._break_off(stream, error)
 
     def _receive_whole_frames(self, stream: H3Stream, data: bytes, stream_ended: bool) -> list[H3Event]:
         """Receive data; raise an error if it ends within a frame (RFC 9114, section 7.1), or before its final head."""
         received = super()._receive_request_or_push_data(stream, data, stream_ended)
         self._check_size(stream)
-        if stream.ended and not stream.blocked:
+        if stream.ended:
             if stream.frame_size is not None or stream.buffer:
                 raise CutOffError("the stream ends within a frame")
             if stream.headers_recv_state is HeadersState.INITIAL:
@@ -96,13 +123,12 @@ class CheckedH3Connection(LayeredH3Connection):
         return received
 
     def _check_size(self, stream: H3Stream) -> None:
-        """Raise ExcessiveLoad for a long frame that aioquic keeps until it is complete, or data that waits for a head.
+        """Raise ExcessiveLoad for a long frame that aioquic keeps until it is complete.
 
         It would copy all that has come for each further packet.
         """
         kept = 0 if stream.frame_type == FrameType.DATA else stream.frame_size or 0
-        limit = response_heads.HEAD_LIMIT if self._is_client else request_heads.HEAD_LIMIT
-        if kept > limit or (stream.blocked and len(stream.buffer) > STREAM_WINDOW):
+        if kept > self._head_limit:
             raise ExcessiveLoad("the head is too long")
 
     def _break_off(self, stream: H3Stream, error: MessageError) -> list[H3Event]:
@@ -113,7 +139,7 @@ class CheckedH3Connection(LayeredH3Connection):
         return [StreamClosed(stream.stream_id, error.error_code)]
 
     def _decode_headers(self, stream_id: int, frame_data: bytes | None) -> Any:
-        lines = super()._decode_headers(stream_id, frame_data)
+        lines = _up_to(self._head_limit, super()._decode_headers(stream_id, frame_data))
         status = dict(lines).get(b":status", b"")
         if status.isdigit():
             self._statuses[stream_id] = int(status)
@@ -148,6 +174,15 @@ class CheckedH3Connection(LayeredH3Connection):
             self._stream[stream_id].headers_send_state = HeadersState.INITIAL
 
 
+def _up_to(limit: int, lines: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the lines up to the one that exceeds a limit, for which the head is refused.
+
+    64 KiB may stand for some 3 MiB (RFC 9204, appendix A), which aioquic would check byte by byte.
+    """
+    sizes = accumulate(len(name) + len(value) for name, value in lines)
+    return lines[: sum(size <= limit for size in sizes) + 1]
+
+
 def _encode_literally(headers: RawFields) -> bytes:
     """Return an encoded field section that refers to no table (RFC 9204, sections 4.5.1 and 4.5.6)."""
     section = bytearray(2)
@@ -161,7 +196,7 @@ def _encode_literally(headers: RawFields) -> bytes:
 
 def _without_forbidden(trailers: RawFields) -> list[tuple[bytes, bytes]]:
     try:
-        return list(validity.without_forbidden_trailers(trailers))
+        return checked_trailers(trailers)
     except Invalid as error:
         raise MessageError(str(error)) from error
 
@@ -212,11 +247,6 @@ class Http3Side(MultiplexedSide, Http3Connection):
 class Http3ClientSide(Http3Side, Http3Server):
     """Receives requests and sends responses."""
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
-        self._refused: list[Invalid] = []
-        """Not logged yet."""
-
     def waiting(self) -> Waiting:
         """Return that it waits for nothing: silent clients are disconnected whatever they owe."""
         return NOT_WAITING
@@ -235,7 +265,7 @@ class Http3ClientSide(Http3Side, Http3Server):
 
     def _refuse(self, stream_id: int, error: Invalid) -> None:
         """Answer a refused request."""
-        self._refused.append(error)
+        self.h3_conn.refused.append(error)
         response = error_response(error.status, str(error))
         fields = [(name.lower(), value) for name, value in response.headers.fields]
         self.h3_conn.send_headers(stream_id, [(b":status", b"%d" % error.status), *fields])
@@ -248,8 +278,8 @@ class Http3ClientSide(Http3Side, Http3Server):
             self.h3_conn.close_connection(ErrorCode.H3_NO_ERROR, reason_phrase=why)
             yield from self.h3_conn.transmit()
         yield from super()._handle_event(event)
-        while self._refused:
-            error = self._refused.pop()
+        while self.h3_conn.refused:
+            error = self.h3_conn.refused.pop()
             self.report_refusal(error)
             yield from self.log_refusal(error)
 

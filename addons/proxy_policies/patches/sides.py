@@ -30,7 +30,7 @@ class Side(HttpConnection):
 
     def log_refusal(self, error: Invalid) -> CommandGenerator[None]:
         """Log that a request was refused, unless too many such lines were logged."""
-        line = f"{human.format_address(self.conn.peername)}: {error}"
+        line = f"{human.format_address(self.conn.peername)}: {error!s:.{LONGEST_REASON}}"
         if admitted := _refused.admit(line, time.monotonic()):
             yield commands.Log(admitted)
 

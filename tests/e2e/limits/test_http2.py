@@ -54,6 +54,7 @@ FLOODS = {
     "window updates": frame(8, b"\0\0\0\1") * 20_000,
     "empty data": headers(1, ends=False) + frame(0, stream=1) * 20_000,
     "unknown frames": frame(0xFA) * 20_000,
+    "a head without an end": frame(1, GET, stream=1) + frame(9, bytes(1 << 14), stream=1) * 20,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 
@@ -10,6 +11,7 @@ from tests.support import h2_frames
 from tests.support.h2_frames import DATA, END_STREAM, PRIORITY, RST_STREAM, WINDOW_UPDATE, Lines, frame, head
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin, Received
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -50,6 +52,8 @@ LENGTHS: dict[str, bytes] = {
     "only trailers": head(3, [*EVIL, (b"content-length", b"5")], ends=False) + head(3, [(b"x", b"1")]),
 }
 """Requests whose Content-Length is not that of their content (RFC 9113, section 8.1.1)."""
+UNREAD = {*MALFORMED, *(name for name in LENGTHS if name.startswith("a length"))}
+"""Their heads are refused: no flow is made for them."""
 WRONG: dict[str, bytes] = {
     **LENGTHS,
     **{name: head(3, lines) for name, lines in MALFORMED.items()},
@@ -84,7 +88,7 @@ def server(released: threading.Event) -> Iterator[Origin]:
 
 @pytest.fixture(scope="module")
 def proxy(server: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
-    arguments = ("--set", "cache=off", "--set", "flow_detail=0")
+    arguments = ("--set", "cache=off", "--set", "flow_detail=0", "--set", "access_log=-")
     running = Mitmdump(arguments, confdir=tmp_path_factory.mktemp("confdir"), mode=f"reverse:{server.url}")
     yield running
     running.stop()
@@ -105,10 +109,15 @@ def outcomes(sock: object, until: Callable[[dict[int, object]], bool]) -> dict[i
     return {**known, 0: "closed"}
 
 
+def lines(proxy: Mitmdump, status: int) -> int:
+    """Count the lines of the access log for requests that were refused with a status."""
+    return len(re.findall(rf'"request":null,"host":[^,]*,"status":{status},', proxy.log()))
+
+
 @pytest.mark.parametrize("kind", WRONG)
 def test_others_of_the_connection_go_on(proxy: Mitmdump, server: Origin, released: threading.Event, kind: str) -> None:
     released.clear()
-    asked = len(server.requests)
+    asked, refused = len(server.requests), lines(proxy, 400)
     with h2_frames.connect(proxy.port) as sock:
         sock.sendall(head(1, request(b"/slow")) + WRONG[kind])
         wrong = outcomes(sock, lambda known: 3 in known)
@@ -119,6 +128,8 @@ def test_others_of_the_connection_go_on(proxy: Mitmdump, server: Origin, release
         assert outcomes(sock, lambda known: 5 in known) == {5: "ended"}
         released.set()
         assert outcomes(sock, lambda known: 1 in known) == {1: "ended"}
+    if kind in UNREAD:
+        wait_until(lambda: lines(proxy, 400) == refused + 1)
     targets = [received.target for received in server.requests[asked:]]
     assert "/2" not in targets
     assert "Traceback" not in proxy.log()
@@ -134,6 +145,7 @@ def test_streams_beyond_the_limit_are_refused(proxy: Mitmdump, released: threadi
         released.set()
         answered = outcomes(sock, lambda known: len(known) == 100)
         assert answered == {1 + 2 * number: "ended" for number in range(100)}
+        wait_until(lambda: lines(proxy, 503) == 50)
         sock.sendall(head(301, request(b"/after")))
         assert outcomes(sock, lambda known: 301 in known) == {301: "ended"}
 

@@ -62,6 +62,13 @@ def test_messages_are_not(frame: Http2Frame) -> None:
     assert spent(frame, 5000) == 5000
 
 
+def test_a_field_block_is_bounded() -> None:
+    """hyper-h2 would keep 8 MiB, and search all that is left of it for each field line."""
+    budget, (head, more) = FrameBudget(), (Http2Frame(kind, 0, 1 << 16, 9) for kind in (1, 9))
+    assert [bool(budget.spend(frame, 0.0)) for frame in (head, more, more, more, more)] == [False] * 4 + [True]
+    assert not budget.spend(head, 0.0)
+
+
 def test_messages_pay_for_window_updates() -> None:
     budget = FrameBudget()
     assert spent(Http2Frame(8, 0, 4, 9), 5000, budget) == IDLE_FRAMES

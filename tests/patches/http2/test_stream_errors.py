@@ -100,6 +100,13 @@ def test_a_stream_beyond_the_limit_is_refused_and_its_fields_still_count() -> No
     assert (b"x-own", b"that later streams refer to") in event.headers
 
 
+def test_what_we_send_has_no_larger_table_than_the_default() -> None:
+    """hpack would search all that it has ever sent for each field line."""
+    pair = Pair()
+    pair.pass_on(SettingsFrame(settings={SettingsFrame.HEADER_TABLE_SIZE: 1 << 31}))
+    assert pair.server.encoder.header_table_size == 4096
+
+
 OF_ALL = {
     "fields that cannot be unpacked": HeadersFrame(5, b"\xff\xff\xff\xff\xff", flags=["END_HEADERS"]).serialize(),
     "a window update of the connection": raw_frame(WindowUpdateFrame.type, 0, bytes(4)),

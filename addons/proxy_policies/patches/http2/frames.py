@@ -18,6 +18,8 @@ IDLE_FRAMES, IDLE_RATE = 1000, 33.0
 """Frames that carry nothing, in a burst and per second: nghttp2's limit on "glitches"."""
 CREDIT = 1024  # message bytes, in either direction, per such frame: Go sends a quarter as many window updates
 FOR_HEADERS = 2  # such frames per new stream: browsers used to send PRIORITY and WINDOW_UPDATE with each
+BLOCK_LIMIT = 256 * 1024
+"""Most bytes of an encoded field block (section 4.3), kept until it is complete: those of a response's head."""
 PER_PORTION = 16  # frames handled in one turn of the event loop: that many requests take some 10 ms
 
 
@@ -81,9 +83,15 @@ class FrameBudget:
     def __init__(self) -> None:
         self._resets = TokenBucket(RESETS, RESET_RATE)
         self._idle = TokenBucket(IDLE_FRAMES, IDLE_RATE)
+        self._block = 0
+        """Bytes of the latest field block."""
 
     def spend(self, frame: Http2Frame, now: float) -> str:
         """Account for a frame from the peer; return "" or which limit was exceeded."""
+        if frame.type in (Type.HEADERS, Type.CONTINUATION):
+            self._block = frame.length + (self._block if frame.type == Type.CONTINUATION else 0)
+            if self._block > BLOCK_LIMIT:
+                return "a field block is too long"
         match frame.type:
             case Type.DATA if frame.length:
                 self.earn(frame.length)

@@ -20,7 +20,7 @@ from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import ErrorCode, RequestHeaders, ResponseHeaders, ResponseProtocolError
 from mitmproxy.proxy.layers.http._http2 import Http2Client, Http2Server, StreamState
 
-from proxy_policies import validity
+from proxy_policies.http1 import request_heads, response_heads
 from proxy_policies.http1.framing import InterimCount, is_interim, would_split
 from proxy_policies.http1.sent_heads import SPLITS, error_response
 from proxy_policies.patch import Patch
@@ -29,23 +29,35 @@ from proxy_policies.patches.back_pressure import STREAM_WINDOW
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http2.graceful_shutdown import GracefulShutdown
 from proxy_policies.patches.http2.stream_errors import PerStreamConnection, StreamRejected
-from proxy_policies.patches.multiplexed_heads import checked_response, lines_of, read_request, read_status
+from proxy_policies.patches.multiplexed_heads import (
+    checked_response,
+    checked_trailers,
+    lines_of,
+    read_request,
+    read_status,
+)
 from proxy_policies.patches.sides import LONGEST_REASON
 from proxy_policies.validity import Invalid
 
-CONTINUE = 100
+CONTINUE, SERVICE_UNAVAILABLE = 100, 503
 
 
 class Http2Side(GracefulShutdown):
     """Behaviour common to both sides."""
 
+    head_limit: int
+    """Most bytes of a head that is received."""
+
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         settings = self.h2_conn.local_settings
         settings.initial_window_size = STREAM_WINDOW
+        settings.max_header_list_size = self.head_limit
         settings.acknowledge()
+        self.h2_conf.validate_inbound_headers = False  # `multiplexed_heads` does, alike in HTTP/2 and HTTP/3
         self.h2_conn = PerStreamConnection(self.h2_conf, self._holds_back)
         self.h2_conn.local_settings = settings
+        self.h2_conn.decoder.max_header_list_size = 2 * self.head_limit  # counts 32 bytes more for each line
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
         """Reject invalid trailers, drop fields that may not be trailers, and say why a stream is rejected."""
@@ -54,7 +66,7 @@ class Http2Side(GracefulShutdown):
             return False
         if isinstance(event, h2.events.TrailersReceived) and self.is_strict:
             try:
-                event.headers = list(validity.without_forbidden_trailers(lines_of(event)))
+                event.headers = checked_trailers(lines_of(event))
             except Invalid as error:
                 yield from self._break_off(event.stream_id, str(error))
                 return False
@@ -72,8 +84,14 @@ class Http2Side(GracefulShutdown):
 class Http2ClientSide(Http2Side, Http2Server):
     """Receives requests and sends responses."""
 
+    head_limit = request_heads.HEAD_LIMIT
+
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
         """Receive a request, and refuse it if it is invalid."""
+        if isinstance(event, StreamRejected) and event.is_head:
+            is_one_too_many = event.error_code == h2.errors.ErrorCodes.REFUSED_STREAM
+            yield from self._note_refusal(Invalid(event.why, SERVICE_UNAVAILABLE if is_one_too_many else 400))
+            return False
         if not isinstance(event, h2.events.RequestReceived) or not self.is_strict:
             return (yield from super().handle_h2_event(event))
         try:
@@ -94,14 +112,17 @@ class Http2ClientSide(Http2Side, Http2Server):
 
     def _refuse(self, event: Any, error: Invalid) -> CommandGenerator[None]:
         """Answer a refused request, and ask the client to stop sending it (RFC 9113, section 8.1)."""
-        yield from self.log_refusal(error)
-        self.report_refusal(error)
+        yield from self._note_refusal(error)
         response, stream_id = error_response(error.status, str(error)), event.stream_id
         fields = [(name.lower(), value) for name, value in response.headers.fields]
         self.h2_conn.send_headers(stream_id, [(b":status", b"%d" % error.status), *fields])
         self.h2_conn.send_data(stream_id, response.raw_content or b"", end_stream=True)
         if not self.is_closed(stream_id):
             self.h2_conn.reset_stream(stream_id, h2.errors.ErrorCodes.NO_ERROR)
+
+    def _note_refusal(self, error: Invalid) -> CommandGenerator[None]:
+        yield from self.log_refusal(error)
+        self.report_refusal(error)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         """Send a part of a response; fail if an addon's fields would split its head."""
@@ -112,6 +133,8 @@ class Http2ClientSide(Http2Side, Http2Server):
 
 class Http2OriginSide(Http2Side, Http2Client):
     """Sends requests and receives responses."""
+
+    head_limit = response_heads.HEAD_LIMIT
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

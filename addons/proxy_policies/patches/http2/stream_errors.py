@@ -23,14 +23,25 @@ from h2.exceptions import (
     StreamIDTooLowError,
 )
 from h2.frame_buffer import FrameBuffer
+from h2.settings import SettingCodes
 from h2.stream import H2Stream, StreamClosedBy, StreamState
 from hpack import HPACKError
-from hyperframe.frame import Frame, GoAwayFrame, HeadersFrame, PriorityFrame, RstStreamFrame, WindowUpdateFrame
+from hyperframe.frame import (
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PriorityFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
 HEAD = 9  # bytes before a frame's payload
 STREAM_FRAMES = (WindowUpdateFrame.type, PriorityFrame.type)
 """Frames whose invalid payload is an error of the stream that they name."""
+HEADER_TABLE_SIZE = 4096
+"""The default, in bytes (RFC 9113, section 6.5.2)."""
 WITHOUT_CONTENT = (b"204", b"304")
 """Statuses whose Content-Length, if any, does not describe the response's own content (RFC 9110, section 8.6)."""
 
@@ -40,6 +51,8 @@ class StreamRejected(StreamReset):
     """We have reset a stream because of an error of its peer."""
 
     why: str
+    is_head: bool
+    """The error is in the stream's first field section: no event was returned for it."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,7 @@ class PerStreamConnection(BufferedH2Connection):
         super().initiate_connection()  # type: ignore[no-untyped-call]
 
     def _receive_frame(self, frame: Frame) -> list[Event]:
+        is_head = isinstance(frame, HeadersFrame) and frame.stream_id not in self.streams
         try:
             if isinstance(frame, InvalidFrame):
                 raise frame.error
@@ -119,7 +133,16 @@ class PerStreamConnection(BufferedH2Connection):
         except ProtocolError as error:
             if not self._is_of_one_stream(frame, error):
                 raise
-            return self._reset(frame.stream_id, error.error_code, str(error))
+            return self._reset(frame.stream_id, error.error_code, str(error), is_head=is_head)
+
+    def _receive_settings_frame(self, frame: SettingsFrame) -> tuple[list[Frame], list[Event]]:
+        """Use no larger table than the default one for what we send, whatever the peer permits (RFC 7541, section 4.2).
+
+        hpack keeps all that it has sent, and searches it one by one.
+        """
+        if frame.settings.get(SettingCodes.HEADER_TABLE_SIZE, 0) > HEADER_TABLE_SIZE:
+            frame.settings[SettingCodes.HEADER_TABLE_SIZE] = HEADER_TABLE_SIZE
+        return super()._receive_settings_frame(frame)
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
         """Continue: hyper-h2 accepts nothing more from such a peer; mitmproxy drops data that waits for its windows."""
@@ -132,7 +155,7 @@ class PerStreamConnection(BufferedH2Connection):
             return False
         return frame.stream_id in self.streams or isinstance(frame, PriorityFrame | InvalidFrame)
 
-    def _reset(self, stream_id: int, code: ErrorCodes, why: str) -> list[Event]:
+    def _reset(self, stream_id: int, code: ErrorCodes, why: str, *, is_head: bool) -> list[Event]:
         """Reset a stream if it exists; an unknown one needs nothing."""
         stream = self.streams.get(stream_id)
         if stream is None:
@@ -140,14 +163,14 @@ class PerStreamConnection(BufferedH2Connection):
         stream.state_machine.state = StreamState.CLOSED
         stream.state_machine.stream_closed_by = StreamClosedBy.SEND_RST_STREAM
         self._prepare_for_sending([RstStreamFrame(stream_id, error_code=code)])
-        return [StreamRejected(stream_id=stream_id, error_code=code, remote_reset=False, why=why)]
+        return [StreamRejected(stream_id=stream_id, error_code=code, remote_reset=False, why=why, is_head=is_head)]
 
     def _receive_headers_frame(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
         if not self._is_beyond_limit(frame.stream_id):
             return self._receive_fields(frame)
         self._begin_new_stream(frame.stream_id, AllowedStreamIDs(not self.config.client_side))
         super()._receive_headers_frame(frame)  # field compression of later streams depends on these fields
-        return [], self._reset(frame.stream_id, ErrorCodes.REFUSED_STREAM, "too many streams are open")
+        return [], self._reset(frame.stream_id, ErrorCodes.REFUSED_STREAM, "too many streams are open", is_head=True)
 
     def _receive_fields(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
         """Receive a head or trailers. Raise InvalidBodyLengthError if content ends short of its declared length."""
