@@ -12,7 +12,7 @@ from mitmproxy import ctx, optmanager
 
 from proxy_policies.background.tasks import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
-from proxy_policies.flow_list import slow_browsers
+from proxy_policies.flow_list import flows, slow_browsers
 from proxy_policies.flow_list.oldest import oldest, with_comments
 from proxy_policies.flow_list.option_errors import OptionErrors
 from proxy_policies.lazy_imports import lazy_imports
@@ -60,6 +60,7 @@ class FlowList:
         self._browsers: Collection[Any] = ()
         """mitmweb's connections to browsers."""
         self._throttle = Throttle()
+        self._undo_sizes: Callable[[], None] | None = None
         self._errors: OptionErrors | None = None
         """Kept here, as mitmproxy's signals have only weak references."""
 
@@ -73,6 +74,7 @@ class FlowList:
         if type(ctx.master).__name__ == "WebMaster":
             self._browsers = web_app.ClientConnection.connections
             self._show_option_errors()
+            self._undo_sizes = flows.sizes(web_app).apply()
         self._task = spawn(self._watch(view))
 
     def _show_option_errors(self) -> None:
@@ -88,6 +90,8 @@ class FlowList:
         """Restore the columns."""
         if self._task is not None:
             self._task.cancel()
+        if self._undo_sizes is not None:
+            self._undo_sizes()
         if self._restore is not None and not ctx.master.should_exit.is_set():
             self._restore()
 

@@ -15,6 +15,7 @@ from proxy_policies.patches import (
     dialling,
     permitted_names,
     script_reload,
+    shown_sizes,
     terminal,
     turns,
 )
@@ -35,6 +36,7 @@ PATCHES: tuple[Patch, ...] = (
     bounded_decoding.PATCH,
     websocket.PATCH,
     *terminal.PATCHES,
+    shown_sizes.PATCH,
 )
 
 

@@ -62,6 +62,15 @@ def comes_from_source(state: flow_state.FlowState, response: http.Response) -> b
     return state.source is not None and (state.origin is not None or not response.raw_content)
 
 
+def size_beyond(flow: http.HTTPFlow, message: http.Message) -> int | None:
+    """Return the size of a body that passes, or has passed, if the flow does not have all of it; else None."""
+    if isinstance(message.stream, Stream):
+        return message.stream.passed_size
+    state = flow_state.state_of(flow)
+    is_stored = isinstance(message, http.Response) and state.source is not None and comes_from_source(state, message)
+    return known_length(message) if is_stored else None
+
+
 def is_sent_in_pieces(flow: http.HTTPFlow) -> bool:
     """Return whether a response's head, in its present state, is sent before its body is complete."""
     response, state = flow.response, flow_state.state_of(flow)

@@ -50,6 +50,11 @@ class Stream:
         """Return whether more bytes would exceed the limit, if the body is streamed only by our decision."""
         return not self._is_asked_for and self.preview.size + more > limit
 
+    @property
+    def passed_size(self) -> int | None:
+        """The bytes that have passed, if they are more than those kept for viewing; else None."""
+        return self.preview.size if self.preview.size > len(self.preview.kept) else None
+
     def seconds_to_flush(self) -> float | None:
         """Return the seconds until a flush is due if no more data arrives; None if nothing is held back."""
         if not self.pipeline.holds_back:

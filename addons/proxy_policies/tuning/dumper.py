@@ -11,6 +11,7 @@ from mitmproxy.addons.dumper import Dumper
 from mitmproxy.utils import human, strutils
 
 from proxy_policies.patch import Replacement
+from proxy_policies.streaming.decision import size_beyond
 
 SHORT = 50
 """A URL with at most this many characters is never cut, however narrow the terminal."""
@@ -43,6 +44,7 @@ def has_plain_lines(dumper: Dumper, flow: http.HTTPFlow, response: http.Response
         and not ctx.options.showhost
         and flow.is_replay is None
         and not flow.error
+        and size_beyond(flow, response) is None
         and "h2-pushed-stream" not in flow.metadata
         and flow.client_conn.peername is not None
         and flow.request.data.http_version == response.data.http_version
