@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.support.sockets import reset_when_closed, tcp_pair
 
-from proxy_policies.byte_streams.byte_stream import HIGH_WATER, READ_AHEAD
-from proxy_policies.byte_streams.socket_stream import SocketStream
+from proxy_policies.byte_streams.byte_stream import HIGH_WATER, READ_AHEAD, SocketStream
 
 Pair = tuple[SocketStream, socket.socket]
 

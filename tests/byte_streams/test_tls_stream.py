@@ -17,8 +17,7 @@ from OpenSSL import SSL
 from tests.support.openings import trusting_anyone
 from tests.support.sockets import tcp_pair
 
-from proxy_policies.byte_streams.byte_stream import HIGH_WATER, READ_AHEAD
-from proxy_policies.byte_streams.socket_stream import SocketStream
+from proxy_policies.byte_streams.byte_stream import HIGH_WATER, READ_AHEAD, SocketStream
 from proxy_policies.byte_streams.tls_stream import TlsStream, Truncated
 
 

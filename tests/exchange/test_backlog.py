@@ -6,7 +6,7 @@ import socket
 import pytest
 from mitmproxy import http
 
-from proxy_policies.byte_streams.socket_stream import SocketStream
+from proxy_policies.byte_streams.byte_stream import SocketStream
 from proxy_policies.cache.incoming_body import IncomingBody, Room
 from proxy_policies.exchange.backlog import Backlog
 from proxy_policies.exchange.response_writer import ResponseWriter

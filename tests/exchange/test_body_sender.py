@@ -9,7 +9,7 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 
 from proxy_policies.body import Pipeline
-from proxy_policies.byte_streams.socket_stream import SocketStream
+from proxy_policies.byte_streams.byte_stream import SocketStream
 from proxy_policies.cache.incoming_body import IncomingBody, IncomingReader, Room
 from proxy_policies.exchange.body_sender import BodySender
 from proxy_policies.exchange.client_presence import ClientLeft, ClientPresence

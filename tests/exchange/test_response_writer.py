@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from mitmproxy import http
 
-from proxy_policies.byte_streams.socket_stream import SocketStream
+from proxy_policies.byte_streams.byte_stream import SocketStream
 from proxy_policies.exchange.response_writer import ResponseWriter, SplitError
 from proxy_policies.fields import Fields
 from proxy_policies.http1.framing import DRAIN_LIMIT

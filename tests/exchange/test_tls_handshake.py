@@ -15,7 +15,7 @@ from mitmproxy.proxy.commands import StartHook
 from mitmproxy.test import taddons
 from tests.support.sockets import tcp_pair
 
-from proxy_policies.byte_streams.socket_stream import SocketStream
+from proxy_policies.byte_streams.byte_stream import SocketStream
 from proxy_policies.exchange.tls_handshake import Handshake, HandshakeError
 
 Serve = Callable[[socket.socket], None]

@@ -1,4 +1,4 @@
-"""Bytes through a buffer of this process."""
+"""Bytes copied through a buffer of this process."""
 
 import contextlib
 import select
@@ -7,7 +7,7 @@ import socket
 import pytest
 from tests.support.relay_peers import tcp_pair
 
-from proxy_policies.relay.copying import BUFFER, Copy
+from proxy_policies.relay.sockets import BUFFER, Copy
 
 
 def filled(copy: Copy, source: socket.socket) -> int:

@@ -17,7 +17,7 @@ import trustme
 from tests.support.relay_links import MakeEnd
 from tests.support.relay_peers import receive, send, tcp_pair
 
-from proxy_policies.relay import copying, sockets, splice, streams
+from proxy_policies.relay import sockets, splice, streams
 from proxy_policies.relay.link import ByteCounts, StreamEnd, relay_streams
 
 pytestmark = pytest.mark.timeout(60)
@@ -31,7 +31,7 @@ class Recorder:
         self.used: list[str] = []
         for owner, name, label in (
             (splice.Splice, "drain", "splice"),
-            (copying.Copy, "drain", "copy"),
+            (sockets.Copy, "drain", "copy"),
             (streams, "copy_until_eof", "streams"),
         ):
             monkeypatch.setattr(owner, name, self._wrap(getattr(owner, name), label))
@@ -229,4 +229,4 @@ def test_movers_are_in_the_order_of_their_speed() -> None:
     near, far = tcp_pair()
     with near, far:
         makers = sockets.transfers(near, far)
-        assert isinstance(makers[-1](), copying.Copy)
+        assert isinstance(makers[-1](), sockets.Copy)

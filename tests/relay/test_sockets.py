@@ -16,8 +16,8 @@ from tests.support.relay_peers import receive, send, send_until_full, tcp_pair
 from tests.support.sockets import reset
 
 from proxy_policies.relay import sockets
-from proxy_policies.relay.copying import Copy
 from proxy_policies.relay.link import relay_sockets
+from proxy_policies.relay.sockets import Copy
 
 pytestmark = pytest.mark.timeout(60)
 

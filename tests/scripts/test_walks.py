@@ -18,7 +18,7 @@ def test_a_hit_begins_at_its_socket_and_crosses_few_files() -> None:
     assert (shown.returncode, shown.stderr) == (0, "")
     lines = shown.stdout.splitlines()
     files = [line.partition(":")[0] for line in lines if not line.startswith(" ")][:-1]
-    assert files[0] == "byte_streams/socket_stream.py"
+    assert files[0] == "byte_streams/byte_stream.py"
     assert "cache/stores/memory.py" in files
     count = re.fullmatch(r"(\d+) files, \d+ functions", lines[-1])
     assert count is not None

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from proxy_policies.relay import sockets, streams
-from proxy_policies.relay.copying import Copy
 from proxy_policies.relay.link import ByteCounts, StreamEnd, relay_sockets, relay_streams
+from proxy_policies.relay.sockets import Copy
 from proxy_policies.relay.splice import PIPES
 from tests.support.relay_peers import tcp_pair
 

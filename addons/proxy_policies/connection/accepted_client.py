@@ -12,7 +12,7 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server_hooks import ClientConnectedHook, ClientDisconnectedHook
 
 from proxy_policies.addresses import Address
-from proxy_policies.byte_streams.socket_stream import SocketStream
+from proxy_policies.byte_streams.byte_stream import SocketStream
 from proxy_policies.connection import handover
 from proxy_policies.connection.client_connection import ClientConnection, ConnectionOwner
 from proxy_policies.connection.responders import Responders

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from OpenSSL import SSL
 
-from proxy_policies.byte_streams.byte_stream import ByteStream
-from proxy_policies.byte_streams.socket_stream import SocketStream
+from proxy_policies.byte_streams.byte_stream import ByteStream, SocketStream
 from proxy_policies.byte_streams.tls_stream import TlsStream
 from proxy_policies.connection.tunnel_takeover import TakeoverReader
 

@@ -18,7 +18,7 @@ from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpStartHook
 from mitmproxy.proxy.server_hooks import ServerConnectHook, ServerConnectionHookData
 
 from proxy_policies.addresses import is_tunnel_name
-from proxy_policies.byte_streams.socket_stream import SocketStream
+from proxy_policies.byte_streams.byte_stream import SocketStream
 from proxy_policies.dispatch.table import HookTable
 from proxy_policies.http1.request_heads import ANSWER, Connect
 from proxy_policies.inspection.hosts import Action, Hosts, Protocol, decide

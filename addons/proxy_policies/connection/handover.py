@@ -15,7 +15,7 @@ from mitmproxy.proxy import mode_servers, server_hooks
 from mitmproxy.proxy.commands import StartHook
 
 from proxy_policies.background.tasks import spawn
-from proxy_policies.byte_streams.socket_stream import SocketStream
+from proxy_policies.byte_streams.byte_stream import SocketStream
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from mitmproxy import ctx
 from mitmproxy.proxy.mode_specs import ProxyMode
 
 from proxy_policies.addresses import is_tunnel_name
-from proxy_policies.byte_streams.socket_stream import SocketStream
+from proxy_policies.byte_streams.byte_stream import SocketStream
 from proxy_policies.connection import direct_tunnel
 from proxy_policies.connection.fast_path_guard import open_paths, paths_of
 from proxy_policies.dispatch.table import HookTable

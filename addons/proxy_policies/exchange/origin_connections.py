@@ -25,8 +25,7 @@ from mitmproxy.proxy.server_hooks import (
 from mitmproxy.utils import human
 
 from proxy_policies.background.tasks import spawn
-from proxy_policies.byte_streams.byte_stream import ByteStream
-from proxy_policies.byte_streams.socket_stream import SocketStream
+from proxy_policies.byte_streams.byte_stream import ByteStream, SocketStream
 from proxy_policies.exchange.tls_handshake import Handshake, HandshakeError, Trigger
 from proxy_policies.fields import fields_of
 from proxy_policies.outbound import dial

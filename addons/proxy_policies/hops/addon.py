@@ -2,13 +2,12 @@
 
 from weakref import WeakKeyDictionary
 
-from mitmproxy import ctx, http
+from mitmproxy import http
 from mitmproxy.connection import Client
 from mitmproxy.proxy.mode_specs import ReverseMode, UpstreamMode
-from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import trace
-from proxy_policies.addresses import format_target, in_networks, parse_networks
+from proxy_policies.addresses import in_networks, parse_networks
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields, fields_of, set_fields
 from proxy_policies.flows import flow_state
@@ -24,7 +23,6 @@ from proxy_policies.hops.next_hop import (
     response_for_next_hop,
     with_via,
 )
-from proxy_policies.outbound.own_listeners import is_own_listener
 from proxy_policies.settings import Setting, one_of
 
 STYLES = {
@@ -62,14 +60,6 @@ class Hops:
 
     def __init__(self) -> None:
         self._connects: WeakKeyDictionary[Client, http.Request] = WeakKeyDictionary()
-
-    async def server_connect(self, data: ServerConnectionHookData) -> None:
-        """Refuse to connect to ourselves: only HTTP has Via, and a client would come back as one of this machine."""
-        server = data.server
-        if server.error or server.address is None:
-            return
-        if await is_own_listener(*server.address[:2], _listening(server.transport_protocol)):
-            server.error = f"cannot connect to {format_target(*server.address[:2])}: it is this proxy"
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """Refuse a CONNECT that has passed us before."""
@@ -184,14 +174,6 @@ def _for_next_hop(trailers: http.Headers, head: Fields | None) -> Fields:
 
 def _is_upstream(flow: http.HTTPFlow) -> bool:
     return type(flow.client_conn.proxy_mode) is UpstreamMode
-
-
-def _listening(protocol: str) -> list[tuple[str, int]]:
-    """Return the addresses on which we listen for TCP or UDP."""
-    servers = ctx.master.addons.get("proxyserver").servers
-    return [
-        address[:2] for it in servers if it.mode.transport_protocol in (protocol, "both") for address in it.listen_addrs
-    ]
 
 
 def _answer(last: FinalHop) -> http.Response:

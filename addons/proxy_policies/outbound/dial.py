@@ -7,17 +7,19 @@ breaks Host, SNI, verification and reuse; replacing the dial itself breaks nothi
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
+from mitmproxy.connection import Server
 from mitmproxy.proxy import server
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies.addresses import SocketAddress, format_target
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.log_lines import printable
-from proxy_policies.outbound import tcp_connect
+from proxy_policies.outbound import own_listeners, tcp_connect
 from proxy_policies.patch import Patch, PatchKind
 from proxy_policies.settings import Setting, parse_duration
 
@@ -141,6 +143,14 @@ class Dialer:
         if self._undo is not None:
             self._undo()
 
+    def server_connect(self, data: ServerConnectionHookData) -> Awaitable[None] | None:
+        """Refuse to connect to ourselves: only HTTP has Via, and a client would come back as one of this machine."""
+        server = data.server
+        if server.error or server.address is None:
+            return None
+        own = _listening(server.transport_protocol, server.address[1])
+        return _refuse_ourselves(server, own) if own else None
+
     def http_connect_error(self, flow: http.HTTPFlow) -> None:
         """Answer a failed CONNECT with the target and the reason, and nothing else.
 
@@ -150,3 +160,21 @@ class Dialer:
             flow.response = http.Response.make(
                 502, f"{flow.server_conn.error}\n", {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
             )
+
+
+def _listening(protocol: str, port: int) -> list[str]:
+    """Return the addresses on which we listen on a port of TCP or UDP."""
+    servers = ctx.master.addons.get("proxyserver").servers
+    return [
+        address[0]
+        for it in servers
+        if it.mode.transport_protocol in (protocol, "both")
+        for address in it.listen_addrs
+        if address[1] == port
+    ]
+
+
+async def _refuse_ourselves(target: Server, own: Sequence[str]) -> None:
+    host, port = (target.address or ("", 0))[:2]
+    if await own_listeners.reaches(host, port, own):
+        target.error = f"cannot connect to {format_target(host, port)}: it is this proxy"

@@ -10,18 +10,14 @@ from ipaddress import ip_address
 from proxy_policies.addresses import normalize_address
 from proxy_policies.outbound.name_lookup import look_up
 
-Listening = Iterable[tuple[str, int]]
-"""Addresses and ports of listeners; 0.0.0.0 and :: stand for every address of this machine."""
 
+async def reaches(host: str, port: int, listening: Iterable[str]) -> bool:
+    """Return whether a connection to a host, given by name or address, would reach a listener on its port.
 
-async def is_own_listener(host: str, port: int, listening: Listening) -> bool:
-    """Return whether a connection to a host, given by name or address, would reach one of the listeners.
-
-    A name that does not resolve reaches none.
+    `listening` are the listeners' addresses; 0.0.0.0 and :: stand for every address of this machine. A name that does
+    not resolve reaches none.
     """
-    hosts = [normalize_address(own) for own, own_port in listening if own_port == port]
-    if not hosts:
-        return False
+    hosts = [normalize_address(own) for own in listening]
     with contextlib.suppress(OSError, UnicodeError):
         return any(_is_of(normalize_address(found[4][0]), hosts) for found in await look_up(host, port, timeout=1))
     return False
