@@ -55,7 +55,7 @@ async def test_what_may_not_be_shared_has_the_other_go_forward_too() -> None:
 async def test_a_client_that_leaves_waits_for_those_who_follow_it() -> None:
     made = engine()
     first = await lead(made)
-    led = made.collapsed.led_by(first.client_conn.id)
+    led = made.collapsed.by_client[first.client_conn.id]
     assert len(led) == 1
     await asyncio.wait_for(collapsed_flows.finish_for_followers(led), 100)  # it has no followers
 

@@ -132,7 +132,7 @@ async def test_followers_learn_what_became_of_their_leader() -> None:
         assert leader.outcome in {outcome}
         assert [leader.is_needed] == [False]
         assert not table.is_led(SAME)
-        assert not table.led_by("c")
+        assert not table.by_client
         assert table.is_unshared(SAME, NOW + 1) is (outcome is LeaderOutcome.UNSHARED)
         assert not table.is_unshared(SAME, NOW + HIT_FOR_MISS_TTL)
 
@@ -179,7 +179,7 @@ async def test_a_new_leader_is_not_forgotten_with_the_old_one() -> None:
     old, new = table.lead(SAME, "c", NOW), table.lead(SAME, "c", NOW)
     table.end(old, LeaderOutcome.STORED, NOW)
     assert table.find(SAME, table.moment(), NOW, fresh=True) is new
-    assert table.led_by("c") == (new,)
+    assert table.by_client == {"c": [new]}
 
 
 async def test_what_was_not_shared_is_remembered_within_bounds_and_until_it_is() -> None:

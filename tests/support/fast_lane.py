@@ -18,8 +18,8 @@ Start = Callable[..., Mitmdump]
 ALL = ("--set", "fast_lane=on")
 FRESH = ("Cache-Control", "max-age=1000")
 PATIENT = """
-from proxy_policies.connection import direct_tunnel
-direct_tunnel.DIAL_TIMEOUT = 100
+from proxy_policies.passthrough import tunnel
+tunnel.DIAL_TIMEOUT = 100
 """
 """A script for tests that count tunnels: on a loaded machine a dial may take half a second, and would be left to
 mitmproxy's layers."""

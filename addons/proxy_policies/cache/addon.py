@@ -15,6 +15,7 @@ from proxy_policies.addresses import without_credentials
 from proxy_policies.background.tasks import Tasks, in_background
 from proxy_policies.cache import admin, collapsed_flows, request_phase, response_phase, revalidation
 from proxy_policies.cache.clock import Clock
+from proxy_policies.cache.collapsing import Leader
 from proxy_policies.cache.rfc9111.selectors import ALL, parse_selector
 from proxy_policies.cache.rules import CacheRule, parse_cache_rule
 from proxy_policies.cache.stores.backends import SYNTAX, BackendSpec, open_store, parse_backend
@@ -85,6 +86,8 @@ class Cache:
 
     def __init__(self) -> None:
         self.engine: CacheEngine | None = None
+        self._led: Mapping[str, Sequence[Leader]] = {}
+        """By client id: requests in progress whose responses others wait for."""
         self._chosen: tuple[BackendSpec, int] | None = None
         self._tasks = Tasks("cache")
 
@@ -118,6 +121,7 @@ class Cache:
             return
         old, self._chosen = self.engine, chosen
         self.engine = CacheEngine(store, self.cache_max_object) if store is not None else None
+        self._led = self.engine.collapsed.by_client if self.engine is not None else {}
         if old is not None:
             admin.run_command(admin.close(old.store))
 
@@ -142,7 +146,7 @@ class Cache:
         if self.engine is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.engine.store.close(), CLOSING)
-            self.engine, self._chosen = None, None
+            self.engine, self._chosen, self._led = None, None, {}
 
     @only_if("cache_purge")
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -189,11 +193,11 @@ class Cache:
         if self.engine is not None and transaction is not None:
             await revalidation.serve_stale_for_failure(self.engine, flow, transaction)
 
-    @only_if("engine")
+    @only_if("_led")
     def client_disconnected(self, client: Client) -> Awaitable[None] | None:
         """Wait for responses that others need: mitmproxy closes the client's connections to origins after this hook."""
-        led = self.engine.collapsed.led_by(client.id) if self.engine is not None else ()
-        return collapsed_flows.finish_for_followers(led) if led else None
+        led = self._led.get(client.id)
+        return collapsed_flows.finish_for_followers(tuple(led)) if led else None
 
     # Commands
 

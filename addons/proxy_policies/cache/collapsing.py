@@ -21,7 +21,7 @@ import asyncio
 import contextlib
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from enum import Enum
 
 from proxy_policies.cache.incoming_body import IncomingBody
@@ -250,7 +250,8 @@ class CollapsedForwarding:
 
     def __init__(self) -> None:
         self._leaders: dict[Identity, list[Leader]] = {}
-        self._by_client: dict[str, list[Leader]] = {}
+        self.by_client: dict[str, list[Leader]] = {}
+        """The unfinished leaders of each connection."""
         self._unshared: OrderedDict[ConditionalIdentity, float] = OrderedDict()
         self._moments = itertools.count()
 
@@ -299,12 +300,8 @@ class CollapsedForwarding:
         """Register a new leader."""
         leader = Leader(identity, client, now, conditions, checkpoint)
         self._leaders.setdefault(identity, []).append(leader)
-        self._by_client.setdefault(client, []).append(leader)
+        self.by_client.setdefault(client, []).append(leader)
         return leader
-
-    def led_by(self, client: str) -> Sequence[Leader]:
-        """Return the unfinished leaders of a connection."""
-        return tuple(self._by_client.get(client, ()))
 
     def answered(self, leader: Leader, entry: StoredResponse, now: float) -> None:
         """Note the head of a response that may be stored."""
@@ -327,7 +324,7 @@ class CollapsedForwarding:
 
     def _forget(self, leader: Leader) -> None:
         _take_out(self._leaders, leader.identity, leader)
-        _take_out(self._by_client, leader.client, leader)
+        _take_out(self.by_client, leader.client, leader)
 
 
 def _take_out[K](groups: dict[K, list[Leader]], name: K, leader: Leader) -> None:

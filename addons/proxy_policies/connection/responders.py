@@ -11,7 +11,6 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 
 from proxy_policies.addresses import is_tunnel_name
 from proxy_policies.byte_streams.byte_stream import SocketStream
-from proxy_policies.connection import direct_tunnel
 from proxy_policies.connection.fast_path_guard import open_paths, paths_of
 from proxy_policies.dispatch.table import HookTable
 from proxy_policies.exchange.exchange import Exchange, ExchangeClient
@@ -19,8 +18,9 @@ from proxy_policies.exchange.origin_connections import Destination
 from proxy_policies.fast_paths import COUNTED
 from proxy_policies.http1.plain_messages import read_plain_request
 from proxy_policies.http1.request_heads import address_of, read_connect
-from proxy_policies.inspection.hosts import Hosts
+from proxy_policies.inspection.hosts import Hosts, why_untouched
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.passthrough.tunnel import DirectTunnel
 from proxy_policies.validity import Invalid
 
 with lazy_imports():
@@ -105,14 +105,12 @@ class Responders:
         if table is None or hosts is None or "tunnels" not in self.paths(client.proxy_mode):
             return None
         asked = read_connect(bytes(stream.received))
-        why = direct_tunnel.untouched(hosts, asked) if asked else ""
-        if not asked or not why or not isinstance(stream, SocketStream):
+        if asked is None or is_tunnel_name(asked.host) or not isinstance(stream, SocketStream):
+            return None
+        if not (why := why_untouched(hosts, asked.host, asked.port)):
             return None
         opened = functools.partial(self.count, "tunnels")
-        tunnel = direct_tunnel.DirectTunnel(
-            client, stream, asked, why, table=table, idle=self._tcp_timeout, opened=opened
-        )
-        return tunnel.run()
+        return DirectTunnel(client, stream, asked, why, table=table, idle=self._tcp_timeout, opened=opened).run()
 
     def _exchange(self, connection: ExchangeClient, head: bytes) -> Exchange | None:
         request = read_plain_request(head)

@@ -209,6 +209,12 @@ def decide(
     return NOT_LISTED
 
 
+def why_untouched(hosts: Hosts, host: str, port: int) -> str:
+    """Return why a tunnel to a host stays untouched whatever it carries; "" if that is uncertain."""
+    decision = decide(hosts, host, port, Protocol.NOTHING)
+    return decision.why if decision.action is Action.UNTOUCHED else ""
+
+
 def _decide_tls(hosts: Hosts, host: str, port: int, sni: str | None) -> InspectionDecision:
     is_listed, is_sni_listed = hosts.matches(host, port), sni is not None and hosts.matches(sni, port)
     if is_listed and (sni is None or is_sni_listed or (is_address(host) and not hosts.excludes(sni, port))):

@@ -167,7 +167,7 @@ def test_an_origin_that_dies_in_between_is_asked_again(
 
 
 BREAKS = """
-from proxy_policies.connection.direct_tunnel import DirectTunnel
+from proxy_policies.passthrough.tunnel import DirectTunnel
 from proxy_policies.connection.responders import Responders
 
 def breaks(asked):
