@@ -1,18 +1,15 @@
 """Notes put into words."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.explain.formatting import (
     NOTHING,
-    VERDICT_LIMIT,
     WIDTH,
     format_notes,
-    outcome,
-    summary,
     wrapped,
 )
+from proxy_policies.explain.verdicts import VERDICT_LIMIT, summary
 from proxy_policies.log_lines import printable
 
 HIT = {"policy": "cache", "verdict": "hit", "why": "fresh for 57 s", "age": 3, "key": "http://a/"}
@@ -25,33 +22,6 @@ NOTES = st.lists(
     ),
     max_size=5,
 )
-
-
-def test_a_verdict_is_the_last_word_of_each_policy() -> None:
-    assert summary([{**HIT, "verdict": "stale"}, PLAIN, HIT]) == "hit · cache: hit · encoding: plain"
-    assert summary([PLAIN]) == "encoding: plain"
-    assert summary([]) == ""
-
-
-OUTCOMES = {
-    "a hit": ({"headers": "set X", "cache": "hit"}, "hit"),
-    "a stale response": ({"cache": "stale"}, "stale"),
-    "a miss that is stored": ({"cache": "stored", "encoding": "zstd"}, "miss"),
-    "a miss that is not": ({"cache": "not stored"}, "miss"),
-    "one that the origin validated": ({"cache": "validated"}, "validated"),
-    "an origin that failed": ({"cache": "not stored", "proxy": "failed"}, "failed"),
-    "a tunnel that is open": ({"passthrough": "untouched"}, "untouched"),
-    "a tunnel that is over": ({"passthrough": "closed"}, "untouched"),
-    "a loop": ({"hops": "refused"}, "refused"),
-    "refused by a policy of the user's": ({"cache": "stored", "limit": "refused"}, "refused"),
-    "a recording": ({"replay": "played"}, "played"),
-    "nothing to speak of": ({"encoding": "zstd"}, ""),
-}
-
-
-@pytest.mark.parametrize(("verdicts", "word"), OUTCOMES.values(), ids=OUTCOMES)
-def test_the_outcome_is_one_word(verdicts: dict[str, str], word: str) -> None:
-    assert outcome(verdicts) == word
 
 
 def test_a_story_has_every_decision_with_its_reason() -> None:

@@ -14,8 +14,9 @@ from mitmproxy import http
 from mitmproxy.addons.dumper import Dumper
 from mitmproxy.flow import Error
 from mitmproxy.test import taddons, tflow
+from mitmproxy.utils import strutils
 
-from proxy_policies.tuning.dumper import quick_lines
+from proxy_policies.tuning.dumper import quick_escape, quick_lines
 
 Change = Callable[[http.HTTPFlow], object]
 
@@ -154,3 +155,16 @@ def test_a_subclass_prints_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
     with taddons.context(dumper):
         dumper.echo_flow(flow_with())
     assert out.getvalue().startswith("mine\n")
+
+
+def outcome(function: Any, *arguments: Any) -> object:
+    try:
+        return function(*arguments)
+    except Exception as error:
+        return repr(error)
+
+
+@given(text=st.one_of(st.text(), st.binary(), st.none()), keeps=st.booleans())
+def test_texts_as_stock(text: Any, keeps: bool) -> None:
+    stock = outcome(strutils.escape_control_characters, text, keeps)
+    assert outcome(quick_escape(strutils.escape_control_characters), text, keeps) == stock

@@ -10,7 +10,7 @@ from mitmproxy.flow import Flow
 
 from proxy_policies import trace
 from proxy_policies.dispatch.around_scripts import Hooks
-from proxy_policies.explain.recent import Decided, Recent
+from proxy_policies.explain.verdicts import Decided, Recent, summary
 from proxy_policies.explain.view import PolicyView, unregister
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import fields_of
@@ -118,7 +118,7 @@ def _is_answered(flow: http.HTTPFlow) -> bool:
 def comment(flow: Flow) -> None:
     """Put the verdict into the flow's comment, unless the user has written one."""
     if flow.comment == flow.metadata.get(COMMENTED, ""):
-        flow.comment = formatting.summary(trace.notes(flow))
+        flow.comment = summary(trace.notes(flow))
         flow.metadata[COMMENTED] = flow.comment
 
 

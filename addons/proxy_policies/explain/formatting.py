@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from proxy_policies.log_lines import printable
@@ -12,57 +11,9 @@ from proxy_policies.log_lines import printable
 if TYPE_CHECKING:
     from proxy_policies.trace import Note
 
-VERDICT_LIMIT = 160
-"""Characters: a verdict is one line in a table."""
 WIDTH = 76
 """Characters per line beside the list of flows."""
 NOTHING = "No policy has decided anything about this flow."
-
-REFUSED = "refused"
-TELLING = ("proxy", "passthrough", "replay", "cache")
-"""The policies whose verdict may be the outcome, most informative first."""
-OUTCOMES: Mapping[tuple[str, str], str] = {
-    ("cache", "stored"): "miss",
-    ("cache", "not stored"): "miss",
-    ("cache", "updated"): "miss",
-    ("cache", "goes on"): "miss",
-    ("passthrough", "closed"): "untouched",
-}
-"""The outcome of a flow for verdicts that are not the outcome themselves."""
-
-
-Verdicts = tuple[tuple[str, str], ...]
-"""Policies and their verdicts, in order."""
-
-
-def verdicts_of(notes: Sequence[Note]) -> Verdicts:
-    """Return the verdicts of decisions."""
-    return tuple([(note["policy"], note["verdict"]) for note in notes])
-
-
-def summary(notes: Sequence[Note]) -> str:
-    """Return one short line with the outcome and every verdict: `miss · cache: stored · encoding: zstd`.
-
-    The outcome comes first, because columns are narrow: hit, stale, miss, refused, untouched, failed and so on. If a
-    policy decided more than once, its last verdict counts. "" if no policy decided anything.
-    """
-    return _summary(verdicts_of(notes))
-
-
-@lru_cache(maxsize=256)
-def _summary(verdicts: Verdicts) -> str:
-    last = dict(verdicts)
-    told = [f"{policy}: {verdict}" for policy, verdict in last.items()]
-    line = printable(" · ".join(filter(None, [outcome(last), *told])))
-    return line if len(line) <= VERDICT_LIMIT else line[: VERDICT_LIMIT - 1] + "…"
-
-
-def outcome(verdicts: Mapping[str, str]) -> str:
-    """Return a flow's outcome in one word, from each policy's last verdict; "" if they do not tell."""
-    if REFUSED in verdicts.values():
-        return REFUSED
-    said = [(policy, verdicts[policy]) for policy in TELLING if policy in verdicts]
-    return OUTCOMES.get(said[0], said[0][1]) if said else ""
 
 
 def format_notes(notes: Sequence[Note]) -> list[str]:

@@ -1,4 +1,7 @@
-"""Writes mitmdump's two lines for a flow directly, if nothing in them is styled. Tested with mitmproxy 12.2."""
+"""Writes mitmdump's two lines for a flow directly, if nothing in them is styled; printable texts are not escaped.
+
+Tested with mitmproxy 12.2.
+"""
 
 from __future__ import annotations
 
@@ -67,10 +70,30 @@ def _response_line(response: http.Response, address: str) -> str:
     return f"{'':{max(0, len(address) - 2)}} << {response.status_code} {reason} {size}"
 
 
-DUMPER = Replacement(
-    owner=Dumper,
-    attribute="echo_flow",
-    wrap=quick_lines,
-    seen_on="12.2",
-    why="the terminal's size is queried, and styles are computed, even without a terminal",
+def quick_escape(original: Callable[[str, bool], str]) -> Callable[[str, bool], str]:
+    """Return a function that returns printable texts unchanged, without looking each character up."""
+
+    def escape_control_characters(text: str, keep_spacing: bool = True) -> str:
+        if type(text) is str and text.isprintable():
+            return text
+        return original(text, keep_spacing)
+
+    return escape_control_characters
+
+
+DUMPER = (
+    Replacement(
+        owner=Dumper,
+        attribute="echo_flow",
+        wrap=quick_lines,
+        seen_on="12.2",
+        why="the terminal's size is queried, and styles are computed, even without a terminal",
+    ),
+    Replacement(
+        owner=strutils,
+        attribute="escape_control_characters",
+        wrap=quick_escape,
+        seen_on="12.2",
+        why="each character that mitmdump prints is looked up in a table",
+    ),
 )

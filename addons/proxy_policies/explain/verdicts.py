@@ -1,18 +1,23 @@
-"""The decisions about the last flows, and counts of all verdicts. Pure: notes in, plain data out."""
+"""The verdicts about flows: one line for each, the last flows, and counts. Pure: notes in, plain data out."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from proxy_policies.explain import formatting
+from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import printable
 
+with lazy_imports():
+    from proxy_policies.explain import formatting
+
 if TYPE_CHECKING:
-    from proxy_policies.explain.formatting import Verdicts
     from proxy_policies.trace import Note
 
+VERDICT_LIMIT = 160
+"""Characters: a verdict is one line in a table."""
 KEPT = 200
 """Flows kept: the most that a terminal shows."""
 LONGEST_TITLE = 2048
@@ -20,6 +25,51 @@ LONGEST_TITLE = 2048
 MAX_VERDICTS = 256
 """Different verdicts to count; policies have some fifty."""
 OTHERS = ("others", "")
+
+REFUSED = "refused"
+TELLING = ("proxy", "passthrough", "replay", "cache")
+"""The policies whose verdict may be the outcome, most informative first."""
+OUTCOMES: Mapping[tuple[str, str], str] = {
+    ("cache", "stored"): "miss",
+    ("cache", "not stored"): "miss",
+    ("cache", "updated"): "miss",
+    ("cache", "goes on"): "miss",
+    ("passthrough", "closed"): "untouched",
+}
+"""The outcome of a flow for verdicts that are not the outcome themselves."""
+
+Verdicts = tuple[tuple[str, str], ...]
+"""Policies and their verdicts, in order."""
+
+
+def verdicts_of(notes: Sequence[Note]) -> Verdicts:
+    """Return the verdicts of decisions."""
+    return tuple([(note["policy"], note["verdict"]) for note in notes])
+
+
+def summary(notes: Sequence[Note]) -> str:
+    """Return one short line with the outcome and every verdict: `miss · cache: stored · encoding: zstd`.
+
+    The outcome comes first, because columns are narrow: hit, stale, miss, refused, untouched, failed and so on. If a
+    policy decided more than once, its last verdict counts. "" if no policy decided anything.
+    """
+    return _summary(verdicts_of(notes))
+
+
+@lru_cache(maxsize=256)
+def _summary(verdicts: Verdicts) -> str:
+    last = dict(verdicts)
+    told = [f"{policy}: {verdict}" for policy, verdict in last.items()]
+    line = printable(" · ".join(filter(None, [outcome(last), *told])))
+    return line if len(line) <= VERDICT_LIMIT else line[: VERDICT_LIMIT - 1] + "…"
+
+
+def outcome(verdicts: Mapping[str, str]) -> str:
+    """Return a flow's outcome in one word, from each policy's last verdict; "" if they do not tell."""
+    if REFUSED in verdicts.values():
+        return REFUSED
+    said = [(policy, verdicts[policy]) for policy in TELLING if policy in verdicts]
+    return OUTCOMES.get(said[0], said[0][1]) if said else ""
 
 
 class Decided(NamedTuple):
@@ -58,7 +108,7 @@ class Recent:
         if len(decided.title) > LONGEST_TITLE:
             decided = decided._replace(title=decided.title[:LONGEST_TITLE])
         self._last.append(decided)
-        self._decisions[formatting.verdicts_of(decided.notes)] += 1
+        self._decisions[verdicts_of(decided.notes)] += 1
         if len(self._decisions) > MAX_VERDICTS:
             self._count()
 

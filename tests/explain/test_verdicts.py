@@ -2,7 +2,17 @@
 
 import json
 
-from proxy_policies.explain.recent import KEPT, LONGEST_TITLE, MAX_VERDICTS, Decided, Recent
+import pytest
+
+from proxy_policies.explain.verdicts import (
+    KEPT,
+    LONGEST_TITLE,
+    MAX_VERDICTS,
+    Decided,
+    Recent,
+    outcome,
+    summary,
+)
 from proxy_policies.trace import Note
 
 
@@ -42,3 +52,31 @@ def test_it_is_json_and_harmless_on_a_terminal() -> None:
     assert json.loads(json.dumps(written)) == written
     assert (written["ended"], written["flow"], written["outcome"]) == (1.235, "GET /\\x1b[31m", "\\x9b")
     assert written["lines"] == ["a  b\\x07: because"]
+
+
+def test_a_verdict_is_the_last_word_of_each_policy() -> None:
+    hit, plain = note("cache", "hit"), note("encoding", "plain")
+    assert summary([{**hit, "verdict": "stale"}, plain, hit]) == "hit · cache: hit · encoding: plain"
+    assert summary([plain]) == "encoding: plain"
+    assert summary([]) == ""
+
+
+OUTCOMES = {
+    "a hit": ({"headers": "set X", "cache": "hit"}, "hit"),
+    "a stale response": ({"cache": "stale"}, "stale"),
+    "a miss that is stored": ({"cache": "stored", "encoding": "zstd"}, "miss"),
+    "a miss that is not": ({"cache": "not stored"}, "miss"),
+    "one that the origin validated": ({"cache": "validated"}, "validated"),
+    "an origin that failed": ({"cache": "not stored", "proxy": "failed"}, "failed"),
+    "a tunnel that is open": ({"passthrough": "untouched"}, "untouched"),
+    "a tunnel that is over": ({"passthrough": "closed"}, "untouched"),
+    "a loop": ({"hops": "refused"}, "refused"),
+    "refused by a policy of the user's": ({"cache": "stored", "limit": "refused"}, "refused"),
+    "a recording": ({"replay": "played"}, "played"),
+    "nothing to speak of": ({"encoding": "zstd"}, ""),
+}
+
+
+@pytest.mark.parametrize(("verdicts", "word"), OUTCOMES.values(), ids=OUTCOMES)
+def test_the_outcome_is_one_word(verdicts: dict[str, str], word: str) -> None:
+    assert outcome(verdicts) == word
