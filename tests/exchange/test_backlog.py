@@ -9,7 +9,7 @@ from mitmproxy import http
 from proxy_policies.byte_streams.byte_stream import SocketStream
 from proxy_policies.cache.incoming_body import IncomingBody, Room
 from proxy_policies.exchange.backlog import Backlog
-from proxy_policies.exchange.response_writer import ResponseWriter
+from proxy_policies.exchange.client_side import ResponseWriter
 from proxy_policies.fields import NO_FIELDS
 from proxy_policies.http1.plain_messages import RequestHead
 

@@ -12,8 +12,7 @@ from proxy_policies.body import Pipeline
 from proxy_policies.byte_streams.byte_stream import SocketStream
 from proxy_policies.cache.incoming_body import IncomingBody, IncomingReader, Room
 from proxy_policies.exchange.body_sender import BodySender
-from proxy_policies.exchange.client_presence import ClientLeft, ClientPresence
-from proxy_policies.exchange.response_writer import ResponseWriter
+from proxy_policies.exchange.client_side import ClientLeft, ClientPresence, ResponseWriter
 from proxy_policies.fields import NO_FIELDS
 from proxy_policies.flows import flow_state
 from proxy_policies.http1.plain_messages import RequestHead

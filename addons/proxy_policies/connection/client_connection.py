@@ -22,9 +22,9 @@ from mitmproxy.utils import human
 from proxy_policies.background.tasks import spawn
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.connection.responders import Responders
+from proxy_policies.exchange.client_side import JOINED
 from proxy_policies.exchange.exchange import Exchange
 from proxy_policies.exchange.origin_connections import Destination, OriginPool, Origins
-from proxy_policies.exchange.response_writer import JOINED
 from proxy_policies.exchange.tls_handshake import Trigger
 from proxy_policies.finished import flow_records, reporting
 from proxy_policies.http1.request_heads import CRLF_HEAD_END, HEAD_END, HEAD_LIMIT, could_begin_request

@@ -12,7 +12,7 @@ _ALIASES = {"x-gzip": "gzip"}
 class Accepted:
     """An Accept-Encoding field: the weight of every coding, 0 to 1."""
 
-    __slots__ = ("_others", "_weights")
+    __slots__ = ("_others", "_weights", "identity")
 
     def __init__(self, accept_encoding: str | None) -> None:
         weights: dict[str, float] = {}
@@ -20,15 +20,12 @@ class Accepted:
             weights.setdefault(_ALIASES.get(name, name), weight)
         self._others = weights.pop("*", None)
         self._weights = weights
+        self.identity = weights.get(IDENTITY, 1.0 if self._others is None else self._others) > 0
+        """The plain form is acceptable: it is, unless excluded by name or by `*;q=0`."""
 
     def weight(self, coding: str) -> float:
         """Return a coding's weight; 0 means that it must not be used."""
         return self._weights.get(coding, self._others or 0.0)
-
-    @property
-    def identity(self) -> bool:
-        """Return whether the plain form is acceptable: it is, unless excluded by name or by `*;q=0`."""
-        return self._weights.get(IDENTITY, 1.0 if self._others is None else self._others) > 0
 
     def prefers_identity(self, weight: float) -> bool:
         """Return whether identity was requested by name with a higher weight."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from proxy_policies.byte_streams.byte_stream import ByteStream
-from proxy_policies.exchange.response_writer import ResponseWriter
+from proxy_policies.exchange.client_side import ResponseWriter
 from proxy_policies.flows.flow_state import BacklogBody, Source
 
 

@@ -11,8 +11,7 @@ from mitmproxy import http
 from proxy_policies.body import Pipeline
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.exchange.backlog import Backlog
-from proxy_policies.exchange.client_presence import ClientPresence
-from proxy_policies.exchange.response_writer import ResponseWriter
+from proxy_policies.exchange.client_side import ClientPresence, ResponseWriter
 from proxy_policies.flows import flow_state
 from proxy_policies.streaming.stream import PAUSE, Stream
 

@@ -27,17 +27,15 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 from proxy_policies import trace
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.exchange.body_sender import BodySender, seconds_to_flush
-from proxy_policies.exchange.client_presence import ClientLeft, ClientPresence
+from proxy_policies.exchange.client_side import ClientLeft, ClientPresence, ResponseWriter, SplitError
 from proxy_policies.exchange.origin_connections import Destination, OriginError, Origins
-from proxy_policies.exchange.response_writer import ResponseWriter, SplitError
 from proxy_policies.exchange.tls_handshake import Trigger
 from proxy_policies.exchange.upstream import Upstream
 from proxy_policies.fields import Fields
 from proxy_policies.finished import flow_records, reporting
 from proxy_policies.flows import flow_state
 from proxy_policies.flows.request_summary import RequestSummary
-from proxy_policies.http1.bodies import incomplete
-from proxy_policies.http1.framing import RAW_VERSION
+from proxy_policies.http1.framing import RAW_VERSION, incomplete
 from proxy_policies.http1.plain_messages import RequestHead, new_flow, new_request
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.streaming.addon import reattach

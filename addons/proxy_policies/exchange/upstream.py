@@ -10,17 +10,18 @@ from mitmproxy.net.http.validate import validate_headers
 
 from proxy_policies import trace
 from proxy_policies.addresses import is_tunnel_name
-from proxy_policies.exchange.client_presence import ClientPresence
+from proxy_policies.exchange.client_side import ClientPresence, ResponseWriter
 from proxy_policies.exchange.origin_connections import Destination, Origin, OriginError, Origins, may_share
-from proxy_policies.exchange.response_writer import ResponseWriter
 from proxy_policies.fields import Fields, fields_of
 from proxy_policies.hops.next_hop import interim_for_next_hop
-from proxy_policies.http1.bodies import UNTIL_CLOSE, BodyReader, body_reader
 from proxy_policies.http1.framing import (
     IDEMPOTENT,
     RAW_VERSION,
+    UNTIL_CLOSE,
+    BodyReader,
     Framing,
     InterimCount,
+    body_reader,
     chunk,
     field_lines,
     frame_request,

@@ -37,6 +37,11 @@ class Explain:
         self._view = PolicyView()
         self._ended: set[str] = set()
         self.recent = Recent()
+        self._is_detailed = False
+
+    def configure(self, updated: set[str]) -> None:
+        """Note whether decisions are printed: `flow_detail` is an option of mitmdump's."""
+        self._is_detailed = getattr(ctx.options, "flow_detail", 0) >= DETAILED
 
     def load(self, loader: Loader) -> None:
         """Add the content view and the command `policy.explain`."""
@@ -97,7 +102,7 @@ class Explain:
         """Record the decisions, now that they are final."""
         comment(flow)
         self.recent.add(Decided(time.time(), _asked(flow.request), _outcome(flow), trace.notes(flow)))
-        if _is_detailed():
+        if self._is_detailed:
             self._ended.add(flow.id)
 
     @only_if("_ended")
@@ -106,7 +111,8 @@ class Explain:
         for each in flows:
             if each.id in self._ended:
                 self._ended.discard(each.id)
-                _print(each)
+                if self._is_detailed:
+                    _print(each)
 
 
 def _is_answered(flow: http.HTTPFlow) -> bool:
@@ -122,13 +128,9 @@ def comment(flow: Flow) -> None:
         flow.metadata[COMMENTED] = flow.comment
 
 
-def _is_detailed() -> bool:
-    return getattr(ctx.options, "flow_detail", 0) >= DETAILED  # an option of mitmdump's
-
-
 def _print(flow: Flow) -> None:
     dumper: Any = ctx.master.addons.get("dumper")
-    if _is_detailed() and trace.notes(flow) and dumper.match(flow):
+    if trace.notes(flow) and dumper.match(flow):
         dumper.echo("\n".join(formatting.format_notes(trace.notes(flow))), ident=4, dim=True)
         dumper.outfp.flush()
 

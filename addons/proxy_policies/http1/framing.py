@@ -1,4 +1,4 @@
-"""Framing and persistence of the HTTP/1 messages that we send (RFC 9112, sections 6 and 9.3).
+"""Framing of HTTP/1 messages that we send and receive, and persistence (RFC 9112, sections 6 and 9.3).
 
 Each side of the proxy decides by what it really received and sent. Everything here is pure.
 """
@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain
+from typing import Protocol
 
 from proxy_policies.fields import Fields, RawFields, parse_length, split_list, tokens
+from proxy_policies.http1.chunked import ChunkedBody
 from proxy_policies.validity import Invalid
 
 VERSION = "HTTP/1.1"
@@ -218,3 +220,90 @@ def would_split(fields: Iterable[tuple[bytes, bytes]]) -> bool:
     """Return True if a field contains CR, LF or NUL, which would end its line once it is written."""
     text = b"".join(chain.from_iterable(fields))
     return CR in text or LF in text or NUL in text
+
+
+# Received bodies
+
+CHUNKED = None
+UNTIL_CLOSE = -1
+"""Special sizes, as in h11; others are in bytes."""
+
+
+class BodyReader(Protocol):
+    """Reads one body: it is fed received bytes and returns their content."""
+
+    is_finished: bool
+    rest: bytes
+    """Once it is finished, the bytes after the body."""
+
+    @property
+    def is_broken(self) -> bool:
+        """True if the framing broke after the content returned last: the next call raises, even without new data."""
+
+    @property
+    def trailers(self) -> RawFields:
+        """The trailer section, once the body is finished."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the content of received data up to an error in the framing; raises Invalid if there is none."""
+
+    def end(self, was_cut: bool) -> None:
+        """Handle the end of the connection; raises Invalid if the body is incomplete."""
+
+
+def body_reader(size: int | None) -> BodyReader:
+    """Return the reader of a body of `size` bytes, CHUNKED or UNTIL_CLOSE."""
+    if size is CHUNKED:
+        return ChunkedBody()
+    return UntilClose() if size == UNTIL_CLOSE else SizedBody(size)
+
+
+def incomplete(came: int, size: int) -> str:
+    """Return the message for a body that ended early, in h11's wording."""
+    return f"peer closed connection without sending complete message body (received {came} bytes, expected {size})"
+
+
+class SizedBody:
+    """A body of declared length."""
+
+    trailers: RawFields = ()
+    is_broken = False
+
+    def __init__(self, size: int) -> None:
+        self._size, self._missing = size, size
+        self.is_finished = not size
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the part that belongs to the body."""
+        if len(data) < self._missing:
+            self._missing -= len(data)
+            return data
+        self.rest, data = data[self._missing :], data[: self._missing]
+        self._missing, self.is_finished = 0, True
+        return data
+
+    def end(self, was_cut: bool) -> None:
+        """Refuse an end before the last byte."""
+        raise Invalid(incomplete(self._size - self._missing, self._size))
+
+
+class UntilClose:
+    """A body that ends with its connection."""
+
+    trailers: RawFields = ()
+    is_broken = False
+    rest = b""
+
+    def __init__(self) -> None:
+        self.is_finished = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Return all of it."""
+        return data
+
+    def end(self, was_cut: bool) -> None:
+        """End the body with the connection, unless that broke."""
+        if was_cut:
+            raise Invalid("the connection broke before the body's end")
+        self.is_finished = True

@@ -10,7 +10,7 @@ from mitmproxy import http
 
 from proxy_policies import validity
 from proxy_policies.fields import RawFields
-from proxy_policies.http1 import bodies, response_heads
+from proxy_policies.http1 import chunked, response_heads
 from proxy_policies.http1.framing import is_interim
 from proxy_policies.http1.request_heads import HEAD_LIMIT, name_of
 from proxy_policies.validity import Invalid
@@ -79,7 +79,7 @@ def checked_response(lines: RawFields, status: int, is_interim_head: bool) -> li
 
 def checked_trailers(lines: RawFields) -> list[tuple[bytes, bytes]]:
     """Return the lines of a trailer section without those that may not be trailers. Raise Invalid."""
-    if size_of(lines) > bodies.LIMIT:
-        raise Invalid(f"the trailers have over {bodies.LIMIT} bytes")
+    if size_of(lines) > chunked.LIMIT:
+        raise Invalid(f"the trailers have over {chunked.LIMIT} bytes")
     validity.check_multiplexed_fields(lines)
     return list(validity.without_forbidden_trailers(lines))

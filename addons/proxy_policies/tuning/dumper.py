@@ -81,19 +81,17 @@ def quick_escape(original: Callable[[str, bool], str]) -> Callable[[str, bool], 
     return escape_control_characters
 
 
-DUMPER = (
-    Replacement(
-        owner=Dumper,
-        attribute="echo_flow",
-        wrap=quick_lines,
-        seen_on="12.2",
-        why="the terminal's size is queried, and styles are computed, even without a terminal",
-    ),
-    Replacement(
-        owner=strutils,
-        attribute="escape_control_characters",
-        wrap=quick_escape,
-        seen_on="12.2",
-        why="each character that mitmdump prints is looked up in a table",
-    ),
+DUMPER = Replacement(
+    owner=Dumper,
+    attribute="echo_flow",
+    wrap=quick_lines,
+    seen_on="12.2",
+    why="the terminal's size is queried, and styles are computed, even without a terminal",
+)
+ESCAPES = Replacement(
+    owner=strutils,
+    attribute="escape_control_characters",
+    wrap=quick_escape,
+    seen_on="12.2",
+    why="each character that mitmdump prints is looked up in a table",
 )

@@ -10,7 +10,7 @@ from mitmproxy.proxy.layers.http._events import RequestTrailers, ResponseTrailer
 from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 
 from proxy_policies.fields import Fields, RawFields
-from proxy_policies.http1.bodies import ChunkedReader
+from proxy_policies.http1.chunked import ChunkedReader
 from proxy_policies.http1.framing import persists
 from proxy_policies.patches.resets import was_cut
 from proxy_policies.patches.sides import Side

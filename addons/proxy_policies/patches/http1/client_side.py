@@ -25,8 +25,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 
-from proxy_policies.exchange.client_presence import HALF_CLOSED
-from proxy_policies.exchange.response_writer import NO_BODY
+from proxy_policies.exchange.client_side import HALF_CLOSED, NO_BODY
 from proxy_policies.fields import Fields, fields_of, parse_length, tokens
 from proxy_policies.http1.framing import (
     DRAIN_LIMIT,

@@ -11,7 +11,8 @@ from h11._receivebuffer import ReceiveBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.http1.bodies import CHUNKED, LIMIT, UNTIL_CLOSE, BodyReader, ChunkedReader, body_reader
+from proxy_policies.http1.chunked import LIMIT, ChunkedReader
+from proxy_policies.http1.framing import CHUNKED, UNTIL_CLOSE, BodyReader, body_reader
 from proxy_policies.validity import Invalid
 
 WHOLE = b'3\r\nabc\r\n0000A ; x="y"\r\n0123456789\r\n1\t\r\nz\r\n0;end\r\nX-Sum: 1\r\nHost: no\r\n\r\n'

@@ -1,14 +1,12 @@
-"""Reads bodies in each of the three framings (RFC 9112, sections 6.3 and 7.1). Pure.
+"""Reads chunked bodies (RFC 9112, section 7.1). Pure.
 
-A reader is fed received bytes and returns their content; once it `is_finished`, `rest` has the bytes after the body.
-The chunked reader has the interface of h11's, for mitmproxy's layers: h11's own rejects white space before a chunk
+`ChunkedReader` has the interface of h11's, for mitmproxy's layers: h11's own rejects white space before a chunk
 extension, which is legal, and accepts control characters in extensions and trailers.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Protocol
 
 import h11
 from h11._receivebuffer import ReceiveBuffer
@@ -95,90 +93,6 @@ class ChunkedReader:
 def _check_size(size: int) -> None:
     if size > LIMIT:
         raise h11.RemoteProtocolError("chunk size or trailer section too long")
-
-
-CHUNKED = None
-UNTIL_CLOSE = -1
-"""Special sizes, as in h11; others are in bytes."""
-
-
-class BodyReader(Protocol):
-    """Reads one body."""
-
-    is_finished: bool
-    rest: bytes
-
-    @property
-    def is_broken(self) -> bool:
-        """True if the framing broke after the content returned last: the next call raises, even without new data."""
-
-    @property
-    def trailers(self) -> RawFields:
-        """The trailer section, once the body is finished."""
-
-    def feed(self, data: bytes) -> bytes:
-        """Return the content of received data up to an error in the framing; raises Invalid if there is none."""
-
-    def end(self, was_cut: bool) -> None:
-        """Handle the end of the connection; raises Invalid if the body is incomplete."""
-
-
-def body_reader(size: int | None) -> BodyReader:
-    """Return the reader of a body of `size` bytes, CHUNKED or UNTIL_CLOSE."""
-    if size is CHUNKED:
-        return ChunkedBody()
-    return UntilClose() if size == UNTIL_CLOSE else SizedBody(size)
-
-
-def incomplete(came: int, size: int) -> str:
-    """Return the message for a body that ended early, in h11's wording."""
-    return f"peer closed connection without sending complete message body (received {came} bytes, expected {size})"
-
-
-class SizedBody:
-    """A body of declared length."""
-
-    trailers: RawFields = ()
-    is_broken = False
-
-    def __init__(self, size: int) -> None:
-        self._size, self._missing = size, size
-        self.is_finished = not size
-        self.rest = b""
-
-    def feed(self, data: bytes) -> bytes:
-        """Return the part that belongs to the body."""
-        if len(data) < self._missing:
-            self._missing -= len(data)
-            return data
-        self.rest, data = data[self._missing :], data[: self._missing]
-        self._missing, self.is_finished = 0, True
-        return data
-
-    def end(self, was_cut: bool) -> None:
-        """Refuse an end before the last byte."""
-        raise Invalid(incomplete(self._size - self._missing, self._size))
-
-
-class UntilClose:
-    """A body that ends with its connection."""
-
-    trailers: RawFields = ()
-    is_broken = False
-    rest = b""
-
-    def __init__(self) -> None:
-        self.is_finished = False
-
-    def feed(self, data: bytes) -> bytes:
-        """Return all of it."""
-        return data
-
-    def end(self, was_cut: bool) -> None:
-        """End the body with the connection, unless that broke."""
-        if was_cut:
-            raise Invalid("the connection broke before the body's end")
-        self.is_finished = True
 
 
 class ChunkedBody:

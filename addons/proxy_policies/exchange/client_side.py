@@ -1,11 +1,20 @@
-"""Sends one response to a client: its framing, and whether the connection persists (RFC 9112, sections 6 and 9.3)."""
+"""The client's side of an exchange: the response that it is sent, and whether it is still there.
+
+Framing, and whether the connection persists: RFC 9112, sections 6 and 9.3.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from mitmproxy import http
 
+from proxy_policies import trace
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.fields import NO_FIELDS, Fields, RawFields, fields_of, tokens
+from proxy_policies.finished.reporting import CLIENT_LEFT
+from proxy_policies.flows import flow_state
 from proxy_policies.http1.framing import (
     DRAIN_LIMIT,
     VERSION,
@@ -18,6 +27,7 @@ from proxy_policies.http1.framing import (
 )
 from proxy_policies.http1.plain_messages import RequestHead
 from proxy_policies.http1.sent_heads import SPLITS, reason_of
+from proxy_policies.streaming.decision import is_endless
 
 RECORDED = 1 << 20
 """Bytes of a response that are kept for learning."""
@@ -108,3 +118,97 @@ class ResponseWriter:
         if len(pieces) > 1 and len(pieces[-1]) <= JOINED:
             pieces = (b"".join(pieces),)
         self._stream.write(*pieces)
+
+
+HALF_CLOSED = 60.0
+"""Seconds without a response byte after which a half-closed client counts as gone: nginx's proxy_read_timeout."""
+
+
+class ClientLeft(Exception):
+    """The client has left, or took too long; the text says which."""
+
+
+class ClientPresence:
+    """The client of one exchange, which may leave at any moment; its connection reports that."""
+
+    def __init__(self, flow: http.HTTPFlow, writer: ResponseWriter) -> None:
+        self._flow, self._writer = flow, writer
+        self.why_left = ""
+        self.is_response_wanted = True
+        """False while the exchange continues only for others that want the response."""
+        self.steps = 0
+        """Number of waits that have ended."""
+        self._waiting: asyncio.Future[Any] | None = None
+        self._sent_at_last_look = 0
+        self._next_look: asyncio.TimerHandle | None = None
+
+    @property
+    def is_waiting_for_peer(self) -> bool:
+        """Return whether the exchange waits for a peer, and not for an addon."""
+        return self._waiting is not None
+
+    def check(self) -> None:
+        """Raise ClientLeft if the client has left, and no others want the response."""
+        if self.why_left and not self._is_wanted_by_others():
+            raise ClientLeft(self.why_left)
+
+    async def wait(self, waiting: asyncio.Future[Any]) -> Any:
+        """Wait for a future; if the client leaves, cancel it and raise ClientLeft."""
+        try:
+            self.check()
+        except ClientLeft:
+            waiting.cancel()
+            raise
+        self._waiting = waiting
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if self.why_left and waiting.cancelled():
+                raise ClientLeft(self.why_left) from None
+            raise
+        finally:
+            self._waiting = None
+            self.steps += 1
+
+    def _is_wanted_by_others(self) -> bool:
+        wanted = flow_state.state_of(self._flow).wanted
+        goes_on = wanted is not None and self._writer.is_request_read and wanted()
+        if goes_on and self.is_response_wanted:
+            self.is_response_wanted = False
+            trace.note(self._flow, "cache", "goes on", "the client left, and others wait for the response")
+        return goes_on
+
+    def left(self, why: str = CLIENT_LEFT) -> None:
+        """Note that the client has left, or has taken too long."""
+        if not self.why_left:
+            self.why_left = why
+            if self._waiting is not None and not self._is_wanted_by_others():
+                self._waiting.cancel()
+
+    def ended(self) -> None:
+        """Note that the client has ended its half; it may still want the response (RFC 9112, section 9.6).
+
+        If it was receiving an endless stream, it has left: browsers and curl just close.
+        """
+        response = self._flow.response
+        if response is not None and self._writer.is_begun and is_endless(response):
+            self.left()
+        else:
+            self._sent_at_last_look = self._writer.bytes_sent
+            self._look_later()
+
+    def _look_later(self) -> None:
+        self._next_look = asyncio.get_running_loop().call_later(HALF_CLOSED, self._look)
+
+    def _look(self) -> None:
+        """Abandon a half-closed client that was sent nothing since the last check."""
+        if self._writer.bytes_sent == self._sent_at_last_look:
+            self.left()
+        else:
+            self._sent_at_last_look = self._writer.bytes_sent
+            self._look_later()
+
+    def close(self) -> None:
+        """Stop watching a half-closed client: the timer would keep the flow alive."""
+        if self._next_look is not None:
+            self._next_look.cancel()
