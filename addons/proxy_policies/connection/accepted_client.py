@@ -137,4 +137,4 @@ class AcceptedClient(ClientConnection):
         if self._is_shown:
             handover.continue_client(self._instance, self.client, self.stream)
         else:
-            handover.begin_client(self._instance, self.stream, self._header)
+            handover.begin_client(self._instance, self.stream, self.client.peername, self._header)

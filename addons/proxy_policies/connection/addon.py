@@ -131,7 +131,7 @@ class Fastlane:
         if not self._responders.paths(instance.mode):
             if self.fast_lane and speaks_http(instance.mode):
                 self._responders.count("handed over")
-            handover.begin_client(instance, SocketStream(sock), b"")
+            handover.begin_client(instance, SocketStream(sock), peername)
             return
         connection = AcceptedClient(self, self._responders, instance, sock, peername)
         self._keep(connection)

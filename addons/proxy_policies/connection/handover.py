@@ -65,10 +65,16 @@ def on_handover(callback: Callable[[Client], None]) -> Callable[[], None]:
     return lambda: _on_handover.remove(callback)
 
 
-def begin_client(instance: Any, stream: SocketStream, header: bytes) -> None:
+def begin_client(instance: Any, stream: SocketStream, peername: tuple[Any, ...], header: bytes = b"") -> None:
     """Give mitmproxy a connection as if it had accepted it itself."""
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        transport: Any = writer.transport
+        transport._extra["peername"] = peername  # the socket no longer knows it once its peer has reset the connection
+        await instance.handle_stream(reader, writer)
+
     data = header + bytes(stream.received)
-    spawn(_adopt(stream.detach(), data, instance.handle_stream))
+    spawn(_adopt(stream.detach(), data, receive))
 
 
 def continue_client(instance: Any, client: Client, stream: SocketStream) -> None:

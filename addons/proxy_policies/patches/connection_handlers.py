@@ -44,18 +44,12 @@ class ClientHandler(ConnectionHandler):
             super().log(line, *how, **why)
 
     async def handle_client(self) -> None:
-        """Serve a client once start-up is over; meanwhile it waits, unread.
-
-        A client that has reset its connection by then has no address, which addons rely on, including mitmproxy's own.
-        """
+        """Serve a client once start-up is over; meanwhile it waits, unread."""
         await started()
-        address: Any = self.client.peername
-        if address is not None and self.client.transport_protocol == "udp":
+        if self.client.transport_protocol == "udp":
             await self._handle_datagrams()
-        elif address is not None:
+        else:
             await super().handle_client()
-        elif (writer := self.transports.pop(self.client).writer) is not None:
-            writer.close()
 
     async def _handle_datagrams(self) -> None:
         """Serve a client that sends datagrams, and again after the end of its session."""

@@ -186,6 +186,19 @@ def test_ends_before_the_first_byte(mitmdump: Callable[..., Mitmdump], listener:
     assert end_of(server) == "reset"
 
 
+def test_a_client_that_is_gone_before_it_is_served(mitmdump: Callable[..., Mitmdump], listener: socket.socket) -> None:
+    """What it has sent is passed on."""
+    proxy = mitmdump(mode=f"reverse:tcp://127.0.0.1:{listener.getsockname()[1]}")
+    proxy.process.send_signal(signal.SIGSTOP)
+    client = dial(proxy.port)
+    client.sendall(b"all of it")
+    reset(client)
+    proxy.process.send_signal(signal.SIGCONT)
+    server = accept(listener)
+    assert server.recv(100) == b"all of it"
+    assert end_of(server) == "reset"
+
+
 @pytest.fixture
 def pair(tmp_path: Path, listener: socket.socket) -> Iterator[HomeAndWorks]:
     started = HomeAndWorks(tmp_path, clients=["it"], script="policy.py")
