@@ -22,6 +22,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"request": {"headers": [{"name": "A"}], "postData": {"mimeType": "text/x", "text": "a", "params": []}}},
         {"postData": {"mimeType": "text/x"}},
     ),
+    "the type of content": (
+        {"response": {"headers": [{"name": "A"}], "content": {"mimeType": "text/x", "text": "a"}}},
+        {"content": {"mimeType": "text/x"}},
+    ),
     "its type is a field": (
         {"request": {"headers": [{"name": "Content-Type"}], "postData": {"mimeType": "text/x", "text": "a"}}},
         {},

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from proxy_policies.capture.bodies.content_coding import decode_bodies
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times, WebSocketMessage
+from proxy_policies.capture.replay.matching import Matching, request_key
 from proxy_policies.capture.secrets.keyfile import load_key
 from proxy_policies.capture.secrets.known_secrets import MAX_SECRETS
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders, as_number
@@ -337,6 +338,32 @@ def test_a_body_that_cannot_be_searched_is_named_and_left_out_when_strict(
     left = Redactor(parse_rules(()), KEY, strict=True).entry(entry)
     assert (left.response.body.content, left.response.body.dropped) == (b"", len(body.content) + body.dropped)
     assert left.extra["_unsearched"] == {"response": why}
+
+
+def test_only_the_binary_parts_of_an_upload_are_left_out_when_strict() -> None:
+    def upload(picture: bytes, boundary: str, password: str = SECRET) -> Request:
+        parts = [
+            b'Content-Disposition: form-data; name="n"\r\n\r\n1',
+            b'Content-Disposition: form-data; name="password"\r\n\r\n' + password.encode(),
+            b'Content-Disposition: form-data; name="f"\r\nContent-Type: image/png\r\n\r\n' + picture,
+            b'Content-Disposition: form-data; name="g"\r\n\r\n\x01' + picture,
+        ]
+        delimiter = b"--" + boundary.encode()
+        body = b"".join(delimiter + b"\r\n" + part + b"\r\n" for part in parts) + delimiter + b"--\r\n"
+        fields = (("Content-Type", f"multipart/form-data; boundary={boundary}"),)
+        return Request("POST", "http://a.test/", fields, Body(body))
+
+    strict = Redactor(parse_rules(()), KEY, strict=True)
+    for picture in (b"\x89PNG\0\xff" * 40, b"PNGDATA"):
+        kept = strict.entry(Entry(upload(picture, "b"), Response(200), Times(1.0)))
+        assert kept.extra["_unsearched"] == {"request": "binary"}
+        assert picture not in kept.request.body.content
+        assert HOLDER.encode() in kept.request.body.content
+        assert kept.request.body.dropped
+        assert strict.entry(kept).request == kept.request
+        live = [redactor().request(upload(*sent)) for sent in ((picture, "c"), (b"\0other", "c"), (picture, "c", "no"))]
+        keys = [request_key(request, Matching()) for request in (kept.request, *live)]
+        assert [key == keys[0] for key in keys[1:]] == [True, False, False]
 
 
 def test_a_message_that_cannot_be_searched_is_named_and_left_out_when_strict() -> None:

@@ -36,6 +36,13 @@ COMMANDS = {
     "PowerShell": 'ConvertTo-SecureString "§" -AsPlainText -Force',
     "Clojure": '{:user "bob" :password "§"}',
     "a function of OData": "/users?$filter=startswith(password, '§')",
+    "a comparison with the value first": "'§' eq password and name eq 'bob'",
+    "the same in code": 'if ("§" === token) { f("bob" === name) }',
+    "the same in SQL": "SELECT id FROM users WHERE name = 'bob' AND '§' = password",
+    "Redis' setting": "CONFIG SET requirepass §",
+    "Redis' file": "port 6379\nmasterauth §\nrequirepass §\n",
+    "Redis' access list": "ACL SETUSER bob on >§ ~* +@all",
+    "kubectl": "kubectl config set-credentials bob --token=§",
     "OData": "/users?$filter=name eq 'bob' and password eq '§'",
 }
 STAYS = [
@@ -50,6 +57,9 @@ STAYS = [
     "a.test:5432:shop:bob:summer and 12:5432:x",
     "docker run -p 127.0.0.1:80:80 image; docker login",
     "PASS tests/shop/test_login.py",
+    "'bob' eq name and 'summer' == season",
+    "AUTH required; auth is needed\nauth successful for session\nrequirepass is a setting\n",
+    "the AUTH command failed for userABC123xyz9",
     "a --password-file /run/x --cookie-domain a.test",
 ]
 
@@ -73,6 +83,14 @@ def test_a_secret_goes_from_a_command_in_json(command: str) -> None:
         return json.dumps({"id": 7, "steps": [{"run": command.replace("§", secret)}]})
 
     assert redacted(written(S), "application/json") == written("~")
+
+
+@pytest.mark.parametrize(
+    "command", ["AUTH §", "AUTH bob '§'", "auth §", "HELLO 3 AUTH bob §", "a1 LOGIN bob §", "PASS §"]
+)
+def test_a_line_of_a_client_ends_with_a_password(command: str) -> None:
+    text = f"PING\n{command}\r\nQUIT\n"
+    assert redacted(text.replace("§", S), "text/plain") == text.replace("§", "~")
 
 
 @pytest.mark.parametrize("mime", ["text/plain", "application/json"])

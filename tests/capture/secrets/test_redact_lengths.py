@@ -3,7 +3,7 @@
 import pytest
 
 from proxy_policies.capture.secrets.decider import Decider
-from proxy_policies.capture.secrets.redact_lengths import in_lengths, is_bencode
+from proxy_policies.capture.secrets.redact_lengths import in_lengths, in_resp, is_bencode
 from proxy_policies.capture.secrets.rules import parse_rules
 
 DECIDER = Decider(parse_rules(()), lambda secret, rule: "secret", is_response=False)
@@ -26,6 +26,21 @@ DECIDER = Decider(parse_rules(()), lambda secret, rule: "secret", is_response=Fa
 )
 def test_strings_after_secret_names_are_replaced(text: str, expected: str | None) -> None:
     assert in_lengths(text, DECIDER) == (text if expected is None else expected)
+
+
+def as_resp(*words: str, end: str = "\r\n") -> str:
+    return f"*{len(words)}{end}" + "".join(f"${len(word)}{end}{word}{end}" for word in words)
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\\r\\n"], ids=["lines", "in a string"])
+def test_commands_of_redis_are_searched(end: str) -> None:
+    for words in (["AUTH"], ["auth"], ["AUTH", "bob"], ["HELLO", "3", "AUTH", "default"]):
+        get = as_resp("GET", "AUTH", end=end)
+        assert in_resp(as_resp(*words, "hunter2", end=end) + get, DECIDER) == as_resp(*words, "secret", end=end) + get
+    named = as_resp("HELLO", "3", "AUTH", "bob", "hunter2", "SETNAME", "x", end=end)
+    assert in_resp(named, DECIDER) == as_resp("HELLO", "3", "AUTH", "bob", "secret", "SETNAME", "x", end=end)
+    for text in (as_resp("SET", "AUTH", "hunter2", end=end), as_resp("PING", end=end), "AUTH\r\n$1"):
+        assert in_resp(text, DECIDER) == text
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,16 @@ WHY: dict[str, tuple[Body, Headers, str]] = {
         (("Content-Type", "multipart/x; boundary=b"),),
         "binary",
     ),
+    "an encoded part": (
+        Body(b"--b\r\nContent-Transfer-Encoding: base64\r\n\r\n//79\r\n--b--"),
+        (("Content-Type", "multipart/mixed; boundary=b"),),
+        "binary",
+    ),
+    "an encoded text": (
+        Body(b"--b\r\nContent-Transfer-Encoding: Base64\r\n\r\nYWJj\r\n--b--"),
+        (("Content-Type", "multipart/mixed; boundary=b"),),
+        "",
+    ),
     "a picture among parts": (
         Body(b"--b\r\nContent-Type: image/png\r\n\r\na\r\n--b--"),
         (("Content-Type", "multipart/form-data; boundary=b"),),

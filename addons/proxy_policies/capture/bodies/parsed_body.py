@@ -4,15 +4,24 @@ import hashlib
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-from proxy_policies.capture.bodies.multipart import boundary_of
+from proxy_policies.capture.bodies.multipart import boundary_of, is_multipart, read_part
 from proxy_policies.capture.har.body import decode_text
 from proxy_policies.capture.json_text import document_of
 from proxy_policies.capture.model import Body, Headers, header, media_type
 from proxy_policies.capture.streams.events import to_document
 from proxy_policies.capture.streams.frames import framing_of
+
+MEDIA = ("image/", "video/", "audio/", "font/")
+CONTROL_CHARACTER = re.compile("[\x00-\x08\x0e-\x1a\x1c\x1d\x1f]")
+"""A character that texts do not have; colours begin with an escape (ECMA-48), JSON with RS (RFC 7464)."""
+
+
+_SUMMARY = re.compile(r"bytes \d{60,78}")
+"""What is recorded of a part that was left out."""
 
 
 class BodyKind(Enum):
@@ -76,15 +85,20 @@ def parse(body: Body, headers: Headers) -> Parsed:
     framing = None if body.dropped else framing_of(body.content, content_type)
     if framing is not None and (body.content or body.cut):
         return Parsed(BodyKind.STREAM, to_document(body.content, framing, body.cut))
-    if not body.content:
+    if not (body.content or body.dropped):
         return Parsed(BodyKind.EMPTY)
     mime = media_type(headers)
-    if mime.startswith("multipart/") and not body.dropped:
+    if mime.startswith("multipart/") and (not body.dropped or is_multipart(body.content, content_type)):
         return Parsed(BodyKind.MULTIPART, _parts(body.content, content_type))
     text = None if body.dropped else decode_text(body.content, content_type)
-    if text is None or (mime and mime.startswith(("image/", "video/", "audio/", "font/")) and "svg" not in mime):
-        return _binary(body)
-    return _text(text, mime)
+    return _binary(body) if text is None or is_media(mime) else _text(text, mime)
+
+
+@lru_cache(256)  # media types repeat with every exchange
+def is_media(mime: str) -> bool:
+    """Return whether a media type is that of pictures, sounds, films or fonts in binary form."""
+    kind = mime.lower()
+    return kind.startswith(MEDIA) and "svg" not in kind
 
 
 def _binary(body: Body) -> Parsed:
@@ -131,9 +145,19 @@ def _part(part: bytes) -> list[str]:
     end = _END_OF_HEAD.search(part)
     head = part[: end.start()].decode("utf-8", "replace") if end else ""
     named = _NAME.search(head)
-    return [(named[1] or named[2] or "") if named else "", head, _content_of(part[end.end() :] if end else part)]
+    read = read_part(part)
+    content = _content_of(part[end.end() :] if end else part, read.media_type if read else "")
+    return [(named[1] or named[2] or "") if named else "", head, content]
 
 
-def _content_of(content: bytes) -> str:
+def _content_of(content: bytes, mime: str = "") -> str:
     text = decode_text(content, "")
-    return _digits(hashlib.sha256(content).hexdigest()) if text is None or "\0" in text else text
+    if text is not None and _SUMMARY.fullmatch(text):
+        return text
+    is_binary = text is None or is_media(mime) or CONTROL_CHARACTER.search(text) is not None
+    return summary_of(content) if text is None or is_binary else text
+
+
+def summary_of(content: bytes) -> str:
+    """Return what a binary part of a multipart body is compared by, also if it was left out: its hash."""
+    return _digits(hashlib.sha256(content).hexdigest())

@@ -27,19 +27,19 @@ def foreign_members(mapping: dict[str, Any]) -> dict[str, Any]:
         "cache": _mapping(mapping.get("cache")),
         "request": _unread(request, _REQUEST),
         "response": _unread(response, _RESPONSE),
-        "content": _unread(_mapping(response.get("content")), _CONTENT),
-        "postData": _post_data(request),
+        "content": _body(response, "content", _CONTENT),
+        "postData": _body(request, "postData", {*_CONTENT, "params"}),
         "requestCookies": _cookie_attributes(request.get("cookies")),
     }
     return {name: item for name, item in more.items() if item}
 
 
-def _post_data(request: dict[str, Any]) -> dict[str, Any]:
-    """Return the members of `postData` other than the body; the media type only if no field has it."""
-    said = _mapping(request.get("postData"))
-    names = [str(_mapping(field).get("name")).lower() for field in _list(request.get("headers"))]
+def _body(message: dict[str, Any], member: str, read: set[str]) -> dict[str, Any]:
+    """Return the members of a body's object other than the body; the media type only if no field has it."""
+    said = _mapping(message.get(member))
+    names = [str(_mapping(field).get("name")).lower() for field in _list(message.get("headers"))]
     mime = {} if "content-type" in names or not said.get("mimeType") else {"mimeType": said["mimeType"]}
-    return _unread(said, {*_CONTENT, "params"}) | mime
+    return _unread(said, read) | mime
 
 
 def _cookie_attributes(cookies: Any) -> list[dict[str, Any]]:

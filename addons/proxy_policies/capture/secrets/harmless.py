@@ -13,8 +13,9 @@ from proxy_policies.capture.secrets.marks import rarest
 from proxy_policies.capture.secrets.names import ENDINGS, PASSWORDS, PERHAPS, TOKENS, words
 from proxy_policies.capture.secrets.redact_base64 import has_texts, may_be_text
 from proxy_policies.capture.secrets.redact_calls import LOGIN_WORDS
-from proxy_policies.capture.secrets.redact_commands import PASSWORD_FLAGS, PGPASS_MARKS
-from proxy_policies.capture.secrets.redact_text import PATH_WORDS
+from proxy_policies.capture.secrets.redact_commands import PASSWORD_FLAGS, PGPASS_MARKS, REDIS_WORDS
+from proxy_policies.capture.secrets.redact_folded import FOLDED_START
+from proxy_policies.capture.secrets.redact_paths import PATH_WORDS, SIGN_IN_PATH
 from proxy_policies.capture.secrets.shapes import CRYPT_START, STARTS, in_shapes
 
 MAX_TOKENS = 1 << 14
@@ -42,13 +43,14 @@ def _in_token(byte: int) -> int:
 
 _TOKENS = bytes(map(_in_token, range(256)))
 _WORDS = bytes(byte if byte in _IN_WORDS else b" "[0] for byte in range(256))
-_PERCENT, _BACKSLASH, _AMPERSAND, _EQUALS, _AT, _LESS_THAN, _DOLLAR = b"%\\&=@<$"
+_PERCENT, _BACKSLASH, _AMPERSAND, _EQUALS, _AT, _LESS_THAN, _DOLLAR, _SLASH = b"%\\&=@<$/"
 """As integers, which bytes are searched for in a fifth of the time."""
 _PERCENT_ESCAPE = re.compile(rb"%(?!20)")
 _LETTER_ESCAPE = re.compile(rb"\\u(?!20|[dD][89a-fA-F])")
 """An escape of a letter in JSON, not of punctuation or of an emoji."""
 _PGPASS = tuple((ord(rarest(mark)), mark.encode()) for mark in PGPASS_MARKS)
 _QUOTED_PRINTABLE = b"=3D"
+_SIGN_IN_PATH = re.compile(SIGN_IN_PATH.pattern.encode())
 _USERINFO = re.compile(rb"://[^/?#@\s\"'<>]+@")
 _FLAG = re.compile(rb"(?:[\s\"']|\\[nrt])-\w")
 _SECRET_WORDS = PASSWORDS | TOKENS | PERHAPS | {"key"}
@@ -57,7 +59,7 @@ _JOINED_WORDS = TOKENS | PERHAPS
 _ENDINGS = tuple(ending for endings in ENDINGS.values() for ending in endings)
 _NOTATION_WORDS = frozenset(("basic", "identified", "params", "methodname", "convertto", "form", "kty"))
 """Words before or around values without a name: credentials in a line, SQL, arguments in a list, uploads."""
-_NOTATION_PARTS = ("curl", "oracle", "sqlplus", "contrase", *PATH_WORDS)
+_NOTATION_PARTS = ("curl", "oracle", "sqlplus", "contrase", *PATH_WORDS, *REDIS_WORDS)
 _PROGRAMS = tuple(program.partition(" ")[0].partition("-")[0] for program in PASSWORD_FLAGS)
 _PIECES = frozenset(
     name[start:end] for name in _JOINED_WORDS for start in range(len(name)) for end in range(start + 1, len(name) + 1)
@@ -104,13 +106,15 @@ def is_harmless(content: bytes, is_response: bool, is_markup: bool) -> bool:
     Its charset must be ASCII or a superset of it. `is_markup` means that the media type is that of XML or HTML.
     """
     return not (
-        (_PERCENT in content and _PERCENT_ESCAPE.search(content))
+        FOLDED_START.match(content)
+        or (_PERCENT in content and _PERCENT_ESCAPE.search(content))
         or (_BACKSLASH in content and _LETTER_ESCAPE.search(content))
         or (_AMPERSAND in content and b"&#" in content)
         or (_EQUALS in content and _QUOTED_PRINTABLE in content)
         or (_AT in content and _USERINFO.search(content))
         or any(byte in content and mark in content for byte, mark in _PGPASS)
         or (_DOLLAR in content and CRYPT_START.search(content))
+        or (_SLASH in content and _SIGN_IN_PATH.search(content))
         or (_LESS_THAN in content and not (is_markup and _ends_outside_tags(content)))
         or _has_hint(content, is_response)
     )

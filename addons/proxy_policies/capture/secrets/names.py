@@ -47,7 +47,7 @@ ENDINGS = {  # of names without separators, as in HTTP/2 and databases: accessto
 }
 PERHAPS = _words(
     "code codeverifier ticket assertion samlresponse samlrequest nonce relaystate state hmac authentication "
-    "clientassertion oauthverifier devicecode usercode clave parola κωδικός"
+    "clientassertion oauthverifier devicecode usercode clave parola κωδικός clientkey clientkeydata"
 )
 KEY_OWNERS = _words(
     "api access private secret session auth signing encryption subscription account master application app license "
@@ -79,9 +79,9 @@ POLICY_PREFIXES = ("access-control-", "sec-", "content-security-policy")
 
 _STEMS = _FOREIGN_PASSWORDS + tuple(
     _words(
-        "auth cook tok sess sid key jwt csrf xsrf cred bear sig pass pw secr otp pin cv ssn mnem dpop code tick assert "
-        "saml iban card nonce state hmac senha heslo hasło haslo şifre sifre jelsz lozinka סיסמ phrase answer verifier "
-        "clave parola κωδικ"
+        "auth cook tok sess sid key psk jwt csrf xsrf cred bear sig pass pw secr otp pin cv ssn mnem dpop code tick "
+        "assert saml iban card nonce state hmac senha heslo hasło haslo şifre sifre jelsz lozinka סיסמ phrase answer "
+        "verifier clave parola κωδικ"
     )
 )
 

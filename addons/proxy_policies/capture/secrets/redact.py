@@ -6,7 +6,6 @@ secret found once, if distinctive, is then replaced wherever else it appears, ex
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
@@ -33,6 +32,7 @@ from proxy_policies.capture.secrets.rules import RedactionRules, parse_rules
 from proxy_policies.capture.secrets.searchable import (
     has_unsearched_message,
     unsearched_reason,
+    without_unsearched,
     without_unsearched_messages,
 )
 from proxy_policies.capture.secrets.sweep_entry import (
@@ -244,15 +244,13 @@ def unsearched_bodies(entry: Entry) -> dict[str, str]:
 
 
 def _without_bodies(entry: Entry, names: Iterable[str]) -> Entry:
-    """Return an entry without the bodies of these messages, but with their sizes and hashes."""
+    """Return an entry without the bodies of these messages, or without their binary parts."""
     changed = {name: _without_body(getattr(entry, name)) for name in names if name in MESSAGE_NAMES}
     return without_unsearched_messages(replace(entry, **changed))
 
 
 def _without_body[Message: (Request, Response)](message: Message) -> Message:
-    body = message.body
-    digest = body.sha256 or hashlib.sha256(body.content).hexdigest()
-    return replace(message, body=Body(dropped=body.dropped + len(body.content), sha256=digest))
+    return replace(message, body=without_unsearched(message.body, header(message.headers, "content-type") or ""))
 
 
 def _content(redactor: MessageRedactor, body: Body, headers: Headers) -> Body:

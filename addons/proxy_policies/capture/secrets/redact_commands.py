@@ -52,6 +52,11 @@ _FUNCTION = re.compile(
     r"(?P<value>[^\"'\\\n]+)(?=(?P=quote))"
 )
 """A function of OData: `contains(password, '…')`."""
+_REVERSED = re.compile(
+    r"(?P<before>(?P<quote>\\?[\"']))(?P<value>[^\"'\\\n]+)(?=(?P=quote)[ ]?(?:eq|EQ|ne|[=!]={1,2}|=)[ ]?"
+    r"(?P<name>[A-Za-z_][\w/.]{1,99}+))"
+)
+"""A comparison with the value first: `'…' eq password`, `"…" === token`."""
 _GAP = r"(?:[ \t]++|\"\s*+,\s*+\")\\?[\"']?"
 """What is between the arguments of a command, also in a list of JSON."""
 PASSWORD_FLAGS = {  # by the program
@@ -82,9 +87,16 @@ def _password_flag(program: str, flag: str) -> re.Pattern[str]:
 
 
 _PROTOCOL = re.compile(
-    r"(?m)(?P<before>^(?:[\w.]{1,8} )?(?:PASS|AUTH|LOGIN)(?: [\w.@-]{1,100})? )(?P<value>[^\s\"']{6,200})(?=\r?$)"
+    r"(?m)(?P<before>^(?:[\w.]{1,8} ){0,2}(?:PASS|AUTH|auth|LOGIN)(?: [\w.@-]{1,100})? [\"']?)"
+    r"(?P<value>[^\s\"']{6,200})(?=[\"']?\r?$)"
 )
 """A line of a client in IMAP, POP3, FTP, IRC or Redis."""
+REDIS_WORDS = ("requirepass", "masterauth", "setuser")
+_REDIS = re.compile(
+    r"(?im)(?P<before>(?:^|\\n|\"|\bset )(?:requirepass|masterauth)[ \t]+[\"']?|\bsetuser [^\n>]{1,200} >)"
+    r"(?P<value>[^\s\"'\\]++)(?=[\"'\\]|[ \t]*\r?$| [~+&-])"
+)
+"""A setting with a password, and a user's password in an access list: `ACL SETUSER bob on >…`."""
 _SECURE_STRING = re.compile(
     r"(?P<before>ConvertTo-SecureString[ \t]++(?:-\w++[ \t]++)*+\\?[\"'])(?P<value>[^\"'\\$\n]+)"
 )
@@ -102,9 +114,11 @@ _COMMANDS: tuple[tuple[Marks, re.Pattern[str], Place | None], ...] = (
     (compile_marks(" BY '", " by '", "PASSWORD '", "password '"), _SQL, Place.MEMBER),
     (compile_marks(" eq ", " EQ ", " ne ", " co ", " sw "), _FILTER, None),
     (compile_marks("contains(", "with("), _FUNCTION, None),
+    (compile_marks("' eq ", "' EQ ", "' ne ", "' =", "' !", '" =', '" !', "'=="), _REVERSED, None),
     (compile_marks('("', "('", '(\\"'), _CALL, Place.CODE),
     *(((("-", program),), _password_flag(program, flag), Place.MEMBER) for program, flag in PASSWORD_FLAGS.items()),
-    (compile_marks("PASS ", "AUTH ", "LOGIN "), _PROTOCOL, Place.CODE),
+    (compile_marks("PASS ", "AUTH ", "auth ", "LOGIN "), _PROTOCOL, Place.CODE),
+    (compile_marks(*REDIS_WORDS, *map(str.upper, REDIS_WORDS)), _REDIS, Place.MEMBER),
     (compile_marks("ConvertTo-"), _SECURE_STRING, Place.MEMBER),
     (compile_marks(' "', ' \\"'), _KEYWORD, None),
     (compile_marks(',"', ', "', ',\\"'), _TUPLE, Place.CODE),

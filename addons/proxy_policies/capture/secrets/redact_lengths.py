@@ -1,4 +1,4 @@
-"""Redact strings that have their length before them, in PHP's `serialize` and in bencode, and change the length, too.
+"""Redact strings that have their length before them, in PHP's `serialize`, bencode and RESP, and change that, too.
 
 `s:8:"password";s:7:"hunter2";`, in a PHP session `password|s:7:"hunter2";`, in bencode `8:password7:hunter2`
 """
@@ -13,6 +13,14 @@ _PHP = re.compile(r"(?P<rest>[\w-]{0,60}+)(?:\";|\|)s:(?P<length>\d{1,7}):\"")
 _BENCODE_START = re.compile(r"[dl]{1,9}(?P<length>\d{1,4}):")
 _BENCODE_LENGTH = re.compile(r"(?P<length>\d{1,3}):\Z")
 _BENCODE_VALUE = re.compile(r"(?P<length>\d{1,7}):")
+
+
+_LINE_END = r"(?:\r\n|\\r\\n)"
+_RESP = re.compile(
+    rf"(?:\*[23]|HELLO{_LINE_END}\$1{_LINE_END}\d){_LINE_END}\$4{_LINE_END}(?:AUTH|auth){_LINE_END}"
+    rf"(?:\$\d{{1,3}}{_LINE_END}[^\r\n\\]{{1,200}}{_LINE_END})??"
+    rf"\$(?P<length>\d{{1,5}}){_LINE_END}(?P<value>[^\r\n\\\"]+)(?={_LINE_END}(?:[*\"]|\$7{_LINE_END}SETNAME|\Z)|\Z)"
+)
 
 
 def is_bencode(text: str) -> bool:
@@ -39,6 +47,21 @@ def in_lengths(text: str, decider: Decider) -> str:
             pieces += (text[length.end("length") : begin], replaced)
             done = read
     return "".join((*pieces, text[done:])) if pieces else text
+
+
+def in_resp(text: str, decider: Decider) -> str:
+    """Replace passwords in Redis' protocol, `*2 $4 AUTH $7 hunter2` on a line each, and in strings that contain it."""
+    if "AUTH" not in text and "auth" not in text:
+        return text
+
+    def command(found: re.Match[str]) -> str:
+        replaced = decider.replace("password", found["value"])
+        if replaced == found["value"]:
+            return found[0]
+        before, between = text[found.start() : found.start("length")], text[found.end("length") : found.start("value")]
+        return f"{before}{len(replaced.encode())}{between}{replaced}"
+
+    return _RESP.sub(command, text)
 
 
 def _value(text: str, at: int, stem_end: int, read: int) -> tuple[str, re.Match[str], int, str] | None:

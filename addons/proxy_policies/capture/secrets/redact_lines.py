@@ -9,7 +9,7 @@ from proxy_policies.capture.secrets.redact_text import MAX_NAME_LENGTH, in_bare_
 _MARKED = r"(?:[&!][\w./:!-]*+[ \t]++){0,2}"
 """An anchor or a tag of YAML."""
 _LINE = re.compile(
-    r"(?m)(?P<before>^[ \t]*+(?:[<>*-][ \t]*+)?(?P<name>[A-Za-z][\w-]*+):[ \t]*+"
+    r"(?m)(?P<before>^[ \t]*+(?:[<>*-][ \t]*+)?(?P<name>[A-Za-z][\w-]*+)(?:;[\w-]++=[^:;\r\n]*+)*+:[ \t]*+"
     rf"{_MARKED})(?P<value>[^\s|>&*!{{\[#][^\r\n]*)"
 )
 _PLAIN = r"[^\s&;,\"'<>(){}\[\]\\:]"

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from proxy_policies.capture.bodies.multipart import is_form_data
+from proxy_policies.capture.bodies.parsed_body import MEDIA
 from proxy_policies.capture.har.body import as_bytes, charset, decode_text
 from proxy_policies.capture.model import SMALL, Headers, size_of
 from proxy_policies.capture.secrets import redact_calls, redact_csv, redact_json, redact_markup, redact_multipart
@@ -19,15 +20,17 @@ from proxy_policies.capture.secrets.names import Grade, field_grade, is_policy
 from proxy_policies.capture.secrets.redact_adjacent import in_adjacent
 from proxy_policies.capture.secrets.redact_base64 import in_base64
 from proxy_policies.capture.secrets.redact_commands import in_commands
+from proxy_policies.capture.secrets.redact_folded import has_folds, in_folded
 from proxy_policies.capture.secrets.redact_html_tables import in_html_tables
 from proxy_policies.capture.secrets.redact_json_paths import in_json_paths
-from proxy_policies.capture.secrets.redact_lengths import in_lengths, is_bencode
+from proxy_policies.capture.secrets.redact_lengths import in_lengths, in_resp, is_bencode
 from proxy_policies.capture.secrets.redact_lines import in_named_lines, in_prose
+from proxy_policies.capture.secrets.redact_paths import in_paths
 from proxy_policies.capture.secrets.redact_sql import in_sql
 from proxy_policies.capture.secrets.redact_text_tables import in_text_tables
 from proxy_policies.capture.secrets.redaction_cache import RedactionCache
 from proxy_policies.capture.secrets.rules import RedactionRules
-from proxy_policies.capture.secrets.searchable import BINARY, codec_of, is_binary
+from proxy_policies.capture.secrets.searchable import codec_of, is_binary
 from proxy_policies.capture.secrets.secret_words import may_have_secret_word
 from proxy_policies.capture.secrets.shapes import in_shapes
 from proxy_policies.capture.streams.events import rewrite, rewrite_binary
@@ -90,7 +93,7 @@ def _kind_of(mime: str) -> _Kind:
         has("html"),
         has("yaml"),
         has("html", "xml"),
-        not kind.startswith(("multipart/", *BINARY))
+        not kind.startswith(("multipart/", *MEDIA))
         and declared_framing(mime) is not FrameFormat.MESSAGES
         and codecs.lookup(charset(mime)).name in _ASCII_CHARSETS,
     )
@@ -229,6 +232,8 @@ class MessageRedactor:
         """Return a text without secrets, redacted as a body of this media type."""
         if not text:
             return text
+        if has_folds(text):
+            return in_folded(text, lambda unfolded: self.text(unfolded, mime))
         text = redact_multipart.in_quoted_printable(text, self._embedded)
         kind = _kind_of(mime)
         if is_bencode(text):
@@ -263,13 +268,14 @@ class MessageRedactor:
         is_script = is_code and not kind.is_html and "<" not in text[:1]
         place = Place.CODE if is_code else Place.MEMBER
         text = in_commands(texts.in_assignments(text, self.decider, place), self.decider, place)
+        text = in_resp(text, self.decider)
         if not is_structured:
             text = in_named_lines(text, self.decider, Place.MEMBER if kind.is_yaml else Place.CODE)
         elif not is_script:
             text = in_prose(texts.in_tight_pairs(text, self.decider, place), self.decider)
         has_secret_word = may_have_secret_word(text)
         text = self._in_tables(text, is_code) if has_secret_word else text
-        text = texts.in_lines(texts.in_paths(texts.in_userinfo(text, self.decider), self.decider), self.decider)
+        text = texts.in_lines(in_paths(texts.in_userinfo(text, self.decider), self.decider), self.decider)
         text = self._redact_shapes((texts.in_links if is_script else texts.in_parameters)(text, self.decider))
         return in_adjacent(text, self.decider, is_structured) if has_secret_word else text
 

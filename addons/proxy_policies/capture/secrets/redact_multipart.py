@@ -1,20 +1,17 @@
 """Redact multipart bodies (RFC 2046 section 5.1, RFC 7578) as bytes, so that binary parts are unchanged."""
 
-import binascii
 import quopri
 import re
-from base64 import b64decode, b64encode, encodebytes
+from base64 import b64encode, encodebytes
 from collections.abc import Callable
 
-from proxy_policies.capture.bodies.multipart import boundary_of, read_part
+from proxy_policies.capture.bodies.multipart import MultipartPart, decoded, map_parts
 from proxy_policies.capture.secrets.decider import Decider
 
 _NAME = re.compile(
     rb'^[ \t]*+content-disposition\s*:[^\r\n]*?\bname\s*(?:=\s*|\*\s*=\s*utf-8\'[\w-]*\')(?:"([^"\r\n]*)"|([^\s;"]+))',
     re.IGNORECASE | re.MULTILINE,
 )
-_ENCODED = re.compile(rb"content-transfer-encoding\s*:\s*(base64|quoted-printable)\b", re.IGNORECASE)
-
 _SOFT_BREAK = re.compile(r"[^\s=]=\r?\n")
 
 type RedactContent = Callable[[bytes, str], bytes]
@@ -23,34 +20,24 @@ type RedactContent = Callable[[bytes, str], bytes]
 
 def in_multipart(content: bytes, mime: str, decider: Decider, redact_content: RedactContent) -> bytes:
     """Replace secrets in each part: a field by its name, other content by its media type."""
-    boundary = boundary_of(content, mime)
-    first, *parts = content.split(b"--" + boundary) if boundary else [content]
-    first = redact_content(first, "") if first else first
-    return (b"--" + boundary).join([first, *(_part(part, decider, redact_content) for part in parts)])
+
+    def part(read: MultipartPart) -> bytes:
+        def value(body: bytes) -> bytes:
+            return _value(_name_of(read.head), body, read.media_type, decider, redact_content)
+
+        return _redact_encoded(read.content, read.transfer_encoding, value)
+
+    return map_parts(content, mime, part, lambda first: redact_content(first, "") if first else first)
 
 
-def _part(part: bytes, decider: Decider, redact_content: RedactContent) -> bytes:
-    read = read_part(part)
-    if read is None:
-        return part
-    encoding = _ENCODED.search(read.head)
-
-    def value(body: bytes) -> bytes:
-        return _value(_name_of(read.head), body, read.media_type, decider, redact_content)
-
-    content = value(read.content) if encoding is None else _redact_encoded(read.content, encoding[1].lower(), value)
-    return read.head + content + read.line_end
-
-
-def _redact_encoded(body: bytes, encoding: bytes, redact: Callable[[bytes], bytes]) -> bytes:
-    """Return an encoded body (RFC 2045 section 6) with `redact` applied to its content."""
-    try:
-        plain = b64decode(body) if encoding == b"base64" else quopri.decodestring(body)
-    except binascii.Error:
-        return redact(body)
+def _redact_encoded(body: bytes, encoding: str, redact: Callable[[bytes], bytes]) -> bytes:
+    """Return an encoded body with `redact` applied to its content."""
+    plain = decoded(body, encoding)
     if (replaced := redact(plain)) == plain:
         return body
-    if encoding == b"quoted-printable":
+    if plain is body or encoding not in ("base64", "quoted-printable"):
+        return replaced
+    if encoding == "quoted-printable":
         return quopri.encodestring(replaced)
     return encodebytes(replaced) if b"\n" in body else b64encode(replaced)
 

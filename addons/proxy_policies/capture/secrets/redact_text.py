@@ -12,6 +12,7 @@ from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.names import Grade
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
 from proxy_policies.capture.secrets.redact_json import in_json
+from proxy_policies.capture.secrets.redact_paths import in_paths
 from proxy_policies.capture.secrets.secret_words import may_have_secret_word
 from proxy_policies.capture.secrets.values import is_random
 
@@ -28,14 +29,6 @@ _PARAMETER = re.compile(
 In JSON, .NET escapes & as `\\u0026`, and Gson = as `\\u003d`. The pattern begins with few characters, for speed."""
 _PAIR_END = re.compile(r"(&|(?<![;\r\n])[;\r\n]++(?=[^&;=\s]{1,200}=))")
 _NESTED = re.compile(r"(?i)%(?:25)*(?:3F|26|23)([\w.~+-]{1,100})%(?:25)*3D((?:(?!%(?:25)*(?:26|23))[^&#;\s\"'<>\\])+)")
-PATH_WORDS = (
-    *("reset", "verify", "confirm", "activate", "unsubscribe", "invit", "magic", "token", "session"),
-    *("hook", "password", "passwd", "secret", "apikey", "api-key", "api_key"),
-)
-_PATH_TOKEN = re.compile(
-    rf"(?i)(?P<before>/[\w-]{{0,40}}(?:{'|'.join(PATH_WORDS)})[\w-]{{0,40}}/(?:[\w-]{{1,20}}/){{0,2}}?)"
-    r"(?P<token>[\w.~-]{12,})(?=[/?#;\s\"'<>\\]|\Z)"
-)
 _ASSIGNMENT_SIGN = re.compile(r"[:=]>?\s*+(?P<quote>(?P<one>\\*+[\"'`])(?:(?P=one){2})?)")
 """Three quotes begin a block string in GraphQL, TOML and Python."""
 _BLOCK_QUOTES = ('"""', "'''", "```")
@@ -44,7 +37,6 @@ _JSON_START = re.compile(r'\s*(?:\{\s*["}]|\[\s*(?:[\[{"\]\d-]|true|false|null))
 _JSON_VALUE = re.compile(r"(?i)%(?:25){0,4}(?:7b|5b)|[{\[]")
 _ENCODED_JSON = re.compile(r"(?i)(?<=[#,/])%(?:7b|5b)[\w.~%!*'(),:;+/-]+")
 """JSON in a URL that has no name: after `data:application/json,`, in a fragment, as a segment."""
-_LONG_SEGMENT = re.compile(r"/[\w.~-]{12}")
 _BARE_PAIR = re.compile(
     r"(?P<before>(?P<name>(?<![\w.$-])[A-Za-z_][\w.-]{1,99})(?:=|=[ \t]|[ \t]=(?!=)[ \t]?|[ \t]?(?::=|=>)[ \t]?))"
     r"(?P<value>(?![bruBRU][\"'])[^\s&;,\"'<>(){}\[\]\\]+)(?![\w(])"
@@ -97,13 +89,6 @@ def _userinfo(text: str, decider: Decider) -> str:
     if not colon or (user != text.partition(":")[0] and not is_random(password)):
         return f"{user}{colon}{password}"
     return f"{user}:{_encoded('password', password, decider)}"
-
-
-def in_paths(text: str, decider: Decider) -> str:
-    """Replace a random segment after one such as `reset-password`, in a URL or a text with links."""
-    if _LONG_SEGMENT.search(text) is None or not any(map(text.lower().__contains__, PATH_WORDS)):
-        return text
-    return _PATH_TOKEN.sub(lambda found: found["before"] + decider.replace("token", found["token"], Place.CODE), text)
 
 
 def in_parameters(text: str, decider: Decider) -> str:

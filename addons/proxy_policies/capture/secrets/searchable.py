@@ -1,27 +1,33 @@
 """Tell which content has a text to search for secrets, and in which charset."""
 
+import hashlib
 import re
 from dataclasses import replace
 from functools import lru_cache
 
-from proxy_policies.capture.bodies.multipart import is_form_data, parts_of
+from proxy_policies.capture.bodies.multipart import (
+    MultipartPart,
+    decoded,
+    is_form_data,
+    is_multipart,
+    map_parts,
+    parts_of,
+)
+from proxy_policies.capture.bodies.parsed_body import CONTROL_CHARACTER, is_media, summary_of
 from proxy_policies.capture.har.body import charset, decode_text
 from proxy_policies.capture.model import HEADS, SMALL, Body, Entry, Headers, WebSocketMessage, header
 from proxy_policies.capture.streams.events import rewrite_binary
 from proxy_policies.decoding import codings_of
 
-BINARY = ("image/", "video/", "audio/", "font/")
 _TEXT_TYPE = re.compile(r"text/|(?<!ub)json|\b(?:xml|javascript|x-www-form-urlencoded)\b", re.IGNORECASE)
 """JSON5, GeoJSON and the like are texts, UBJSON is none."""
-_CONTROL_CHARACTER = re.compile("[\x00-\x08\x0e-\x1a\x1c\x1d\x1f]")
-"""A character that texts do not have; colours begin with an escape (ECMA-48), JSON with RS (RFC 7464)."""
 _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 """Byte order marks of UTF-16 (RFC 2781 section 3.2), which override the declared charset."""
 
 
 def is_binary(content: bytes, mime: str) -> bool:
     """Return whether content has no text to search."""
-    return _is_media(mime) or (content.find(0, 0, 4096) >= 0 and not _is_text(content, mime))
+    return is_media(mime) or (content.find(0, 0, 4096) >= 0 and not _is_text(content, mime))
 
 
 def _is_text(content: bytes, mime: str) -> bool:
@@ -43,13 +49,25 @@ def unsearched_reason(body: Body, headers: Headers) -> str:
     """Return why a body cannot be searched as a whole: `cut`, `coding`, `binary`; empty if it can."""
     if not body.content:
         return ""
-    if body.dropped:
-        return "cut"
     is_encoded, mime = _content_fields(headers)
+    if body.dropped:
+        return "" if is_multipart(body.content, mime) else "cut"
     if is_encoded and body.wire in (None, body.content):
         return "coding"
     is_small = len(body.content) <= SMALL
     return "binary" if (_is_known_binary if is_small else _has_binary_data)(body.content, mime) else ""
+
+
+def without_unsearched(body: Body, mime: str) -> Body:
+    """Return a body without content, or a multipart one without its binary parts; with its size and hash."""
+    parts = map_parts(body.content, mime, _without_data) if is_multipart(body.content, mime) else b""
+    content = parts if parts != body.content else b""
+    digest = body.sha256 or hashlib.sha256(body.content).hexdigest()
+    return Body(content, dropped=body.dropped + max(1, len(body.content) - len(content)), sha256=digest)
+
+
+def _without_data(part: MultipartPart) -> bytes:
+    return summary_of(part.content).encode() if is_binary_part(part) else part.content
 
 
 def has_unsearched_message(entry: Entry) -> bool:
@@ -81,8 +99,13 @@ def _content_fields(headers: Headers) -> tuple[bool, str]:
 def _has_binary_data(content: bytes, mime: str) -> bool:
     """Return whether content, or a part of it, is no text."""
     if mime.lower().startswith("multipart/") or is_form_data(content):
-        return any(_is_no_text(part.content, part.media_type) for part in parts_of(content, mime))
+        return any(map(is_binary_part, parts_of(content, mime)))
     return _is_no_text(content, mime)
+
+
+def is_binary_part(part: MultipartPart) -> bool:
+    """Return whether a part of a multipart body has no text to search."""
+    return _is_no_text(decoded(part.content, part.transfer_encoding), part.media_type)
 
 
 _is_known_binary = lru_cache(HEADS)(_has_binary_data)  # the same bodies come again, and from origin and proxy
@@ -95,15 +118,9 @@ def _is_no_text(content: bytes, mime: str) -> bool:
     if _is_text_type(mime) or rewrite_binary(content, mime, str) is not None:
         return False
     text = decode_text(content, f"; charset={codec_of(content, mime)}")
-    return text is None or _CONTROL_CHARACTER.search(text) is not None
+    return text is None or CONTROL_CHARACTER.search(text) is not None
 
 
 @lru_cache(256)  # media types repeat with every exchange
-def _is_media(mime: str) -> bool:
-    kind = mime.lower()
-    return kind.startswith(BINARY) and "svg" not in kind
-
-
-@lru_cache(256)
 def _is_text_type(mime: str) -> bool:
     return _TEXT_TYPE.search(mime) is not None

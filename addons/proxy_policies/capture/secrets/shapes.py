@@ -15,6 +15,7 @@ _AFTER = {  # by the text before the secret
     "/api/webhooks/": r"\d{10,}/[\w-]{40,}",  # Discord
     "/webhookb2/": r"[\w@-]{20,}(?:/[\w-]+)*",  # Teams
     "/bot": r"\d{6,}:[\w-]{30,}",  # Telegram
+    "/private-": r"[0-9a-f]{32}\b",  # a calendar of Google
     "Private-Lines: ": r"\d+(?:(?:\\r)?\\n|\r?\n)(?:[A-Za-z0-9+/=]+(?:(?:\\r)?\\n|\r?\n|\Z))+",  # PuTTY
 }
 _PREFIXES = {  # by the prefix of the secret
