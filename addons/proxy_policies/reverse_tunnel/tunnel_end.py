@@ -102,8 +102,15 @@ class TunnelEnd(ABC):
 
     @in_background
     async def done(self) -> None:
-        """End."""
+        """End, unless the script was loaded again: its new version goes on."""
         self._is_running = False
+        successor = ctx.master.addons.get(self.kind)
+        if self._was_applied and isinstance(successor, type(self)) and successor is not self:
+            successor._was_applied, self._was_applied = True, False
+            successor._credentials = self._credentials
+            if successor.is_on:
+                successor._credentials.load(*successor.credentials_options())
+            successor.go_on(self)
         await self._tasks.cancel()
         if self._was_applied:
             async with asyncio.timeout(END_TIMEOUT):
@@ -156,6 +163,10 @@ class TunnelEnd(ABC):
     @abstractmethod
     async def apply(self) -> None:
         """Apply the options."""
+
+    @abstractmethod
+    def go_on(self, former: Any) -> None:
+        """Use the connections and sessions of an addon of the same class that ends now."""
 
     @abstractmethod
     def renew(self, credentials: identity.Credentials) -> None:

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from tests.support.files import rewrite
 from tests.support.mitmdump import ADDONS, Mitmdump
-from tests.support.openings import issuer
+from tests.support.openings import connect, issuer
 from tests.support.origin import Answer, Origin
+from tests.support.sockets import talk
 from tests.support.waiting import wait_until
 
 Start = Callable[..., Mitmdump]
+SECRET = "a secret that both ends know"
 
 
 def loaded(proxy: Mitmdump, policy: Path, times: int) -> bool:
@@ -60,6 +62,34 @@ def test_every_policy_is_loaded_again(
     assert len(server.requests) == 1
     assert proxy.stop() == 0
     assert "rror" not in proxy.log()
+
+
+def test_open_tunnels_and_sessions_go_on(mitmdump: Start, free_port: Any, tmp_path: Path) -> None:
+    """This proxy is both ends of the reverse tunnel; what both agreed on would be lost with either."""
+    home, clients, policy = free_port(), free_port(), tmp_path / "mine.py"
+    text = f"import sys\nsys.path.insert(0, {str(ADDONS)!r})\n" + (ADDONS / "policy.py").read_text()
+    rewrite(policy, text)
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        target = f"127.0.0.1:{service.getsockname()[1]}"
+        ends = [f"home_listen=127.0.0.1:{home}", f"home_clients={clients}=echo", f"work_home=127.0.0.1:{home}"]
+        ends += [f"{end}_{name}" for end in ("home", "work") for name in ("tls=secret", f"secret={SECRET}")]
+        settings = [part for option in (*ends, f"work_services=echo={target}") for part in ("--set", option)]
+        proxy = mitmdump("-s", str(policy), *settings, mode="regular", script=None)
+        proxy.wait_log("work: connected to home")
+        tunnel = socket.create_connection(("127.0.0.1", proxy.port), timeout=30)
+        connect(tunnel, target)
+        talk(tunnel, tunnelled := service.accept()[0])
+        session = socket.create_connection(("127.0.0.1", clients), timeout=30)
+        talk(session, served := service.accept()[0])
+        rewrite(policy, text + "# edited\n")
+        wait_until(partial(loaded, proxy, policy, 2))
+        for client, server in ((tunnel, tunnelled), (session, served)):
+            talk(client, server)
+        with socket.create_connection(("127.0.0.1", clients), timeout=30) as another:
+            talk(another, service.accept()[0])
+    assert proxy.log().count("work: connected to home") == 1
+    assert proxy.stop() == 0
+    assert "Traceback" not in proxy.log()
 
 
 def test_a_script_whose_file_is_gone_stays_loaded(

@@ -86,7 +86,7 @@ class Home(TunnelEnd):
     @cached_property
     def _home(self) -> server.HomeServer:
         """The home without mitmproxy, created when first used."""
-        return server.HomeServer(session_flows.SessionFlows(lambda: self.home_keep))
+        return server.HomeServer(session_flows.SessionFlows(lambda: ctx.master.addons.get(self.kind).home_keep))
 
     @property
     def is_on(self) -> bool:
@@ -125,6 +125,10 @@ class Home(TunnelEnd):
         """End, and route internal names no more."""
         dial.remove_route(self._route)
         await super().done()
+
+    def go_on(self, former: Home) -> None:
+        """Use the works and sessions of an addon that ends now."""
+        self._home = former._home
 
     def renew(self, credentials: identity.Credentials) -> None:
         """Use a renewed certificate of the same name."""

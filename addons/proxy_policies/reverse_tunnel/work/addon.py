@@ -83,6 +83,10 @@ class Work(TunnelEnd):
         )
         await self._work.apply(config)
 
+    def go_on(self, former: Work) -> None:
+        """Use the connection to home, and the sessions, of an addon that ends now."""
+        self._work = former._work
+
     def renew(self, credentials: identity.Credentials) -> None:
         """Use a renewed certificate of the same name."""
         self._work.renew(credentials)
