@@ -45,20 +45,16 @@ class Dispatch:
         ours = {"trigger_event": self.trigger_event, "handle_lifecycle": self.handle_lifecycle}
         vars(self._manager).update(ours)
         if self._legacy_log:
-            self._legacy_log.addFilter(self._is_log_read)
+            self._legacy_log.addFilter(self.table.reads_log)
 
         def undo() -> None:
             for name, method in ours.items():
                 if vars(self._manager).get(name) == method:
                     delattr(self._manager, name)
             if self._legacy_log:
-                self._legacy_log.removeFilter(self._is_log_read)
+                self._legacy_log.removeFilter(self.table.reads_log)
 
         return undo
-
-    def _is_log_read(self, record: logging.LogRecord) -> bool:
-        """Return whether any addon uses the deprecated log events; if not, records need not be formatted for them."""
-        return bool(self.table.entries("add_log"))
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
         """Trigger an event, or finish one that has begun, followed by `update` if it is about a flow."""

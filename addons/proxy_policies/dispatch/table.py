@@ -14,6 +14,7 @@ hook is called: both the attribute and the function are checked each time.
 from __future__ import annotations
 
 import contextlib
+import logging
 import operator
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -91,6 +92,10 @@ class HookTable:
             for group in self.entries(name)
             for entry in group
         )
+
+    def reads_log(self, record: logging.LogRecord) -> bool:
+        """Return whether any addon uses the deprecated log events; if not, records need not be formatted for them."""
+        return bool(self.entries("add_log"))
 
     def _is_current(self) -> bool:
         return self._same([self._manager.chain, *[parent.addons for parent in self._parents]], self._lists)

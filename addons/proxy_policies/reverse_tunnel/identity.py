@@ -27,7 +27,7 @@ from proxy_policies.options.files import parse_path, read_text
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.reverse_tunnel import certificates
 from proxy_policies.reverse_tunnel.protocol.messages import PROTOCOL
-from proxy_policies.reverse_tunnel.protocol.services import is_name
+from proxy_policies.reverse_tunnel.protocol.services import NAME
 from proxy_policies.script_paths import own_command
 
 SCRYPT = {"n": 1 << 14, "r": 8, "p": 1}  # RFC 7914's interactive parameters: 50 ms and 16 MiB a guess
@@ -178,7 +178,7 @@ def _with_certificates(kind: str, folder: Path) -> Credentials:
     except (OSError, ValueError) as error:
         raise ValueError(f"cannot use the certificate in {folder}: {error}; {hint}") from None
     name = certificates.name_of(certificate)
-    if not is_name(name) or certificate.not_valid_after_utc < datetime.datetime.now(datetime.UTC):
+    if not NAME.fullmatch(name) or certificate.not_valid_after_utc < datetime.datetime.now(datetime.UTC):
         raise ValueError(f"the certificate of {name} in {folder} is invalid or expired; {hint}")
     if kind not in certificates.kinds_of(certificate):
         raise ValueError(f"the certificate of {name} in {folder} is not for a {kind}; {hint}")

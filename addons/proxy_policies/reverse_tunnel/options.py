@@ -20,7 +20,7 @@ from fnmatch import fnmatchcase
 from proxy_policies.addresses import Address, format_target, parse_address
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.options.parsers import parse_duration, parse_size
-from proxy_policies.reverse_tunnel.protocol.services import MAX_SERVICES, MAX_SPARES, Service, is_name
+from proxy_policies.reverse_tunnel.protocol.services import MAX_SERVICES, MAX_SPARES, NAME, Service
 
 with lazy_imports():
     from proxy_policies.reverse_tunnel import limits
@@ -86,7 +86,7 @@ def parse_home(text: str) -> HomeAddress | None:
 
 def parse_name(text: str) -> str:
     """Return the name of a home, a work or a service."""
-    if not is_name(text):
+    if not NAME.fullmatch(text):
         raise ValueError(f"{text!r} is not a valid name; use lower-case letters, digits and hyphens")
     return text
 
@@ -161,7 +161,7 @@ def parse_allow(specs: Iterable[str]) -> Allowance:
 def parse_internal(host: str) -> tuple[str, str] | None:
     """Return (service, work) from `SERVICE.WORK.internal`; None for any other host."""
     match host.lower().removesuffix(".").split("."):
-        case [service, work, "internal"] if is_name(service) and is_name(work):
+        case [service, work, "internal"] if NAME.fullmatch(service) and NAME.fullmatch(work):
             return service, work
     return None
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.reverse_tunnel.protocol.services import is_name
+from proxy_policies.reverse_tunnel.protocol.services import NAME
 
 
 @pytest.mark.parametrize(
@@ -11,4 +11,4 @@ from proxy_policies.reverse_tunnel.protocol.services import is_name
     + [(text, False) for text in ("-a", "a-", "A", "a.b", "a_b", "ssh\n", "é", "a b")],
 )
 def test_names(text: str, good: bool) -> None:
-    assert is_name(text) is good
+    assert bool(NAME.fullmatch(text)) is good

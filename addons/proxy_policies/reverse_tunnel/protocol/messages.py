@@ -16,7 +16,7 @@ from typing import Annotated, Any, get_type_hints
 from proxy_policies.addresses import Address
 from proxy_policies.log_lines import printable
 from proxy_policies.reverse_tunnel.protocol.frames import Bytes, FrameKind, frame
-from proxy_policies.reverse_tunnel.protocol.services import is_name
+from proxy_policies.reverse_tunnel.protocol.services import NAME
 
 VERSION = 1
 PROTOCOL = "proxy-policies tunnel"
@@ -111,7 +111,7 @@ def _read_text(value: Any) -> str:
     return printable(value)
 
 
-_read_name = _reader(lambda value: isinstance(value, str) and is_name(value), "a name")
+_read_name = _reader(lambda value: isinstance(value, str) and NAME.fullmatch(value) is not None, "a name")
 
 Text = Annotated[str, _read_text]
 Name = Annotated[str, _read_name]

@@ -9,12 +9,8 @@ from proxy_policies.addresses import Address
 
 MAX_SERVICES = 240  # of one work: with the longest names they fit into one message of 16 KiB
 MAX_SPARES = 16  # spare data connections that home keeps for one work
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123 section 2.1; names become host names
-
-
-def is_name(text: str) -> bool:
-    """Return whether a text is a valid name for a home, a work or a service: a host name's label, in lower case."""
-    return _LABEL.fullmatch(text) is not None
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""The name of a home, a work or a service: a host name's label (RFC 1123, section 2.1), in lower case."""
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,8 @@ class Framed(TransportLayer):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Set the real transport."""
         self.lower = transport
+        # asked for with every chunk, so without us in between
+        self.get_write_buffer_size = self.lower.get_write_buffer_size  # type: ignore[method-assign]
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the thread's buffer for one read."""

@@ -56,6 +56,8 @@ class Tls(TransportLayer):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Set the bare transport, and start the handshake."""
         self.lower = transport
+        # asked for with every chunk, so without us in between
+        self.get_write_buffer_size = self.lower.get_write_buffer_size  # type: ignore[method-assign]
         self._handshake_step()
 
     def get_buffer(self, sizehint: int) -> memoryview:
