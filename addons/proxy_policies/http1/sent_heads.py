@@ -29,14 +29,15 @@ def kept_request(request: http.Request) -> http.Request:
     )
 
 
-def kept_response(response: http.Response, fields: Fields) -> http.Response:
-    """Return a copy of a response's head, as sent in our version."""
+def kept_response(response: http.Response, fields: Fields | None = None) -> http.Response:
+    """Return a copy of a response's head that addons cannot edit; with the fields as sent, in our version."""
     data = response.data
+    is_received = fields is None
     return http.Response(
-        http_version=RAW_VERSION,
+        http_version=data.http_version if is_received else RAW_VERSION,
         status_code=data.status_code,
-        reason=reason_of(response),
-        headers=http.Headers(fields.raw),
+        reason=data.reason if is_received else reason_of(response),
+        headers=http.Headers(data.headers.fields if fields is None else fields.raw),
         content=None,
         trailers=None,
         timestamp_start=data.timestamp_start,

@@ -30,7 +30,7 @@ from proxy_policies.http1.framing import (
     last_chunk,
 )
 from proxy_policies.http1.response_heads import check_size, read_response
-from proxy_policies.http1.sent_heads import as_http1
+from proxy_policies.http1.sent_heads import as_http1, kept_response
 from proxy_policies.patches import resets
 from proxy_policies.patches.http1.bodies import Bodies
 from proxy_policies.patches.http_stream.requests import StaleConnection
@@ -127,21 +127,7 @@ class Http1OriginSide(Bodies, Http1Client):
     def _receive(
         self, response: http.Response, size: int | None, event: events.ConnectionEvent
     ) -> CommandGenerator[None]:
-        self._keep(response)
+        self.response = kept_response(response)
         yield ReceiveHttp(ResponseHeaders(self.stream_id, response, size == 0))
         self.begin_body(size)
         yield from self.state(event)
-
-    def _keep(self, response: http.Response) -> None:
-        """Leave the response to the addons, and keep a copy for deciding persistence."""
-        data = response.data
-        self.response = http.Response(
-            http_version=data.http_version,
-            status_code=data.status_code,
-            reason=data.reason,
-            headers=http.Headers(data.headers.fields),
-            content=None,
-            trailers=None,
-            timestamp_start=data.timestamp_start,
-            timestamp_end=None,
-        )
