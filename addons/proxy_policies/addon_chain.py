@@ -2,10 +2,11 @@
 
 from mitmproxy import ctx
 
-from proxy_policies.certificates.option_checks import ConfdirCheck, TlsOptionsCheck
+from proxy_policies.certificates.confdir_check import ConfdirCheck
 from proxy_policies.dispatch.around_scripts import AroundScripts
 from proxy_policies.finished.tunnels import FinishedFlows
 from proxy_policies.flows.flow_state import FlowStateAddon
+from proxy_policies.option_checks import OptionChecks
 from proxy_policies.outbound.dial import Dialer
 from proxy_policies.patches.addon import Patches
 from proxy_policies.patches.script_reload import is_being_replaced
@@ -27,7 +28,7 @@ def build_addons(*policies: Policy) -> list[Policy]:
         return []
     dial = [] if _is_loaded(Dialer) else [Dialer()]
     settings = Settings((*dial, *policies))
-    checks = (StartCheck(), settings, ConfdirCheck(), TlsOptionsCheck())
+    checks = (StartCheck(), settings, ConfdirCheck(), OptionChecks())
     ours = (Patches(), ProxyCredentials(), FlowStateAddon(), FinishedFlows())
     in_order: list[Policy] = [*checks, *ours, *dial, *policies, Streaming()]
     loaded = [policy for policy in in_order if not _is_loaded(policy)]

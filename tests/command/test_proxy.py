@@ -43,7 +43,7 @@ def test_an_abbreviation_is_mitmproxys_to_refuse() -> None:
 @pytest.mark.parametrize("flag", ["-r", "-S", "-C"])
 def test_a_flow_file_that_is_not_there_is_named(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "-q", flag, "nowhere.mitm"]) == 1
-    assert capsys.readouterr().err == "proxy-policies run: nowhere.mitm: No such file or directory\n"
+    assert capsys.readouterr().err == f"proxy-policies run: {flag} nowhere.mitm: No such file or directory\n"
 
 
 @pytest.mark.parametrize("theirs", [["--set", "listen_host=::1"], ["--set=listen_host=::1"]])

@@ -1,10 +1,12 @@
 """What arguments of mitmproxy say."""
 
+from pathlib import Path
+
 import pytest
 
 from proxy_policies.options.mitmproxy_arguments import (
-    flow_files,
     modes,
+    require_flow_files,
     require_patterns,
     require_ports,
     value_of,
@@ -34,12 +36,12 @@ def test_an_invalid_pattern_is_quoted(option: str) -> None:
     require_patterns([flag, r"^a\.example:443$", "--set", f"{option}=b", "--set", "header_rules=(", "("])
 
 
-@pytest.mark.parametrize(
-    "words", ["-r a -S b -C c", "--rfile a --server-replay=b --client-replay c", "-nra -p 80 -Sb -Cc"]
-)
-def test_the_flow_files(words: str) -> None:
-    given = flow_files([*words.split(), "-r", "-", "--set", "cache=off", "-w", "d", "~u x"])
-    assert given == (["b", "c"] if "-nra" in words else ["a", "b", "c"])  # combined flags are mitmproxy's to read
+@pytest.mark.parametrize("flag", ["-r", "-S", "-C"])
+def test_a_flow_file_that_cannot_be_read_is_named(flag: str, tmp_path: Path) -> None:
+    for path, why in ((tmp_path / "absent", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(ValueError, match=f"^{flag} {path}: {why}$"):
+            require_flow_files(["-w", "d", flag, str(path), "~u x"])
+    require_flow_files([flag, "-", f"{flag}{__file__}", "--set", "cache=off", "-nra"])  # combined flags are mitmproxy's
 
 
 def test_all_modes_are_found() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from proxy_policies.certificates import folders
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.options import mitmproxy_arguments
-from proxy_policies.options.files import expand_home, require_file_or_folder
+from proxy_policies.options.files import expand_home
 from proxy_policies.script_paths import PROGRAM, scripts
 from proxy_policies.start_up import early_hang_up, mitmproxy_program
 from proxy_policies.terminal.argument_parser import positive, set_help
@@ -120,8 +120,7 @@ def run(program: str, script: str, given: argparse.Namespace) -> int:
     early_hang_up.note()
     if program == "mitmproxy":
         require_terminal(given.mitmproxy_arguments)
-    for path in mitmproxy_arguments.flow_files(given.mitmproxy_arguments):
-        require_file_or_folder(expand_home(path))  # mitmproxy's error would not name it, or would be a traceback
+    mitmproxy_arguments.require_flow_files(given.mitmproxy_arguments)
     arguments = arguments_of(script, given.settings, given.mitmproxy_arguments)
     mitmproxy_arguments.require_patterns(arguments)
     mitmproxy_arguments.require_ports(arguments)

@@ -47,6 +47,17 @@ def require_file_or_folder(path: Path) -> None:
         raise OSError(errno.EINVAL, "not a file", str(path))
 
 
+def error_of_input(text: str) -> str:
+    """Return why a file named by an option of mitmproxy cannot be read, "" if it can; `-` is standard input."""
+    path = expand_home(text)
+    try:
+        if text != "-":
+            require_file_or_folder(path)
+    except OSError as error:
+        return error.strerror or str(error)
+    return os.strerror(errno.EISDIR) if path.is_dir() else ""
+
+
 def read_bounded(path: Path, limit: int = MAX_SIZE, *, allow_pipe: bool = False) -> bytes:
     """Return the content of a file. Raise OSError, also for a device, a pipe, and a file of more than `limit` bytes.
 

@@ -6,6 +6,8 @@ import argparse
 import re
 from collections.abc import Sequence
 
+from proxy_policies.options.files import error_of_input
+
 HOST_PATTERNS = ("ignore_hosts", "allow_hosts", "tcp_hosts", "udp_hosts")
 """Options whose values are regular expressions that mitmproxy compiles unchecked."""
 
@@ -53,9 +55,12 @@ def _set_values(arguments: Sequence[str], option: str) -> list[str]:
     return [value for name, _, value in specs if name == option]
 
 
-def flow_files(arguments: Sequence[str]) -> list[str]:
-    """Return the paths of the flow files to be read, without `-`, the standard input."""
-    return [path for path in _flag_values(arguments, *FLOW_FILES) if path != "-"]
+def require_flow_files(arguments: Sequence[str]) -> None:
+    """Raise ValueError for a file of flows that cannot be read; mitmproxy's error would not name it."""
+    for flags in FLOW_FILES:
+        for path in _flag_values(arguments, flags):
+            if error := error_of_input(path):
+                raise ValueError(f"{flags[0]} {path}: {error}")
 
 
 def _flag_values(arguments: Sequence[str], *flags: Sequence[str]) -> list[str]:

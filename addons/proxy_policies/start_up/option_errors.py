@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from proxy_policies.lazy_imports import lazy_imports
 
@@ -27,15 +27,21 @@ def shorten(record: logging.LogRecord) -> bool:
         folder, _, module = frame.f_globals.get("__name__", "").rpartition(".")
         if frame.f_code.co_name == "configure" and folder == "mitmproxy.addons":
             why = f"mitmproxy's addon {module} cannot use an option: {type(error).__name__}: {error}"
-            record.msg = next(wrong_choices(), why)
+            record.msg = next(wrong_choices(ctx.options.keys()), why)
             record.args = record.exc_info = None
             break
     return True
 
 
-def wrong_choices() -> Iterator[str]:
-    """Yield a line for each option whose value is not among its choices, which mitmproxy does not check."""
-    for name, option in ctx.options.items():
+def wrong_choices(names: Collection[str]) -> Iterator[str]:
+    """Yield a line for each option whose value is not among its choices, which mitmproxy does not check.
+
+    The views of bodies are left out: addons register more of them later.
+    """
+    for name in names:
+        option = ctx.options._options.get(name)
+        if option is None or not option.choices or name.endswith("contentview"):
+            continue
         value = option.current()
-        if option.choices and value not in (None, *option.choices):
+        if value not in (None, *option.choices):
             yield f"option {name}={value!r}: choose one of {', '.join(option.choices)}"

@@ -1,20 +1,18 @@
-"""CAs that mitmproxy cannot sign with, and CAs to trust that it cannot load."""
+"""Confdirs and CAs that mitmproxy cannot use."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import PrivateFormat
 from mitmproxy import exceptions
-from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.certs import CertStore
 from mitmproxy.test import taddons
 
 from proxy_policies.certificates.authority import DH_FILE, KEY_FILE, make_authority, write_authority
-from proxy_policies.certificates.option_checks import FILE, FOLDER, ConfdirCheck, TlsOptionsCheck
+from proxy_policies.certificates.confdir_check import ConfdirCheck
 
 AUTHORITY = make_authority("ours", datetime(2026, 1, 1, tzinfo=UTC))
 CERTIFICATE = AUTHORITY.certificate.public_bytes(serialization.Encoding.PEM)
@@ -112,58 +110,3 @@ def test_other_options_do_not_read_it(tmp_path: Path) -> None:
     with taddons.context() as context:
         context.options.update(confdir=with_text(tmp_path))
         check.configure({"key_size"})
-
-
-@pytest.mark.parametrize(
-    ("option", "name", "refusal"),
-    [
-        (FILE, "absent", "No such file or directory"),
-        (FILE, "text", "no certificates in PEM format"),
-        (FILE, "empty", "no certificates in PEM format"),
-        (FOLDER, "absent", "No such file or directory"),
-        (FOLDER, "text", "Not a directory"),
-        (FOLDER, "", ""),
-        ("client_certs", "text", "no private key and certificate in PEM format"),
-        ("client_certs", "", ""),
-    ],
-)
-async def test_what_cannot_be_loaded_is_refused(option: str, name: str, refusal: str, tmp_path: Path) -> None:
-    (tmp_path / "text").write_text("text")
-    (tmp_path / "empty").touch()
-    path = str(tmp_path / name)
-    check = TlsOptionsCheck()
-    with taddons.context(check) as context:
-        if not refusal:
-            context.configure(check, **{option: path})
-            return
-        with pytest.raises(exceptions.OptionsError, match=f"^option {option}='{path}': {refusal}$"):
-            context.options.update(**{option: path})
-        assert getattr(context.options, option) is None
-
-
-async def test_certificates_and_no_file_are_accepted(ca_file: Path) -> None:
-    check = TlsOptionsCheck()
-    with taddons.context(check) as context:
-        for path in (str(ca_file), None):
-            context.configure(check, **{FILE: path})
-
-
-@pytest.mark.parametrize("option", ["ciphers_client", "ciphers_server"])
-async def test_ciphers_that_do_not_exist_are_refused(option: str) -> None:
-    check = TlsOptionsCheck()
-    with taddons.context(check, TlsConfig()) as context:
-        context.configure(check, **{option: "ECDHE-RSA-AES128-GCM-SHA256:AES128-SHA"})
-        with pytest.raises(exceptions.OptionsError, match=f"^option {option}='FOO': OpenSSL knows no such cipher"):
-            context.options.update(**{option: "FOO"})
-
-
-async def test_a_client_certificate_with_its_key_is_accepted(tmp_path: Path) -> None:
-    identity, other = trustme.CA().issue_cert("client.test"), trustme.CA().issue_cert("other.test")
-    whole, mixed = tmp_path / "client.pem", tmp_path / "mixed.pem"
-    identity.private_key_and_cert_chain_pem.write_to_path(whole)
-    mixed.write_bytes(identity.private_key_pem.bytes() + other.cert_chain_pems[0].bytes())
-    check = TlsOptionsCheck()
-    with taddons.context(check) as context:
-        context.configure(check, client_certs=str(whole))
-        with pytest.raises(exceptions.OptionsError, match="no private key and certificate"):
-            context.options.update(client_certs=str(mixed))
