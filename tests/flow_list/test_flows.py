@@ -1,5 +1,6 @@
 """The sizes in mitmweb's description of a flow."""
 
+import mitmproxy.tools.web.master  # noqa: F401 -- app cannot be imported before it
 from mitmproxy.flow import Flow
 from mitmproxy.test import tflow
 from mitmproxy.tools.web import app
