@@ -18,7 +18,7 @@ from proxy_policies.connection.client_connection import ClientConnection, Connec
 from proxy_policies.connection.responders import Responders
 from proxy_policies.exchange.origin_connections import Destination
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.proxy_protocol.addon import HEADER_TIMEOUT
+from proxy_policies.proxy_protocol.addon import HEADER_TIMEOUT, NO_HEADER, ProxyProtocol
 
 with lazy_imports():
     from proxy_policies.proxy_protocol import header
@@ -36,6 +36,7 @@ class AcceptedClient(ClientConnection):
         instance: Any,
         sock: socket.socket,
         peername: tuple[Any, ...],
+        protocol: ProxyProtocol | None = None,
     ) -> None:
         mode = instance.mode
         client = Client(
@@ -48,6 +49,8 @@ class AcceptedClient(ClientConnection):
         destination = Destination(mode.scheme, *mode.address) if isinstance(mode, ReverseMode) else None
         super().__init__(owner, responders, client, SocketStream(sock), destination)
         self._instance = instance
+        self._protocol = protocol
+        """Set if the connection begins with a PROXY header."""
         self._header = b""
         """The PROXY header: passed to mitmproxy if it gets the connection before the addons have seen the client."""
         self._is_shown = False
@@ -57,7 +60,7 @@ class AcceptedClient(ClientConnection):
 
     async def start(self) -> None:
         """Notify the addons of the client, and start reading."""
-        if self._owner.is_trusted_peer(self.client.peername[0]) and not await self._read_address():
+        if self._protocol is not None and not await self._read_address(self._protocol):
             return
         self._is_busy = True
         self.log("client connect")
@@ -72,13 +75,13 @@ class AcceptedClient(ClientConnection):
             if self.stream.received:
                 self._readable()
 
-    async def _read_address(self) -> bool:
+    async def _read_address(self, protocol: ProxyProtocol) -> bool:
         """Read the client's address from the PROXY header; return False if the connection is no longer ours.
 
         A malformed header is left to mitmproxy, which reports it.
         """
-        peer, address, in_time = self.client.peername, None, True
-        if not self._owner.expect_header(peer):
+        peer, address, error = self.client.peername, None, ""
+        if not protocol.expect_header(peer):
             self.leave()
             return False
         self._is_busy = True
@@ -88,14 +91,14 @@ class AcceptedClient(ClientConnection):
         except header.HeaderError:
             pass
         except TimeoutError:
-            in_time = False
+            error = NO_HEADER
         finally:
-            self._owner.header_done(peer, in_time=in_time)
+            protocol.header_done(peer, error)
         self._is_busy = False
-        if not in_time:
+        if error:
             self.leave()
             return False
-        if address is None or self._owner.is_trusted_peer(address[0]):
+        if address is None or protocol.is_trusted_peer(address[0]):
             self.hand_over()
             return False
         self.client.peername = address

@@ -31,7 +31,7 @@ from proxy_policies.exchange.origin_connections import OriginPool
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.limits.addon import Limits
 from proxy_policies.patches.client_handlers import handler_of
-from proxy_policies.proxy_protocol.addon import NO_HEADER
+from proxy_policies.proxy_protocol.addon import ProxyProtocol
 from proxy_policies.settings import Setting, parse_switch
 from proxy_policies.start_up.starting import is_starting, started
 from proxy_policies.tuning.all import tune
@@ -133,7 +133,7 @@ class Fastlane:
                 self._responders.count("handed over")
             handover.begin_client(instance, SocketStream(sock), peername)
             return
-        connection = AcceptedClient(self, self._responders, instance, sock, peername)
+        connection = AcceptedClient(self, self._responders, instance, sock, peername, _protocol_of(peername[0]))
         self._keep(connection)
         connection.begin(connection.start())
 
@@ -154,19 +154,6 @@ class Fastlane:
         self.closed(connection)
         if limits := _limits():
             limits.watch(connection.client)
-
-    def is_trusted_peer(self, address: str) -> bool:
-        """Return whether connections from an address begin with a PROXY header."""
-        protocol = ctx.master.addons.get("proxy-protocol")
-        return bool(protocol and protocol.proxy_protocol and protocol.is_trusted_peer(address))
-
-    def expect_header(self, peer: tuple[Any, ...]) -> bool:
-        """Count a connection that must send one; return False if there are too many."""
-        return bool(ctx.master.addons.get("proxy-protocol").expect_header(peer))
-
-    def header_done(self, peer: tuple[Any, ...], *, in_time: bool) -> None:
-        """Stop counting it."""
-        ctx.master.addons.get("proxy-protocol").header_done(peer, "" if in_time else NO_HEADER)
 
     def find(self, client_id: str) -> ClientConnection | None:
         """Return a client's connection if it is ours."""
@@ -257,6 +244,12 @@ class Fastlane:
         """Note that a tunnel follows."""
         if self._undo_paths:
             self._takeover.expect_tunnel(flow.client_conn, flow.server_conn)
+
+
+def _protocol_of(address: str) -> ProxyProtocol | None:
+    """Return the policy that handles PROXY headers if connections from an address begin with one."""
+    protocol: ProxyProtocol | None = ctx.master.addons.get("proxy-protocol")
+    return protocol if protocol and protocol.proxy_protocol and protocol.is_trusted_peer(address) else None
 
 
 def _limits() -> Limits | None:

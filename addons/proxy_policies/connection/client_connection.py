@@ -52,15 +52,6 @@ class ConnectionOwner(Protocol):
     async def trigger(self, hook: type[StartHook], data: Any) -> None:
         """Trigger a hook, and wait until every addon has handled it."""
 
-    def is_trusted_peer(self, address: str) -> bool:
-        """Return whether connections from an address begin with a PROXY header."""
-
-    def expect_header(self, peer: tuple[Any, ...]) -> bool:
-        """Count a connection that must send one; return False if there are too many."""
-
-    def header_done(self, peer: tuple[Any, ...], *, in_time: bool) -> None:
-        """Stop counting it."""
-
     def closed(self, connection: ClientConnection) -> None:
         """Note that a connection has ended."""
 

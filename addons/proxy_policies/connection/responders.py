@@ -110,7 +110,14 @@ class Responders:
         if not (why := why_untouched(hosts, asked.host, asked.port)):
             return None
         opened = functools.partial(self.count, "tunnels")
-        return DirectTunnel(client, stream, asked, why, table=table, idle=self._tcp_timeout, opened=opened).run()
+        tunnel = DirectTunnel(
+            *(client, stream, asked, why),
+            trigger=connection.trigger,
+            table=table,
+            idle=self._tcp_timeout,
+            opened=opened,
+        )
+        return tunnel.run()
 
     def _exchange(self, connection: ExchangeClient, head: bytes) -> Exchange | None:
         request = read_plain_request(head)

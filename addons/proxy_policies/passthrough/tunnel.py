@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mitmproxy import ctx, hooks, tcp
 from mitmproxy import flow as flows
+from mitmproxy import tcp
 from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpStartHook
 from mitmproxy.proxy.server_hooks import ServerConnectHook, ServerConnectionHookData
@@ -24,6 +24,7 @@ from proxy_policies import trace
 from proxy_policies.addresses import format_target
 from proxy_policies.byte_streams.byte_stream import SocketStream
 from proxy_policies.dispatch.table import HookTable
+from proxy_policies.exchange.tls_handshake import Trigger
 from proxy_policies.flows.flow_state import state_of
 from proxy_policies.http1.request_heads import ANSWER, Connect
 from proxy_policies.log_lines import quantity
@@ -86,7 +87,7 @@ class Tunnel(ByteCounts):
 
 
 class DirectTunnel:
-    """A tunnel requested by a client, `why` it stays untouched, and the hooks of its two connections.
+    """A tunnel requested by a client, and `why` it stays untouched.
 
     It ends after `idle` seconds without a byte. `opened` is called once it is open.
     """
@@ -98,12 +99,13 @@ class DirectTunnel:
         asked: Connect,
         why: str,
         *,
+        trigger: Trigger,
         table: HookTable,
         idle: float,
         opened: Callable[[], None],
     ) -> None:
         self._client, self._stream, self._asked, self._why = client, stream, asked, why
-        self._table, self._idle, self._opened = table, idle, opened
+        self._trigger, self._table, self._idle, self._opened = trigger, table, idle, opened
         self._server = Server(address=(asked.host, asked.port))
 
     async def run(self) -> bool:
@@ -119,7 +121,7 @@ class DirectTunnel:
         """Connect as mitmproxy would; return None if an addon objects or it fails."""
         server = self._server
         server.timestamp_start = time.time()
-        await _trigger(ServerConnectHook(ServerConnectionHookData(server, self._client)))
+        await self._trigger(ServerConnectHook, ServerConnectionHookData(server, self._client))
         if server.error or server.sockname:
             return None
         with contextlib.suppress(OSError):
@@ -136,7 +138,7 @@ class DirectTunnel:
             tunnel.log_opening()
             if self._table.is_watched("tcp_start", "update"):
                 flow = tunnel.make_flow()
-                await _trigger(TcpStartHook(flow))
+                await self._trigger(TcpStartHook, flow)
             try:
                 with contextlib.suppress(OSError):  # gone already
                     await asyncio.get_running_loop().sock_sendall(client, ANSWER)
@@ -152,8 +154,4 @@ class DirectTunnel:
                     flow = tunnel.make_flow()
                 tunnel.close(flow)
                 if flow is not None:
-                    await _trigger(TcpEndHook(flow))
-
-
-async def _trigger(hook: hooks.Hook) -> None:
-    await ctx.master.addons.handle_lifecycle(hook)
+                    await self._trigger(TcpEndHook, flow)
