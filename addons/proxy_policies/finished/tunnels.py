@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 from mitmproxy import ctx, http, tcp, udp
 from mitmproxy.connection import Client
@@ -34,29 +35,29 @@ class FinishedFlows:
     fast_paths = NO_OBJECTION
 
     def __init__(self) -> None:
+        self.subscribers = reporting.SUBSCRIBERS
         self._connected: dict[str, list[http.HTTPFlow]] = {}
         """CONNECTs that were answered, by their client's id: whether requests follow is not known yet."""
-
-        self.streams: dict[str, tcp.TCPFlow | udp.UDPFlow] = {}
-        """Open tunnels and other streams, by their flows' ids."""
+        self._streams: WeakSet[tcp.TCPFlow | udp.UDPFlow] = WeakSet()
+        """Streams that began while there were subscribers; those that end while there are none are not taken out."""
 
     @property
-    def is_needed(self) -> bool:
-        """Return whether there are subscribers, or tunnels begun while there were."""
-        return bool(reporting.SUBSCRIBERS or self._connected or self.streams)
+    def streams(self) -> list[tcp.TCPFlow | udp.UDPFlow]:
+        """The open tunnels and other streams, oldest first."""
+        return sorted((stream for stream in self._streams if stream.live), key=lambda stream: stream.timestamp_created)
 
-    @only_if("is_needed")
+    @only_if("subscribers")
     def http_connected(self, flow: http.HTTPFlow) -> None:
         """Note a CONNECT."""
         self._connected.setdefault(flow.client_conn.id, []).append(flow)
 
-    @only_if("is_needed")
+    @only_if("subscribers")
     def http_connect_error(self, flow: http.HTTPFlow) -> None:
         """Report a CONNECT that was refused."""
         if flow.response is not None:
             reporting.report(of_refused_connect(flow, flow.response))
 
-    @only_if("is_needed")
+    @only_if("subscribers")
     def server_connect_error(self, data: ServerConnectionHookData) -> None:
         """Report a tunnel that could not be opened and has no flow, as with SOCKS and in transparent mode.
 
@@ -69,17 +70,17 @@ class FinishedFlows:
             record.user = _socks_user(data.client)
             reporting.report(record)
 
-    @only_if("is_needed")
+    @only_if("subscribers")
     def tcp_start(self, flow: tcp.TCPFlow) -> None:
         """Note a stream; it is reported instead of the CONNECT that opened it."""
-        self.streams[flow.id] = flow
+        self._streams.add(flow)
         if waiting := self._connected.get(flow.client_conn.id):
             user = user_of(connect := waiting.pop(), flow_state.state_of(connect))
         else:
             user = _socks_user(flow.client_conn)
         flow_state.state_of(flow).user = user
 
-    @only_if("is_needed")
+    @only_if("_connected")
     def client_disconnected(self, client: Client) -> None:
         """Report the CONNECTs of a client with requests inside, or without any data."""
         for flow in self._connected.pop(client.id, ()):
@@ -93,42 +94,42 @@ class FinishedFlows:
         if reporting.SUBSCRIBERS:
             for request in _in_progress():
                 request.report_now(reporting.PROXY_ENDED)
-        for stream in list(self.streams.values()):
+        for stream in self.streams:
             self._report_stream(stream, reporting.PROXY_ENDED)
 
-    @only_if("is_needed")
+    @only_if("subscribers")
     def tcp_end(self, flow: tcp.TCPFlow) -> None:
         """Report a stream."""
         self._report_stream(flow)
 
-    @only_if("is_needed")
+    @only_if("subscribers")
     def tcp_error(self, flow: tcp.TCPFlow) -> None:
         """Report a stream that ended with an error."""
         self._report_stream(flow)
 
-    @only_if("is_needed")
+    @only_if("subscribers")
     def udp_start(self, flow: udp.UDPFlow) -> None:
         """Note a stream of datagrams."""
-        self.streams[flow.id] = flow
+        self._streams.add(flow)
 
-    @only_if("is_needed")
+    @only_if("subscribers")
     def udp_end(self, flow: udp.UDPFlow) -> None:
         """Report a stream of datagrams."""
         self._report_stream(flow)
 
-    @only_if("is_needed")
+    @only_if("subscribers")
     def udp_error(self, flow: udp.UDPFlow) -> None:
         """Report a stream of datagrams that ended with an error."""
         self._report_stream(flow)
 
     def _report_stream(self, flow: tcp.TCPFlow | udp.UDPFlow, error: str = "") -> None:
-        self.streams.pop(flow.id, None)
+        self._streams.discard(flow)
         if reporting.SUBSCRIBERS:
             record = of_stream(flow)
             record.error = error or record.error
             reporting.report(record)
 
-    @only_if("is_needed")
+    @only_if("subscribers")
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         """Report a request that became a WebSocket connection."""
         up, down = message_bytes(flow, flow.websocket.messages if flow.websocket else ())
