@@ -57,7 +57,7 @@ def test_a_value_is_not_read_from_a_stream() -> None:
 
 
 def test_nothing_is_no_steps() -> None:
-    assert script_of([]).steps == ()
+    assert list(script_of([]).steps) == []
     assert list(split_markers("")) == [("", PieceKind.LITERAL)]
 
 

@@ -6,7 +6,7 @@ environment, and for the origin.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -17,6 +17,7 @@ from proxy_policies.capture.check.correlate import find_links
 from proxy_policies.capture.check.link_table import Link
 from proxy_policies.capture.check.targets import ORIGIN_HEADERS
 from proxy_policies.capture.export.curl import sent_fields
+from proxy_policies.capture.files.pickled_items import PickledItems
 from proxy_policies.capture.har.body import decode_text
 from proxy_policies.capture.model import NO_BODY, Entry, Request, header
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, is_number
@@ -63,23 +64,27 @@ class Script:
     """The steps, their most frequent origin, and the names of secrets, which are read from the environment."""
 
     origin: str
-    steps: tuple[Step, ...]
+    steps: Sequence[Step]
     secrets: tuple[str, ...]
 
 
 def script_of(entries: Iterable[Entry]) -> Script:
     """Return the script of a capture, without WebSocket connections and requests without a response."""
-    chosen = [entry for entry in entries if entry.response.status >= 200 and not is_conversation(entry.response)]
-    chosen.sort(key=lambda entry: entry.times.request_start)
-    inserts, extracts = _variables(find_links(range(len(chosen)), [_without_stream(entry) for entry in chosen]))
-    origins = Counter(entry.request.origin for entry in chosen).most_common(1)
-    origin = origins[0][0] if origins else ""
+    chosen, starts, origins = PickledItems[Entry](), list[float](), Counter[str]()
+    for entry in entries:
+        if entry.response.status >= 200 and not is_conversation(entry.response):
+            chosen.append(_without_stream(entry))
+            starts.append(entry.times.request_start)
+            origins[entry.request.origin] += 1
+    order = sorted(range(len(starts)), key=starts.__getitem__)
+    inserts, extracts = _variables(find_links(order, chosen))
+    origin = max(origins, key=origins.__getitem__, default="")
     secrets: dict[str, None] = {}
-    steps = []
-    for number, entry in enumerate(chosen):
-        extracted = tuple((name, where) for where, name in extracts[number].items())
-        steps.append(_step(number + 1, entry, origin, inserts[number], extracted, secrets))
-    return Script(origin, tuple(steps), tuple(secrets))
+    steps = PickledItems[Step]()
+    for number, at in enumerate(order, 1):
+        extracted = tuple((name, where) for where, name in extracts[at].items())
+        steps.append(_step(number, chosen[at], origin, inserts[at], extracted, secrets))
+    return Script(origin, steps, tuple(secrets))
 
 
 def _without_stream(entry: Entry) -> Entry:
