@@ -39,14 +39,14 @@ def test_a_connect_is_reported_once(reports: list[Record]) -> None:
 
 
 def test_streams_are_those_that_are_open(reports: list[Record]) -> None:
-    policy, first, second, forgotten = FinishedFlows(), *(tflow.ttcpflow() for _ in range(3))
+    policy, first, second, forgotten = FinishedFlows(), *(tflow.tudpflow() for _ in range(3))
     second.timestamp_created += 1
     for stream in (second, first, forgotten):
         stream.live = True
-        policy.tcp_start(stream)
+        policy.udp_start(stream)
     forgotten.live = False  # it ended while there were no subscribers
     assert policy.streams == [first, second]
-    policy.tcp_end(first)
+    policy.udp_end(first)
     assert policy.streams == [second]
     assert len(reports) == 1
 
