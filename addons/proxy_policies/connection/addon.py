@@ -10,7 +10,6 @@ from typing import Any
 
 from mitmproxy import command, ctx, http
 from mitmproxy.connection import Client
-from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
@@ -28,6 +27,7 @@ from proxy_policies.dispatch.around_scripts import Hooks
 from proxy_policies.dispatch.dispatcher import Dispatch, Inline
 from proxy_policies.exchange.exchange import Exchange
 from proxy_policies.exchange.origin_connections import OriginPool
+from proxy_policies.exchange.tls_handshake import Trigger
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.limits.addon import Limits
 from proxy_policies.patches.client_handlers import handler_of
@@ -175,14 +175,10 @@ class Fastlane:
 
     # Hooks
 
-    async def trigger(self, hook: type[StartHook], data: Any) -> None:
-        """Trigger a hook; wait until every addon has handled it, and an intercepted flow is resumed."""
-        if not self._undo_always:
-            await ctx.master.addons.handle_lifecycle(hook(data))
-        elif (rest := self._dispatch.begin(hook.name, (data,))) is not None:
-            await rest
-        if getattr(data, "intercepted", False):
-            await data.wait_for_resume()
+    @property
+    def trigger(self) -> Trigger:
+        """Triggers a hook, and waits until every addon has handled it."""
+        return self._dispatch.trigger
 
     # mitmproxy's connections
 

@@ -16,7 +16,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from mitmproxy.connection import Client
-from mitmproxy.proxy.commands import StartHook
 from mitmproxy.utils import human
 
 from proxy_policies.background.tasks import spawn
@@ -49,8 +48,9 @@ class ConnectionOwner(Protocol):
     origin_pool: OriginPool
     """Connections to origins that clients have left."""
 
-    async def trigger(self, hook: type[StartHook], data: Any) -> None:
-        """Trigger a hook, and wait until every addon has handled it."""
+    @property
+    def trigger(self) -> Trigger:
+        """Triggers a hook, and waits until every addon has handled it."""
 
     def closed(self, connection: ClientConnection) -> None:
         """Note that a connection has ended."""

@@ -39,15 +39,18 @@ class Dispatch:
         self._manager, self._legacy_log = manager, legacy_log
         self.table = HookTable(manager)
         self._stock = manager.trigger_event
+        self._is_installed = False
 
     def install(self) -> Callable[[], None]:
         """Replace the methods, and return the function that restores them."""
         ours = {"trigger_event": self.trigger_event, "handle_lifecycle": self.handle_lifecycle}
         vars(self._manager).update(ours)
+        self._is_installed = True
         if self._legacy_log:
             self._legacy_log.addFilter(self.table.reads_log)
 
         def undo() -> None:
+            self._is_installed = False
             for name, method in ours.items():
                 if vars(self._manager).get(name) == method:
                     delattr(self._manager, name)
@@ -74,6 +77,15 @@ class Dispatch:
             rest := _run_until_awaitable(_asking(self.table.entries(event.name), event.name, _arguments(event)))
         ) is not None:
             await rest
+
+    async def trigger(self, hook: type[StartHook], data: Any) -> None:
+        """Trigger an event; wait until every addon has handled it, and an intercepted flow is resumed."""
+        if not self._is_installed:
+            await self._manager.handle_lifecycle(hook(data))
+        elif (rest := self.begin(hook.name, (data,))) is not None:
+            await rest
+        if getattr(data, "intercepted", False):
+            await data.wait_for_resume()
 
     def begin(self, name: str, arguments: tuple[Any, ...]) -> Coroutine[Any, Any, None] | None:
         """Trigger an event at once; return the coroutine that does the rest, None if it is finished.

@@ -81,16 +81,20 @@ class HookTable:
     def may_act(self, name: str) -> bool:
         """Return whether any addon, of those at the last look-up, may have something to do for an event."""
         known = self._entries.get(name)
-        entries = self.entries(name) if known is None else known
-        return any(_may_act(entry, name) for group in entries for entry in group)
+        for group in self.entries(name) if known is None else known:
+            for addon, condition, hook in group:
+                if condition is None or condition(addon) or getattr(addon, name) != hook:
+                    return True
+        return False
 
     def is_watched(self, *names: str) -> bool:
         """Return whether an addon may have something to do for one of these events but to describe a flow to others."""
         return any(
-            _may_act(entry, name) and not getattr(getattr(entry[0], name), DESCRIBES, False)
+            (condition is None or condition(addon) or getattr(addon, name) != hook)
+            and not getattr(getattr(addon, name), DESCRIBES, False)
             for name in names
             for group in self.entries(name)
-            for entry in group
+            for addon, condition, hook in group
         )
 
     def reads_log(self, record: logging.LogRecord) -> bool:
@@ -119,11 +123,6 @@ def _identical(now: Sequence[Sequence[object]], then: Sequence[Sequence[object]]
 def _has(addon: object, name: str) -> bool:
     hook = getattr(addon, name, None)
     return bool(hook) and not isinstance(hook, types.ModuleType)
-
-
-def _may_act(entry: HookEntry, name: str) -> bool:
-    addon, condition, hook = entry
-    return condition is None or bool(condition(addon)) or getattr(addon, name) != hook
 
 
 def _entry(addon: object, name: str) -> HookEntry:
