@@ -19,7 +19,7 @@ from proxy_policies.connection.fast_path_guard import (
     paths_of,
     speaks_http,
 )
-from proxy_policies.dispatch.table import HookTable
+from proxy_policies.dispatch.dispatcher import HookTable
 from proxy_policies.fast_paths import PATHS
 
 

@@ -13,7 +13,7 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow
 
 from proxy_policies.connection.responders import Responders
-from proxy_policies.dispatch.table import HookTable
+from proxy_policies.dispatch.dispatcher import HookTable
 from proxy_policies.exchange.exchange import Exchange
 from proxy_policies.exchange.origin_connections import Destination, OriginPool, Origins
 from proxy_policies.fast_paths import PATHS

@@ -22,8 +22,8 @@ from mitmproxy.proxy.layers.http._hooks import HttpRequestHook, HttpResponseHook
 from mitmproxy.proxy.layers.tcp import TcpMessageHook
 from mitmproxy.test import taddons, tflow
 
-from proxy_policies.dispatch.dispatcher import Dispatch, Inline
-from proxy_policies.hook_conditions import only_if
+from proxy_policies.dispatch.dispatcher import Dispatch, HookTable, Inline
+from proxy_policies.hook_conditions import only_describes, only_if
 
 Calls = list[str]
 
@@ -453,3 +453,103 @@ def test_what_has_to_wait_is_given_and_ends_as_stock_has_it(talks: Talks) -> Non
 
 def test_all_else_is_the_layers(talks: Talks) -> None:
     assert Inline(talks, lambda _: True).context is talks.context
+
+
+# The table
+
+
+class Asked:
+    """Has a hook, and another under a condition."""
+
+    def __init__(self, name: str, addons: list[Any] | None = None) -> None:
+        self.name, self.rules = name, ()
+        if addons is not None:
+            self.addons = addons
+
+    def request(self, flow: object) -> None:
+        """Be asked."""
+
+    @only_if("rules")
+    def response(self, flow: object) -> None:
+        """Be asked if there are rules."""
+
+
+def names(table: HookTable, event: str) -> list[list[str]]:
+    return [[getattr(addon, "name", "") for addon in group] for group in table.groups(event)]
+
+
+def test_addons_come_in_the_order_of_the_chain_with_their_families() -> None:
+    with taddons.context(loadcore=False) as context:
+        child = Asked("child")
+        context.master.addons.add(Asked("first", [child]), Asked("second"))
+        table = HookTable(context.master.addons)
+        assert names(table, "request") == [["child", "first"], ["second"]] or names(table, "request") == [
+            ["first", "child"],
+            ["second"],
+        ]
+        assert names(table, "error") == []
+
+
+def test_it_is_made_anew_when_addons_change() -> None:
+    with taddons.context(loadcore=False) as context:
+        parent = Asked("parent", [])
+        context.master.addons.add(parent)
+        table = HookTable(context.master.addons)
+        before = table.version
+        assert table.version == before
+        parent.addons.append(Asked("later"))
+        assert table.version == before + 1
+        assert sorted(names(table, "request")[0]) == ["later", "parent"]
+        parent.addons.clear()
+        context.master.addons.remove(parent)
+        assert names(table, "request") == []
+        assert table.version > before + 1
+
+
+def test_an_entry_knows_what_its_hook_depends_on() -> None:
+    with taddons.context(loadcore=False) as context:
+        addon = Asked("one")
+        context.master.addons.add(addon)
+        table = HookTable(context.master.addons)
+        (((owner, condition, hook),),) = table.entries("response")
+        assert owner is addon
+        assert hook == addon.response
+        assert condition is not None
+        assert not condition(addon)
+        (((_, none, _),),) = table.entries("request")
+        assert none is None
+
+
+class Describing:
+    """Only describes flows to others."""
+
+    rules = ()
+
+    @only_describes
+    def tcp_start(self, flow: object) -> None:
+        """Describe a flow."""
+
+    @only_if("rules")
+    def update(self, flows: object) -> None:
+        """Look at flows if there are rules."""
+
+
+def test_an_event_is_watched_if_more_is_done_than_to_describe_a_flow() -> None:
+    with taddons.context(loadcore=False) as context:
+        addon: Any = Describing()
+        context.master.addons.add(addon)
+        table = HookTable(context.master.addons)
+        assert table.may_act("tcp_start")
+        assert not table.is_watched("tcp_start", "update")
+        addon.rules = ("one",)
+        assert table.is_watched("tcp_start", "update")
+        assert not table.is_watched("tcp_start")
+        addon.rules, addon.tcp_start = (), lambda flow: None  # such as a mock
+        assert table.is_watched("tcp_start")
+        del addon.tcp_start
+        context.master.addons.add(
+            watching := type("Watching", (), {"name": "w", "tcp_start": lambda self, flow: None})()
+        )
+        assert table.is_watched("tcp_start")
+        context.master.addons.remove(watching)
+        assert not table.is_watched("tcp_start")

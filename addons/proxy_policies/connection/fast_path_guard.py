@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from mitmproxy import ctx
 from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, ReverseMode
 
-from proxy_policies.dispatch.table import HookTable
+from proxy_policies.dispatch.dispatcher import HookTable
 from proxy_policies.fast_paths import PATHS, objections
 from proxy_policies.patches.dialling import strategy_is_chosen
 

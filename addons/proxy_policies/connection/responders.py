@@ -12,7 +12,7 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from proxy_policies.addresses import is_tunnel_name
 from proxy_policies.byte_streams.byte_stream import SocketStream
 from proxy_policies.connection.fast_path_guard import open_paths, paths_of
-from proxy_policies.dispatch.table import HookTable
+from proxy_policies.dispatch.dispatcher import HookTable
 from proxy_policies.exchange.exchange import Exchange, ExchangeClient
 from proxy_policies.exchange.origin_connections import Destination
 from proxy_policies.fast_paths import COUNTED

@@ -23,7 +23,7 @@ from mitmproxy.utils import human
 from proxy_policies import trace
 from proxy_policies.addresses import format_target
 from proxy_policies.byte_streams.byte_stream import SocketStream
-from proxy_policies.dispatch.table import HookTable
+from proxy_policies.dispatch.dispatcher import HookTable
 from proxy_policies.exchange.tls_handshake import Trigger
 from proxy_policies.flows.flow_state import state_of
 from proxy_policies.http1.request_heads import ANSWER, Connect

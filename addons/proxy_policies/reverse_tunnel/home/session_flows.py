@@ -12,7 +12,7 @@ from mitmproxy.hooks import Hook, UpdateHook
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TcpStartHook
 
 from proxy_policies import trace
-from proxy_policies.dispatch.table import HookTable
+from proxy_policies.dispatch.dispatcher import HookTable
 from proxy_policies.reverse_tunnel.home.sessions import Session
 from proxy_policies.reverse_tunnel.protocol.frames import Bytes
 
