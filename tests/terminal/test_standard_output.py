@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from proxy_policies.terminal.standard_output import flush_output, prepare_output
+from proxy_policies.terminal.standard_output import drop_output_if_closed, flush_output, prepare_output
 
 
 def test_what_a_pipe_does_not_take_is_raised_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,9 +20,20 @@ def test_what_a_pipe_does_not_take_is_raised_once(monkeypatch: pytest.MonkeyPatc
         flush_output()
 
 
-def test_closed_streams_take_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_printed_to_a_closed_stream_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     prepare_output()
+    flush_output()
+    print("a line")
+    with pytest.raises(OSError, match="standard output: Bad file descriptor"):
+        flush_output()
+    sys.stdout.close()
+
+
+def test_the_log_of_a_program_is_dropped_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    prepare_output()
+    drop_output_if_closed()
     print("a line")
     flush_output()
     sys.stdout.close()

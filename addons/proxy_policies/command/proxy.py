@@ -17,6 +17,7 @@ from proxy_policies.options.files import expand_home
 from proxy_policies.script_paths import PROGRAM, scripts
 from proxy_policies.start_up import early_hang_up, mitmproxy_program
 from proxy_policies.terminal.argument_parser import positive, set_help
+from proxy_policies.terminal.standard_output import drop_output_if_closed
 
 with lazy_imports():  # mitmproxy takes half a second
     from mitmproxy.tools import main as mitmproxy
@@ -118,6 +119,7 @@ def _option(parser: argparse.ArgumentParser, flag: str, option: str, metavar: st
 def run(program: str, script: str, given: argparse.Namespace) -> int:
     """Run mitmproxy, or the supervisor of several workers; return the exit code. Raise ValueError or OSError."""
     early_hang_up.note()
+    drop_output_if_closed()
     if program == "mitmproxy":
         require_terminal(given.mitmproxy_arguments)
     mitmproxy_arguments.require_flow_files(given.mitmproxy_arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -26,6 +27,10 @@ class ArgumentParser(argparse.ArgumentParser):
         except argparse.ArgumentError as error:
             hint = did_you_mean(str(value), map(str, action.choices or ()))
             raise argparse.ArgumentError(action, f"{error.message}{hint}") from None
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print a message. Raise OSError, which argparse would ignore."""
+        (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
         """Exit with a message, in which control characters are escaped."""

@@ -101,7 +101,7 @@ def test_an_output_that_cannot_be_written_is_not_said_to_be(shop: Path) -> None:
         done = subprocess.run(
             command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=environment(), cwd=shop.parent
         )
-    assert (done.returncode, done.stderr) == (2, "capture: No space left on device\n")
+    assert (done.returncode, done.stderr) == (2, "capture: standard output: No space left on device\n")
 
 
 def test_repair_mends_a_torn_capture(shop: Path) -> None:
