@@ -21,6 +21,7 @@ from mitmproxy.proxy import commands
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http._events import RequestData, ResponseData
+from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.tunnel import TunnelLayer
 
@@ -213,6 +214,23 @@ def runs_ahead(handler: ConnectionHandler) -> bool:
     return source is not client and any(
         _runs_ahead(it) and _carrier_of(side, _origin_of(it)) is source for it in streams
     )
+
+
+def is_raw(handler: ConnectionHandler) -> bool:
+    """Return whether a client's bytes are passed on as they are, in both directions."""
+    side = client_sides.side_of(handler.client)
+    return side.is_tunnel if side is not None else isinstance(handler.layer.context.layers[-1], TCPLayer)
+
+
+async def passed_on(handler: ConnectionHandler) -> None:
+    """Wait, in the task that reads one end of raw bytes, until the other end accepts them.
+
+    mitmproxy waits for both: nothing is sent to one end while the other does not read.
+    """
+    source = _read_by_this_task(handler)
+    for connection in list(handler.transports):
+        if connection is not source:
+            await _drained(handler, connection)
 
 
 async def _drained(handler: ConnectionHandler, connection: Connection) -> None:

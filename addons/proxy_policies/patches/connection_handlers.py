@@ -1,7 +1,8 @@
 """The handlers of client connections and of flows that are sent again (`replay.client`).
 
 No client is served before start-up is over; every socket is closed when its task ends, however it ends; a layer with
-much to do lets other connections take turns; a timer can be brought forward.
+much to do lets other connections take turns; a timer can be brought forward; raw bytes go on in one direction while the
+other is full.
 """
 
 from __future__ import annotations
@@ -109,6 +110,8 @@ class ClientHandler(ConnectionHandler):
         """Wait until peers have accepted what was sent, in their windows too, and all received data is handled."""
         if self.client.alpn in back_pressure.MULTIPLEXED or back_pressure.runs_ahead(self):
             await back_pressure.drained(self)
+        elif back_pressure.is_raw(self):
+            await back_pressure.passed_on(self)
         else:
             await super().drain_writers()  # type: ignore[no-untyped-call]
         await turns.received_is_handled(self)
@@ -138,6 +141,7 @@ PATCH = Patch(
     seen_on="12.2.1 to 12.3.1",
     why="clients are served before addons are running, and an error caused by that ends the process; "
     "sockets stay open; one client that sends many small messages blocks the event loop; "
+    "raw bytes stop in both directions if one end does not read; "
     "a client of `reverse:udp` that was silent for 20 s, or sent an empty datagram, is never answered again",
     upstream=(
         "not reported: let an origin reset its connection in the middle of a body without a length: to the "
