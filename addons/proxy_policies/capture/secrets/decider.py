@@ -54,7 +54,7 @@ class Decider:
         name_grade = max(self.grade(name, place), minimum)
         if not value or (name_grade is Grade.NONE and place is not Place.COOKIE) or self.is_kept(name):
             return False
-        if _is_count(name, value):
+        if is_count(name) and value.strip().isdigit():
             return False
         is_replaced = PLACEHOLDER.search(value) if place is Place.CODE else PLACEHOLDER.fullmatch(value)
         return not is_replaced and self._is_secret(value, name_grade, place)
@@ -63,7 +63,7 @@ class Decider:
         """Return the placeholder of a number of this name; None if it is not a secret."""
         name_grade = max(self.grade(name, Place.MEMBER), minimum)
         digits = source.lstrip("-")
-        if self.is_kept(name) or not digits.isdigit() or _is_count(name, digits):
+        if self.is_kept(name) or not digits.isdigit() or is_count(name):
             return None
         is_secret = name_grade is Grade.PASSWORD or (name_grade is Grade.TOKEN and len(digits) >= MIN_NUMBER_LENGTH)
         return as_number(self.hide(source, f"name {name}")) if is_secret and len(digits) > 1 else None
@@ -92,9 +92,9 @@ class Decider:
         return (name_grade is Grade.PERHAPS or place is Place.COOKIE) and is_random(value)
 
 
-def _is_count(name: str, value: str) -> bool:
-    """Return whether a value is a number of tokens, as of a language model, or of sessions."""
-    return name.lower().endswith(("tokens", "sessions")) and value.strip().isdigit()
+def is_count(name: str) -> bool:
+    """Return whether a number of this name is one of tokens, as of a language model, or of sessions."""
+    return name.lower().endswith(("tokens", "sessions"))
 
 
 def is_sweepable(secret: str) -> bool:

@@ -6,7 +6,7 @@ All other characters are unchanged; an incomplete value is read up to its end.
 import json
 import re
 
-from proxy_policies.capture.secrets.decider import Decider, Place
+from proxy_policies.capture.secrets.decider import Decider, Place, is_count
 from proxy_policies.capture.secrets.names import Grade
 
 NAME = r'(?P<name>(?!\\*")[^"\\\n]{0,200}+(?:\\u[0-9a-fA-F]{4}[^"\\\n]{0,200}+){0,30}+'
@@ -15,6 +15,7 @@ PLAIN_VALUE = r'(?:(?=(?P=slashes)"(?P<plain>[^"\\]*+)(?P=slashes)"))?'
 ESCAPED_MEMBER = re.compile(rf'(?P<slashes>\\{{0,127}})"{NAME})(?P=slashes)"\s*:\s*{PLAIN_VALUE}')
 """127 backslashes are seven levels of nested strings; without a limit, matching would take quadratic time."""
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])")
+_NUMBER_LIST = re.compile(r"\[\s*+-?\d++(?:\s*+,\s*+-?\d++)*+\s*+\]")
 _SKIPPED = re.compile(r'[^"\\\[\]{}]+')
 _INNER = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
 _VALUE_NAMES = ("value", "values", "val", "content", "data", "v", "rhs", "newvalue", "new_value")
@@ -33,11 +34,20 @@ def in_value(text: str, at: int, slashes: str, name: str, decider: Decider, plac
     return _number(text, at, slashes, name, decider)
 
 
-def _number(text: str, at: int, slashes: str, name: str, decider: Decider) -> tuple[list[str], int]:
+def _number(
+    text: str, at: int, slashes: str, name: str, decider: Decider, minimum: Grade = Grade.NONE
+) -> tuple[list[str], int]:
     """Return the placeholder of a secret number with quotes, and the index of its end; no pieces for other numbers."""
     number = _NUMBER.match(text, at)
-    replaced = decider.number(name, number[0]) if number else None
+    replaced = decider.number(name, number[0], minimum) if number else None
     return ([f'{slashes}"{replaced}{slashes}"'], number.end()) if number and replaced else ([], at)
+
+
+def _numbers(text: str, slashes: str, name: str, decider: Decider) -> str:
+    """Return a list of numbers without those of passwords: other names are of ids, too, as of a model's tokens."""
+    if decider.grade(name, Place.MEMBER) is not Grade.PASSWORD:
+        return text
+    return _NUMBER.sub(lambda found: "".join(_number(found[0], 0, slashes, name, decider)[0]) or found[0], text)
 
 
 def _string(
@@ -82,13 +92,18 @@ def _container(text: str, at: int, slashes: str, name: str, decider: Decider) ->
         found = ESCAPED_MEMBER.match(text, at)
         if found:
             member = plain_text(found["name"], 0)
-            value, end = _number(text, found.end(), slashes, member, decider)
+            minimum = Grade.NONE if is_count(name) else _inherited(name, member, decider)
+            value, end = _number(text, found.end(), slashes, member, decider, minimum)
             if depth == 1 and (key := decider.replace(name, member, Place.CODE)) != member:
                 pieces += (text[start : found.start("name")], key)
                 start = found.end("name")
         elif text.startswith(f'{slashes}"', at):
             minimum = _inherited(name, member, decider)
             value, end = _string(text, at, slashes, member, decider, Place.MEMBER, minimum)
+        elif (numbers := _NUMBER_LIST.match(text, at)) is not None and depth:
+            value, end = [_numbers(numbers[0], slashes, member, decider)], numbers.end()
+        elif numbers is not None:
+            return [_numbers(numbers[0], slashes, name, decider)], numbers.end()
         else:
             depth += (text[at] in "{[") - (text[at] in "}]")
             if not depth:

@@ -26,6 +26,7 @@ from proxy_policies.capture.secrets.redact_json_paths import in_json_paths
 from proxy_policies.capture.secrets.redact_lengths import in_lengths, in_resp, is_bencode
 from proxy_policies.capture.secrets.redact_lines import in_named_lines, in_prose
 from proxy_policies.capture.secrets.redact_paths import in_paths
+from proxy_policies.capture.secrets.redact_pattern import in_pattern
 from proxy_policies.capture.secrets.redact_sql import in_sql
 from proxy_policies.capture.secrets.redact_text_tables import in_text_tables
 from proxy_policies.capture.secrets.redaction_cache import RedactionCache
@@ -292,9 +293,7 @@ class MessageRedactor:
         return in_lengths(in_text_tables(text, self.decider), self.decider)
 
     def _redact_shapes(self, text: str) -> str:
-        pattern = self.decider.rules.pattern
-        if pattern is not None:
-            text = pattern.sub(lambda found: self.decider.hide(found[0], "regex:"), text)
+        text = in_pattern(text, self.decider)
         return in_base64(in_shapes(text, lambda secret: self.decider.hide(secret, "shape")), self._embedded)
 
     def _embedded(self, text: str) -> str:
