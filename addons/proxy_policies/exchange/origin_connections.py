@@ -249,6 +249,8 @@ class Origins:
         self._client, self._trigger, self._destination, self._pool = client, trigger, destination, pool
         self.first = _server(destination) if destination else Server(address=None)
         """The server that flows show before one is connected, as in mitmproxy; never connected itself."""
+        self._is_reported = False
+        """Its error was the response to a request."""
         self._kept: dict[Destination, Origin] = {}
 
     def idle(self, destination: Destination, *, is_shareable: bool) -> Origin | None:
@@ -263,7 +265,13 @@ class Origins:
         return origin
 
     def new(self, destination: Destination) -> Origin:
-        """Create a connection that is still to be dialled."""
+        """Create a connection that is still to be dialled.
+
+        Raise OriginError if one was opened before there was a request, and failed: the first gets its error.
+        """
+        if destination == self._destination and self.first.error and not self._is_reported:
+            self._is_reported = True
+            raise OriginError(self.first.error)
         server = _server(destination)
         if server.tls:  # the address of a redirected client or a tunnel is not a server name
             asked = self.first.sni or self._client.sni if destination == self._destination else None

@@ -14,8 +14,11 @@ from tests.support.waiting import free_port
 class Silent(SocketServer):
     """Reads and says nothing."""
 
+    connections = 0
+
     def serve(self, sock: socket.socket) -> None:
         """Read until the end."""
+        self.connections += 1
         while sock.recv(65536):
             pass
 
@@ -40,10 +43,12 @@ def test_one_that_says_nothing_in_its_tls_handshake(
     ways = [
         (f"http://127.0.0.1:{reverse}/",),
         ("-kx", f"http://127.0.0.1:{regular}", f"https://{target}/"),
+        ("-kx", f"http://127.0.0.1:{regular}", "--http1.1", f"https://{target}/"),
         ("-x", proxy.url, "http://example.test/"),
         ("-x", proxy.url, "-p", "http://example.test/"),
     ]
     with ThreadPoolExecutor() as pool:
         results = list(pool.map(lambda way: curl(*way), ways))
     assert [result.heads[-1].split()[1] for result in results] == ["502"] * len(ways)
-    assert all(b"TLS handshake timed out" in result.body for result in results[:3])
+    assert all(b"TLS handshake timed out" in result.body for result in results[:4])
+    assert silent.connections == len(ways), "a client waited for a second attempt"

@@ -49,12 +49,21 @@ class GetUsableConnection(GetHttpConnection):
         return not has_failed and connection not in _ending and super().connection_spec_matches(connection)
 
 
+_reported: WeakSet[Connection] = WeakSet()
+"""Connections opened before there was a request, whose failure a request has had as its response."""
+
+
 class Redialling(HttpStream):
-    """Dials again for each request if the last attempt failed."""
+    """Dials again for each request if the last attempt failed, except for the first, whose attempt that was."""
 
     def make_server_connection(self) -> CommandGenerator[bool]:
         """Get a connection to the origin."""
-        is_there: bool = yield from with_commands(super().make_server_connection(), _ask_for_usable_one)
+        opened, connecting = self.context.server, super().make_server_connection()
+        if opened.error and opened not in _reported:
+            _reported.add(opened)
+        else:
+            connecting = with_commands(connecting, _ask_for_usable_one)
+        is_there: bool = yield from connecting
         return is_there
 
 
