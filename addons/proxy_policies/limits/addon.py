@@ -123,7 +123,7 @@ class Limits:
             self.watch(client)
 
     def watch(self, client: Client) -> None:
-        """Watch a connection owned by mitmproxy, from now on if it was not."""
+        """Watch a connection that mitmproxy owns, from now on."""
         now, handler = time.monotonic(), handler_of(client.id)
         if handler is not None:
             kind = MitmproxyConnection if client.transport_protocol == "tcp" else DatagramConnection
