@@ -20,7 +20,7 @@ def test_reading_what_was_written_gives_the_same_entry(entry: Entry) -> None:
 
 @given(st.lists(entries, max_size=3))
 def test_an_entry_survives_its_lines(some: list[Entry]) -> None:
-    lines = b"".join(line_framing.entry_lines(write_entry(entry), number == 0) for number, entry in enumerate(some))
+    lines = line_framing.joined([line_framing.entry_lines(write_entry(entry)) for entry in some], first=True)
     found = [json.loads(text) for text, _ in line_framing.entries(lines.splitlines(keepends=True))]
     assert [read_entry(fields, "entry") for fields in found] == some
 

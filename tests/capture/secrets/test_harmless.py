@@ -114,7 +114,7 @@ def test_nothing_is_found_in_harmless_fields(lines: list[tuple[str, str]], is_re
     fields = tuple((name, value.encode("utf-8", "replace").decode("latin-1")) for name, value in lines)
     with patch.object(SEARCHES[is_response], "_has_default_names", new=False):  # so that nothing is proved
         searched = tuple((name, SEARCHES[is_response]._field(name, value)) for name, value in fields)
-    assert SEARCHES[is_response]._fields(fields) == searched
+    assert SEARCHES[is_response].headers(fields) == searched
 
 
 @pytest.mark.parametrize(

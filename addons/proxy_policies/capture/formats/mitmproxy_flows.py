@@ -63,16 +63,10 @@ def version_of(text: str) -> str:
 
 def request_of(request: http.Request, headers: Headers, body: Body) -> Request:
     """Return mitmproxy's request with the fields and body that the client sent."""
-    whole, target = _url_of(request), request.data.path.decode("latin-1")
-    return Request(
-        method=request.data.method.decode("latin-1"),  # the property is in upper case
-        url=whole,
-        headers=headers,
-        body=body,
-        version=version_of(request.http_version),
-        trailers=to_headers(request.data.trailers.fields) if request.data.trailers else (),
-        target="" if target == target_of(whole) else target,
-    )
+    data, whole = request.data, _url_of(request)
+    method, target = data.method.decode("latin-1"), data.path.decode("latin-1")  # the property is in upper case
+    version, trailers = version_of(request.http_version), to_headers(data.trailers.fields) if data.trailers else ()
+    return Request(method, whole, headers, body, version, trailers, "" if target == target_of(whole) else target)
 
 
 def _url_of(request: http.Request) -> str:
@@ -108,14 +102,8 @@ def _from_wire(text: str) -> bytes:
 def response_of(response: http.Response, body: Body) -> Response:
     """Return mitmproxy's response with the body that was sent."""
     data = response.data
-    return Response(
-        status=data.status_code,
-        reason=response.reason,
-        headers=to_headers(data.headers.fields),
-        body=body,
-        version=version_of(response.http_version),
-        trailers=to_headers(data.trailers.fields) if data.trailers else (),
-    )
+    headers, trailers = to_headers(data.headers.fields), to_headers(data.trailers.fields) if data.trailers else ()
+    return Response(data.status_code, response.reason, headers, body, version_of(response.http_version), trailers)
 
 
 def times_of(flow: http.HTTPFlow) -> Times:
@@ -173,20 +161,21 @@ def _content(message: websocket.WebSocketMessage) -> bytes:
 
 def entry_of(flow: http.HTTPFlow, request: Request, response: Response, origin: Response | None = None) -> Entry:
     """Return the flow as an entry with this request and response."""
+    messages = flow.websocket
     return Entry(
-        request=request,
-        response=response,
-        times=times_of(flow),
-        id=flow.id,
-        origin=origin,
-        messages=messages_of(flow),
-        close_code=flow.websocket.close_code if flow.websocket else None,
-        close_reason=(flow.websocket.close_reason or "") if flow.websocket else "",
-        closed_by_client=flow.websocket.closed_by_client if flow.websocket else None,
-        error=flow.error.msg if flow.error else "",
-        comment=flow.comment,
-        trace=tuple(trace.notes(flow)),
-        connection_info=connection_info_of(flow),
+        request,
+        response,
+        times_of(flow),
+        flow.id,
+        origin,
+        messages_of(flow) if messages else (),
+        messages.close_code if messages else None,
+        (messages.close_reason or "") if messages else "",
+        messages.closed_by_client if messages else None,
+        flow.error.msg if flow.error else "",
+        flow.comment,
+        tuple(trace.notes(flow)),
+        connection_info_of(flow),
     )
 
 

@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Any
 
 from proxy_policies.capture.har.json_cursor import JsonCursor
-from proxy_policies.capture.har.line_framing import KnownText, OneLine
-from proxy_policies.capture.model import SMALL, Body
+from proxy_policies.capture.har.line_framing import OneLine
+from proxy_policies.capture.model import Body
 
 Attach = Callable[[bytes], str]  # keeps content beside the capture and returns its file name
 Fetch = Callable[[str], bytes]  # the reverse; raises OSError
@@ -69,18 +69,12 @@ def write_body(body: Body, mime: str, binary: str, attach: Attach | None = None)
 def _content(content: bytes, mime: str, binary: str, attach: Attach | None) -> dict[str, Any]:
     if attach is not None:
         return {"text": "", "_file": attach(content)}
-    text = _known_text(content, mime) if len(content) <= SMALL else decode_text(content, mime)
+    text = decode_text(content, mime)
     if text is not None:
         return {"text": text}
     if binary == "encoding":
         return {"text": as_base64(content), "encoding": "base64"}
     return {"text": "", binary: as_base64(content)}
-
-
-@lru_cache(256)
-def _known_text(content: bytes, mime: str) -> KnownText | None:
-    text = decode_text(content, mime)
-    return None if text is None else KnownText(text)
 
 
 def read_body(cursor: JsonCursor, fetch: Fetch | None = None) -> Body:

@@ -14,7 +14,7 @@ after the last complete entry, is the entry that was being written.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -33,43 +33,20 @@ MAX_KNOWN_LINE = 256
 
 
 class Pairs(list[dict[str, str]]):
-    """Names and values of a message, one pair per line. Not to be changed, as their JSON is cached."""
-
-    __slots__ = ("fragment",)
+    """Names and values of a message, one pair per line."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        known = list(pairs)
-        super().__init__([{"name": name, "value": value} for name, value in known])
-        self.fragment = _laid_out(known)
-        """Their JSON; None if they have lone surrogates."""
-
-
-class KnownText(str):
-    """A text whose JSON is cached, as the same bodies come again."""
-
-    __slots__ = ("fragment",)
-
-    def __init__(self, text: str) -> None:
-        self.fragment = _laid_out_text(text)
-        """Its JSON; None if it has lone surrogates."""
-
-
-class KnownObject(dict[str, Any]):
-    """A member of an entry whose JSON is cached, as the same responses come again. Not to be changed."""
-
-    __slots__ = ("fragment",)
-
-    def __init__(self, fields: dict[str, Any]) -> None:
-        super().__init__(fields)
-        self.fragment = _laid_out_member(fields)
-        """Its JSON; None if json has to write it."""
+        super().__init__([{"name": name, "value": value} for name, value in pairs])
 
 
 class OneLine(list[float]):
     """Numbers that are written on one line."""
 
 
-_KNOWN = (Pairs, KnownText, KnownObject)
+GAP = orjson.Fragment(b"\0")
+"""A value that is filled in later; in JSON there is no NUL."""
+FIELDS = orjson.Fragment(b"\1")
+"""Likewise, header fields, which are filled in first."""
 
 
 def head_line(log: dict[str, Any]) -> bytes:
@@ -90,19 +67,54 @@ def read_head(line: bytes) -> dict[str, Any] | None:
     return {name: item for name, item in log.items() if name != "entries"} if isinstance(log, dict) else None
 
 
-def entry_lines(fields: dict[str, Any], first: bool) -> bytes:
-    """Return an entry object as lines, with a comma before it unless it is the first.
-
-    It has one member per line, and one header field, for reviews and diffs.
-    """
+def entry_lines(fields: dict[str, Any]) -> bytes:
+    """Return an entry object as lines, one for each member and for each header field, for reviews and diffs."""
     try:
-        text = orjson.dumps(fields, _fragment, _WRITTEN)
+        return laid_out(fields)
     except TypeError:  # it has lone surrogates, integers of more than 64 bits, or subclasses of other types
-        text = _PAIR.sub(r"{\1 \2}", json.dumps(_without_nan(fields), indent=2)).encode()
+        return _without_separators(_PAIR.sub(r"{\1 \2}", json.dumps(_without_nan(fields), indent=2)).encode())
+
+
+def laid_out(fields: dict[str, Any], depth: int = 0) -> bytes:
+    """Return the JSON of an object that is within `depth` others. Raise TypeError if json has to write it."""
+    nested = fields
+    for _ in range(depth):
+        nested = {"": nested}
+    text = orjson.dumps(nested, _fragment, _WRITTEN)
+    before, after = sum(len(b'{\n"": ') + 2 * level for level in range(1, depth + 1)), depth * (depth + 1)
+    return _without_separators(text[before : len(text) - after])
+
+
+def form(fields: dict[str, Any], depth: int = 0) -> bytes:
+    """Return the JSON of an object as a format string, to be filled in where it has a `GAP`. Raise TypeError."""
+    return _escaped(laid_out(fields, depth)).replace(b"\0", b"%b")
+
+
+def with_fields(form: bytes, lines: Sequence[bytes]) -> bytes:
+    """Return a form with header fields, whose JSON these lines are."""
+    return form.replace(b"\1", _escaped(joined_pairs(lines)))
+
+
+def _escaped(text: bytes) -> bytes:
+    return text.replace(b"%", b"%%")
+
+
+def text_line(text: str) -> bytes:
+    """Return the JSON of a text. Raise TypeError if it has lone surrogates."""
+    return _without_separators(orjson.dumps(text))
+
+
+def _without_separators(text: bytes) -> bytes:
     if not text.isascii():
         for separator, escaped in _SEPARATORS:
             text = text.replace(separator, escaped)
-    return b"%b%b\n" % (b"" if first else b",", text)
+    return text
+
+
+def joined(entries: Iterable[bytes], first: bool) -> bytes:
+    """Return the lines of entries, with a comma before each unless it is the first of the file."""
+    lines = b"\n,".join(entries)
+    return b"%b%b\n" % (b"" if first else b",", lines) if lines else b""
 
 
 def _without_nan(fields: dict[str, Any]) -> Any:
@@ -110,43 +122,31 @@ def _without_nan(fields: dict[str, Any]) -> Any:
     return json.loads(json.dumps(fields), parse_constant=lambda _: None)
 
 
-def _laid_out(pairs: Iterable[tuple[str, str]]) -> orjson.Fragment | None:
-    try:
-        lines = [_pair_line(name, value) for name, value in pairs]
-    except TypeError:
-        return None
-    return orjson.Fragment(b"[\n" + b",\n".join(lines) + b"\n    ]" if lines else b"[]")
+def pair_lines(pairs: Iterable[tuple[str, str]]) -> bytes:
+    """Return the JSON of names and values of a message, one pair per line. Raise TypeError for lone surrogates."""
+    return joined_pairs([pair_line(name, value) for name, value in pairs])
 
 
-def _pair_line(name: str, value: str) -> bytes:
+def joined_pairs(lines: Sequence[bytes]) -> bytes:
+    """Return the JSON of names and values that are laid out."""
+    return b"[\n" + b",\n".join(lines) + b"\n    ]" if lines else b"[]"
+
+
+def pair_line(name: str, value: str) -> bytes:
+    """Return the JSON of a name and a value."""
     return _known_line(name, value) if len(name) + len(value) <= MAX_KNOWN_LINE else _line(name, value)
 
 
 def _line(name: str, value: str) -> bytes:
-    return b'      {"name": %b, "value": %b}' % (orjson.dumps(name), orjson.dumps(value))
+    return b'      {"name": %b, "value": %b}' % (text_line(name), text_line(value))
 
 
 _known_line = lru_cache(1024)(_line)
 
 
-def _laid_out_text(text: str) -> orjson.Fragment | None:
-    try:
-        return orjson.Fragment(orjson.dumps(text))
-    except TypeError:
-        return None
-
-
-def _laid_out_member(fields: dict[str, Any]) -> orjson.Fragment | None:
-    try:
-        text = orjson.dumps({"": fields}, _fragment, _WRITTEN)
-    except TypeError:
-        return None
-    return orjson.Fragment(text.removeprefix(b'{\n  "": ').removesuffix(b"\n}"))
-
-
 def _fragment(value: Any) -> orjson.Fragment:
-    if value.__class__ in _KNOWN and value.fragment is not None:
-        return value.fragment
+    if value.__class__ is Pairs:
+        return orjson.Fragment(pair_lines([(pair["name"], pair["value"]) for pair in value]))
     if value.__class__ is OneLine:
         return orjson.Fragment(orjson.dumps(list(value)))
     raise TypeError

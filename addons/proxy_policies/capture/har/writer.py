@@ -8,7 +8,7 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -39,11 +39,11 @@ class CaptureWriter:
 
     def write(self, *entries: Entry) -> None:
         """Append entries, and pass them to the kernel. Raise OSError without adding anything."""
-        lines = [
-            line_framing.entry_lines(write_entry(entry, self.beside), first=number == 0)
-            for number, entry in enumerate(entries, self.count)
-        ]
-        _append(self._fd, b"".join(lines))
+        self.write_lines([line_framing.entry_lines(write_entry(entry, self.beside)) for entry in entries])
+
+    def write_lines(self, entries: Sequence[bytes]) -> None:
+        """Append entries that are laid out, and pass them to the kernel. Raise OSError without adding anything."""
+        _append(self._fd, line_framing.joined(entries, first=self.count == 0))
         self.count += len(entries)
 
     def sync(self) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from proxy_policies.capture.bodies.content_coding import decode_bodies, is_encoded
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import NO_BODY, Entry
+from proxy_policies.capture.record.entry_lines import EntryLines
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.streams.arrivals import Arrival, with_frame_times
 
@@ -35,7 +36,7 @@ class CaptureRecorder:
     def __init__(self, path: Path, redactor: Redactor, max_body: int, failed: Callable[[OSError], None]) -> None:
         """Open the capture, and repair it if it is truncated. Raise OSError and CaptureError."""
         self._max_body = max_body
-        self._redactor = redactor
+        self._lines = EntryLines(redactor)
         self._failed = failed
         self._writer = writer.resume(path, writer.new_log(redactor.key_id))
         self._thread = ThreadPoolExecutor(1, "capture")
@@ -88,7 +89,7 @@ class CaptureRecorder:
     def _put_all(self, gathered: Sequence[Callable[[], Recorded]]) -> None:
         """Write small entries together, and what follows a large one in the thread. An error takes no other along."""
         self._forget_written()
-        small: list[Entry] = []
+        small: list[bytes] = []
         others: list[Recorded] = []
         errors = []
         for make in gathered:
@@ -97,17 +98,17 @@ class CaptureRecorder:
                 if others or self._queued or _takes_long(recorded):
                     others.append(recorded)
                 else:
-                    small.append(self._redactor.entry(recorded[0]))
+                    small.append(self._lines.of(recorded[0]))
             except Exception as error:
                 errors.append(error)
-        self._writer.write(*small)
+        self._writer.write_lines(small)
         self._queued += [self._thread.submit(self._attempt, partial(self._put, *recorded)) for recorded in others]
         if errors:
             raise errors[0]
 
     def _put(self, entry: Entry, arrivals: Mapping[str, Sequence[Arrival]]) -> None:
         decoded = with_frame_times(decode_bodies(entry, self._max_body), arrivals)
-        self._writer.write(self._redactor.entry(decoded))
+        self._writer.write_lines([self._lines.of(decoded)])
 
     def _sync(self) -> None:
         self._next_sync = None

@@ -17,6 +17,11 @@ from proxy_policies.streaming.decision import known_length
 _ANNOUNCING = frozenset(["content-length", "transfer-encoding"])
 
 
+_NOTHING_SENT = BoundedBody(0)
+"""The body of every request without one."""
+_NOTHING_SENT.finish()
+
+
 @dataclass(slots=True, eq=False)
 class Recording:
     """The recording of one exchange while it lasts."""
@@ -35,6 +40,8 @@ class Recording:
     @property
     def arrivals(self) -> dict[str, list[Arrival]]:
         """The arrivals of bodies that may be streams, by field of the entry."""
+        if not (self.sent.arrivals or self.client.arrivals):
+            return {}
         found = {"request": self.sent.arrivals, "response": self.client.arrivals}
         return {name: arrivals for name, arrivals in found.items() if arrivals}
 
@@ -56,11 +63,10 @@ def begin(flow: http.HTTPFlow, limit: int) -> Recording:
     received = flow_state.state_of(flow).received
     fields = received.raw if received else flow.request.headers.fields
     request = mitmproxy_flows.request_of(flow.request, mitmproxy_flows.to_headers(fields), NO_BODY)
-    begun = Recording(request, BoundedBody(limit), BoundedBody(limit), BoundedBody(limit))
     if _has_no_body(flow.request):
-        begun.sent.finish()
-    else:
-        begun.watch(flow.request, begun.sent)
+        return Recording(request, _NOTHING_SENT, BoundedBody(limit), BoundedBody(limit))
+    begun = Recording(request, BoundedBody(limit), BoundedBody(limit), BoundedBody(limit))
+    begun.watch(flow.request, begun.sent)
     return begun
 
 
@@ -79,15 +85,12 @@ def entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
     """Return the exchange as an entry, with its bodies as sent."""
     head, state = recording.request, flow_state.state_of(flow)
     by = ("client" if state.client_left else "server") if flow.error else ""
-    request = Request(
-        head.method,
-        head.url,
-        head.headers,
-        _body(recording.sent, "" if flow.request.timestamp_end else by),
-        head.version,
-        mitmproxy_flows.to_headers(flow.request.trailers.fields) if flow.request.trailers else (),
-        head.target,
-    )
+    body = _body(recording.sent, "" if flow.request.data.timestamp_end else by)
+    trailers = flow.request.data.trailers
+    request = head
+    if body is not NO_BODY or trailers:
+        fields = mitmproxy_flows.to_headers(trailers.fields) if trailers else ()
+        request = Request(head.method, head.url, head.headers, body, head.version, fields, head.target)
     response = Response(0)
     if flow.response is not None:
         response = mitmproxy_flows.response_of(flow.response, _body(recording.client, by))
@@ -135,6 +138,6 @@ def _has_head(response: http.Response, head: flow_state.OriginHead) -> bool:
 def _body(collected: BoundedBody, by: str) -> Body:
     """Return a body as it was sent; `by` names the peer that aborted the exchange, if any."""
     cut, data = "" if collected.is_whole else by, bytes(collected.kept)
-    if not (data or collected.dropped or cut):
-        return NO_BODY
-    return Body(data, dropped=collected.dropped, sha256=collected.sha256, cut=cut)
+    if collected.dropped:
+        return Body(data, dropped=collected.dropped, sha256=collected.sha256, cut=cut)
+    return Body(data, cut=cut) if data or cut else NO_BODY

@@ -56,6 +56,7 @@ _FLAG = re.compile(rb"(?:[\s\"']|\\[nrt])-\w")
 _SECRET_WORDS = PASSWORDS | TOKENS | PERHAPS | {"key"}
 _JOINED_WORDS = TOKENS | PERHAPS
 """Names of secrets that may be written as several words: `sess_id`, `card number`."""
+_JOINED_LETTERS = [(name, frozenset(name)) for name in sorted(_JOINED_WORDS)]
 _ENDINGS = tuple(ending for endings in ENDINGS.values() for ending in endings)
 _NOTATION_WORDS = frozenset(("basic", "identified", "params", "methodname", "convertto", "form", "kty"))
 """Words before or around values without a name: credentials in a line, SQL, arguments in a list, uploads."""
@@ -232,7 +233,8 @@ def _has_joined_name(content: bytes, pieces: Pieces) -> bool:
 @lru_cache(1024)
 def _joined_names(pieces: Pieces) -> tuple[str, ...]:
     """Return the names of secrets that consist of some of these pieces."""
-    return tuple(name for name in sorted(_JOINED_WORDS) if _consists_of(name, pieces))
+    letters = frozenset().union(*pieces)
+    return tuple(name for name, its_letters in _JOINED_LETTERS if its_letters <= letters and _consists_of(name, pieces))
 
 
 def _consists_of(name: str, pieces: Pieces) -> bool:

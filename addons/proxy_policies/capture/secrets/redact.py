@@ -6,8 +6,8 @@ secret found once, if distinctive, is then replaced wherever else it appears, ex
 
 import base64
 import binascii
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -28,6 +28,7 @@ from proxy_policies.capture.secrets.decider import Decider, is_sweepable
 from proxy_policies.capture.secrets.known_secrets import MAX_SECRETS, KnownSecrets, sweep
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders
 from proxy_policies.capture.secrets.redact_message import CREDENTIALS, MessageRedactor
+from proxy_policies.capture.secrets.redaction_cache import Secrets
 from proxy_policies.capture.secrets.rules import RedactionRules, parse_rules
 from proxy_policies.capture.secrets.searchable import (
     has_unsearched_message,
@@ -38,6 +39,7 @@ from proxy_policies.capture.secrets.searchable import (
 from proxy_policies.capture.secrets.sweep_entry import (
     SearchedTexts,
     add_strings,
+    all_texts,
     decoded,
     sweep_document,
     sweep_entry,
@@ -56,6 +58,18 @@ MESSAGES = "messages"
 """Those of a WebSocket connection."""
 
 
+@dataclass(slots=True, eq=False)
+class RedactedPart:
+    """A part of entries without the secrets found by name, place or shape."""
+
+    secrets: Secrets
+    """Those that were found, in order."""
+    text: str
+    """All texts in it that may contain known secrets."""
+    searched_for: int = -1
+    """The generation of the known secrets that it does not have."""
+
+
 class Redactor:
     """Redacts entries in the order of recording and remembers the secrets seen; for use by one thread at a time.
 
@@ -71,6 +85,7 @@ class Redactor:
         self._placeholders = placeholders
         self._known = KnownSecrets()
         self._searched_texts = SearchedTexts()
+        self._noted: Secrets | None = None  # in the current part
         self._request_redactor = MessageRedactor(Decider(rules, self._hide, is_response=False))
         self._response_redactor = MessageRedactor(Decider(rules, self._hide, is_response=True))
 
@@ -88,6 +103,53 @@ class Redactor:
             entry = replace(entry, extra={name: item for name, item in entry.extra.items() if name != UNSEARCHED})
         entry = self._redact_all(entry)
         return replace(entry, extra={**entry.extra, UNSEARCHED: reasons}) if reasons else entry
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether bodies that cannot be searched are dropped."""
+        return self._strict
+
+    def part(self, entry: Entry) -> tuple[Entry, Secrets, str]:
+        """Return an entry of which only a part is filled in, redacted but for known secrets, and its secrets and texts.
+
+        `has_known` searches it for known secrets.
+        """
+        clean, secrets = self._noting(lambda: self._redact_places(entry))
+        return clean, secrets, "\0".join(all_texts(clean))
+
+    def field(self, name: str, value: str, is_response: bool) -> tuple[str, Secrets]:
+        """Return the value of a field line, redacted but for known secrets, and its secrets."""
+        redactor = self._response_redactor if is_response else self._request_redactor
+        return self._noting(lambda: redactor.field(name, value))
+
+    def _noting[Value](self, redact: Callable[[], Value]) -> tuple[Value, Secrets]:
+        noted: Secrets = []
+        self._noted = noted
+        try:
+            return redact(), noted
+        finally:
+            self._noted = None
+
+    def hide_again(self, part: RedactedPart) -> None:
+        """Mark the secrets of a part as seen, as if it was redacted again."""
+        for secret, rule in part.secrets:
+            self._hide(secret, rule)
+
+    def url(self, url: str) -> str:
+        """Return the URL of a request without the secrets found by name, place or shape."""
+        return self._request_redactor.url(url)
+
+    def has_known(self, url: str, parts: Iterable[RedactedPart]) -> bool:
+        """Return whether a URL or a part of an entry has a known secret, such as one that was found in another part."""
+        known = self._known
+        if not known:
+            return False
+        unsearched = [part for part in parts if part.searched_for != known.generation]
+        if known.within((url, *[part.text for part in unsearched])):
+            return True
+        for part in unsearched:
+            part.searched_for = known.generation
+        return False
 
     def learn(self, newest_first: Iterable[Entry]) -> None:
         """Remember the latest secrets of these entries, to find them in earlier entries, too.
@@ -191,6 +253,8 @@ class Redactor:
 
     def _hide(self, secret: str, rule: str) -> str:
         """Return the placeholder of a secret, and add it to the known secrets."""
+        if self._noted is not None:
+            self._noted.append((secret, rule))
         placeholder = self._known.placeholder_of(secret) or self.stand_ins.get(secret)
         if not placeholder:
             if not secret or PLACEHOLDER.fullmatch(secret):

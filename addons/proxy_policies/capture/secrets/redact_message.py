@@ -10,13 +10,13 @@ from urllib.parse import unquote_plus
 from proxy_policies.capture.bodies.multipart import is_form_data
 from proxy_policies.capture.bodies.parsed_body import MEDIA
 from proxy_policies.capture.har.body import as_bytes, charset, decode_text
-from proxy_policies.capture.model import SMALL, Headers, size_of
+from proxy_policies.capture.model import SMALL, Headers
 from proxy_policies.capture.secrets import redact_calls, redact_csv, redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.decider import Decider, Place
 from proxy_policies.capture.secrets.harmless import is_harmless
 from proxy_policies.capture.secrets.marks import compile_marks
-from proxy_policies.capture.secrets.names import Grade, field_grade, is_policy
+from proxy_policies.capture.secrets.names import is_policy
 from proxy_policies.capture.secrets.redact_adjacent import in_adjacent
 from proxy_policies.capture.secrets.redact_base64 import in_base64
 from proxy_policies.capture.secrets.redact_commands import in_commands
@@ -130,19 +130,12 @@ class MessageRedactor:
 
     def headers(self, headers: Headers) -> Headers:
         """Return header or trailer fields without secrets."""
-        return self._cache.redacted_group(headers, size_of(headers), self._fields) if headers else headers
+        clean = tuple([(name, self.field(name, value)) for name, value in headers])
+        return headers if clean == headers else clean
 
-    def _fields(self, headers: Headers) -> Headers:
-        values = '"'.join([value for name, value in headers if _is_plain_field(name)])
-        is_harmless = values.isascii() and self._is_harmless(values.encode())
-        return tuple(
-            [
-                line
-                if is_harmless and _is_plain_field(line[0])
-                else (line[0], self._cache.redacted(*line, self._field))
-                for line in headers
-            ]
-        )
+    def field(self, name: str, value: str) -> str:
+        """Return the value of a header field line without secrets."""
+        return self._cache.redacted(name, value, self._field)
 
     def notes(self, notes: tuple[str, ...]) -> tuple[str, ...]:
         """Return short texts without secrets."""
@@ -315,9 +308,3 @@ class MessageRedactor:
         if isinstance(value, dict):
             return {key: self.document(item, str(key)) for key, item in value.items()}
         return [self.document(item, name) for item in value] if isinstance(value, list | tuple) else value
-
-
-@lru_cache(1024)
-def _is_plain_field(name: str) -> bool:
-    """Return whether a field of this name has a secret only if a text with its value would have one."""
-    return field_grade(name) is Grade.NONE and name.lower() not in _SPECIAL and not is_policy(name)

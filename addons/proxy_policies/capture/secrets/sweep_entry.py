@@ -103,6 +103,12 @@ def _note_texts(entry: Entry) -> list[str]:
     return texts
 
 
+def all_texts(entry: Entry) -> list[str]:
+    """Return the texts of an entry that may contain secrets."""
+    messages = [message for message in (entry.request, entry.response, entry.origin) if message is not None]
+    return [*_note_texts(entry), *(text for message in messages for text in texts_of(message))]
+
+
 def texts_of(message: Request | Response) -> list[str]:
     """Return the texts of a message that may contain secrets."""
     fields = [value for _, value in (*message.headers, *message.trailers)]

@@ -1,0 +1,231 @@
+"""Redacts and lays out entries in parts, as the same heads, contents and notes come in many exchanges.
+
+A part is redacted once. An entry is made of parts only if no known secret is left in it: its lines are those of
+redacting it as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from proxy_policies.capture.har import entry_forms, line_framing
+from proxy_policies.capture.har.entry_writer import write_entry
+from proxy_policies.capture.model import NO_BODY, Body, Entry, Headers, Request, Response, Times, header
+from proxy_policies.capture.secrets.redact import UNSEARCHED, RedactedPart, Redactor, unsearched_bodies
+from proxy_policies.capture.secrets.searchable import unsearched_reason
+
+MAX_SIZE = 4 << 20
+"""Maximum characters of the recent parts; those that were recent before them are kept until there are new ones."""
+_NO_REQUEST, _NO_RESPONSE, _NO_TIMES = Request("", ""), Response(0), Times(0)
+
+_SHAPING = frozenset(
+    ("authorization", "proxy-authorization", "content-type", "content-encoding", "cookie", "set-cookie", "location")
+)
+"""Fields that an entry also has in another form, or on which the redaction of others depends."""
+
+type _Key = tuple[Any, ...]
+
+
+@dataclass(slots=True, eq=False)
+class _Part(RedactedPart):
+    """A part with its JSON, and the facts that other parts need."""
+
+    json: bytes = b""
+    """A form, if it is a head or notes."""
+    content_type: str = ""
+    """Of a head."""
+    content_coding: str = ""
+    """Of a head."""
+    is_shaping: bool = False
+    """Of a field line, whether other parts of its head depend on it."""
+    body: Body = NO_BODY
+    """Of a content, without secrets."""
+    unsearched: str = ""
+    """Why a content could not be searched."""
+
+
+class EntryLines:
+    """Lays out entries in the order of recording, without their secrets; for use by one thread at a time."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._recent: dict[_Key, _Part] = {}
+        self._older: dict[_Key, _Part] = {}
+        self._size = 0  # of the recent ones
+
+    def of(self, entry: Entry) -> bytes:
+        """Return the lines of an entry."""
+        if _has_parts(entry) and not (self._redactor.is_strict and unsearched_bodies(entry)):
+            try:
+                if lines := self._of_parts(entry):
+                    return lines
+            except TypeError:  # a value that only json can write
+                pass
+        return line_framing.entry_lines(write_entry(self._redactor.entry(entry)))
+
+    def _of_parts(self, entry: Entry) -> bytes:
+        """Return the lines of an entry; empty if a known secret is left in it."""
+        request, response, origin = entry.request, entry.response, entry.origin
+        has_body, url = request.body != NO_BODY, self._redactor.url(request.url)
+        head = self._head((request.method, request.version, has_body), request.headers, is_response=False)
+        answer_head = self._response_head(response)
+        answer = self._content(answer_head, response.body, is_response=True)
+        parts, unsearched, origin_json = [head, answer_head, answer], [("response", answer.unsearched)], b""
+        if has_body:
+            sent = self._content(head, request.body, is_response=False)
+            request_json = entry_forms.filled_request(head.json, url, _size(sent.body), sent.json)
+            parts.append(sent)
+            unsearched.insert(0, ("request", sent.unsearched))
+        else:
+            request_json = entry_forms.filled_request(head.json, url, b"0", b"")
+        if origin is not None:
+            origin_head = self._response_head(origin)
+            content = self._content(origin_head, origin.body, is_response=True)
+            if origin.body == response.body and content is not answer:
+                return b""  # the same content has two media types
+            parts += (origin_head, content)
+            unsearched.append(("origin", content.unsearched))
+            is_same = content.body == answer.body
+            origin_json = origin_head.json % (
+                (entry_forms.SAME_CONTENT, b"0") if is_same else (content.json, _size(content.body))
+            )
+        response_json = answer_head.json % (answer.json, _size(answer.body))
+        notes, connections = self._notes(entry, unsearched), self._connections(entry.connection_info)
+        if self._redactor.has_known(url, (*parts, notes, connections)):
+            return b""
+        return entry_forms.filled_entry(notes.json, entry, request_json, response_json, origin_json, connections.json)
+
+    def _response_head(self, response: Response) -> _Part:
+        return self._head((response.status, response.reason, response.version), response.headers, is_response=True)
+
+    def _head(self, start: _Key, headers: Headers, is_response: bool) -> _Part:
+        """Return the head of a message; `start` is what else it has than fields."""
+        key = (*start, headers)
+        return self._find(key) or self._keep(key, self._new_head(start, headers, is_response))
+
+    def _new_head(self, start: _Key, headers: Headers, is_response: bool) -> _Part:
+        lines = [self._field(line, is_response) for line in headers]
+        shaping = tuple([line for line, part in zip(headers, lines, strict=True) if part.is_shaping])
+        key = (start, shaping)
+        bare = self._find(key) or self._keep(key, self._new_bare_head(start, shaping, is_response))
+        json = line_framing.with_fields(bare.json, [part.json for part in lines])
+        parts = (bare, *lines)
+        secrets, text = [pair for part in parts for pair in part.secrets], "\0".join([part.text for part in parts])
+        return replace(bare, secrets=secrets, text=text, searched_for=-1, json=json)
+
+    def _new_bare_head(self, start: _Key, shaping: Headers, is_response: bool) -> _Part:
+        """Return the head of a message without the JSON of its fields."""
+        request, response = _NO_REQUEST, _NO_RESPONSE
+        if is_response:
+            status, reason, version = start
+            response = Response(status, reason, shaping, version=version)
+        else:
+            method, version, has_body = start
+            request = Request(method, "", shaping, version=version)
+        clean, secrets, text = self._redactor.part(Entry(request, response, _NO_TIMES))
+        if is_response:
+            form, headers = entry_forms.response_form(clean.response), clean.response.headers
+        else:
+            form, headers = entry_forms.request_form(clean.request, has_body), clean.request.headers
+        media_type, coding = (header(shaping, name) or "" for name in ("content-type", "content-encoding"))
+        if media_type != (header(headers, "content-type") or ""):
+            raise TypeError("a media type with a secret")
+        return _Part(secrets, text, json=form, content_type=media_type, content_coding=coding)
+
+    def _field(self, line: tuple[str, str], is_response: bool) -> _Part:
+        key = (is_response, line)
+        return self._find(key) or self._keep(key, self._new_field(*line, is_response))
+
+    def _new_field(self, name: str, value: str, is_response: bool) -> _Part:
+        clean, secrets = self._redactor.field(name, value, is_response)
+        json = line_framing.pair_line(name, clean)
+        return _Part(secrets, clean, json=json, is_shaping=name.lower() in _SHAPING)
+
+    def _content(self, head: _Part, body: Body, is_response: bool) -> _Part:
+        """Return the content of a message with this head."""
+        key = (is_response, head.content_type, head.content_coding, body.content, body.wire)
+        return self._find(key) or self._keep(key, self._new_content(head, body, is_response))
+
+    def _new_content(self, head: _Part, body: Body, is_response: bool) -> _Part:
+        fields = (("Content-Type", head.content_type), ("Content-Encoding", head.content_coding))
+        if is_response:
+            clean, secrets, text = self._redactor.part(Entry(_NO_REQUEST, Response(0, "", fields, body), _NO_TIMES))
+            content = clean.response.body
+            json = entry_forms.response_content(content, head.content_type)
+        else:
+            clean, secrets, text = self._redactor.part(Entry(Request("", "", fields, body), _NO_RESPONSE, _NO_TIMES))
+            content = clean.request.body
+            json = entry_forms.request_content(content, head.content_type)
+        return _Part(secrets, text, json=json, body=content, unsearched=unsearched_reason(body, fields))
+
+    def _notes(self, entry: Entry, unsearched: Sequence[tuple[str, str]]) -> _Part:
+        has_origin, has_server = entry.origin is not None, bool(entry.connection_info.get("server_ip"))
+        closed = (entry.close_code, entry.close_reason, entry.closed_by_client)
+        texts = orjson.dumps((entry.trace, entry.comment, entry.error, closed))
+        key = (texts, has_origin, has_server, *unsearched)
+        return self._find(key) or self._keep(key, self._new_notes(entry, has_origin, has_server, unsearched))
+
+    def _new_notes(
+        self, entry: Entry, has_origin: bool, has_server: bool, unsearched: Sequence[tuple[str, str]]
+    ) -> _Part:
+        notes = replace(
+            entry,
+            request=_NO_REQUEST,
+            response=_NO_RESPONSE,
+            origin=_NO_RESPONSE if has_origin else None,
+            connection_info={"server_ip" if has_server else "client": "-"},
+        )
+        clean, secrets, text = self._redactor.part(notes)
+        if reasons := {name: reason for name, reason in unsearched if reason}:
+            clean = replace(clean, extra={UNSEARCHED: reasons})
+        return _Part(secrets, text, json=entry_forms.entry_form(clean))
+
+    def _connections(self, info: Mapping[str, Any]) -> _Part:
+        key = (orjson.dumps(info),)
+        return self._find(key) or self._keep(key, self._new_connections(info))
+
+    def _new_connections(self, info: Mapping[str, Any]) -> _Part:
+        clean, secrets, text = self._redactor.part(Entry(_NO_REQUEST, _NO_RESPONSE, _NO_TIMES, connection_info=info))
+        return _Part(secrets, text, json=entry_forms.connections(clean))
+
+    def _find(self, key: _Key) -> _Part | None:
+        """Return a part that was made before, as if it was redacted again; None if there is none."""
+        part = self._recent.get(key)
+        if part is None:
+            part = self._older.get(key)
+            if part is None:
+                return None
+            self._keep(key, part)
+        if part.secrets:
+            self._redactor.hide_again(part)
+        return part
+
+    def _keep(self, key: _Key, part: _Part) -> _Part:
+        size = len(part.text) + len(part.json)
+        if self._size + size > MAX_SIZE:
+            self._older, self._recent, self._size = self._recent, {}, 0
+        if size <= MAX_SIZE:
+            self._recent[key] = part
+            self._size += size
+        return part
+
+
+def _has_parts(entry: Entry) -> bool:
+    """Return whether an entry has nothing that is not made of parts."""
+    request, response, origin = entry.request, entry.response, entry.origin
+    if entry.messages or entry.extra or request.target or not (entry.id and entry.connection_info):
+        return False
+    is_plain = not (request.trailers or response.trailers) and _is_whole(request.body) and _is_whole(response.body)
+    return is_plain and (origin is None or (not origin.trailers and _is_whole(origin.body)))
+
+
+def _is_whole(body: Body) -> bool:
+    return body is NO_BODY or not (body.dropped or body.sha256 or body.cut or body.frame_times)
+
+
+def _size(body: Body) -> bytes:
+    return b"%d" % len(body.content if body.wire is None else body.wire)

@@ -1,0 +1,152 @@
+"""An entry is laid out in parts, most of which were redacted before; the result is that of redacting it as a whole."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support import capture_entries
+
+from proxy_policies.capture.har.entry_writer import write_entry
+from proxy_policies.capture.har.line_framing import entry_lines
+from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times
+from proxy_policies.capture.record import entry_lines as module
+from proxy_policies.capture.record.entry_lines import EntryLines
+from proxy_policies.capture.secrets.placeholders import Placeholders
+from proxy_policies.capture.secrets.redact import Redactor, parse_rules
+
+SECRET = "Wz-zbpjD-jMLZkbxrVhyYQ"
+TOKENS = (SECRET, "hunter2-Q9xZ", "dGhpcyBpcyBub3Qg", "plain")
+RULES = ((), ("header:x-customer", "regex:shown", "keep:sid"))
+tokens = st.sampled_from(TOKENS)
+lines = st.one_of(
+    st.sampled_from(
+        [("Accept", "*/*"), ("Host", "shop.test"), ("X-Long", "a b " * 2100), ("", "x"), ("Cookie", "a"), ("X", "5%b")]
+    ),
+    st.integers(0, 3).map(lambda number: ("ETag", f'"{number}"')),
+    tokens.map(lambda token: ("Cookie", f"sid={token}; theme=dark")),
+    tokens.map(lambda token: ("Set-Cookie", f"sid={token}; Path=/")),
+    tokens.map(lambda token: ("Authorization", f"Bearer {token}")),
+    tokens.map(lambda token: ("Authorization", "Basic dXNlcjpodW50ZXIyLVE5eFo=")),
+    tokens.map(lambda token: ("Location", f"/next?token={token}&a=b")),
+    tokens.map(lambda token: ("X-Customer", token)),
+    tokens.map(lambda token: ("X-Echo", f'é\x85"\\{token}')),
+    tokens.map(lambda token: ("Content-Type", f"text/plain; token={token}")),
+    st.sampled_from([("Content-Encoding", ""), ("content-encoding", "identity"), ("Content-Encoding", "gzip")]),
+)
+fields = st.lists(lines, max_size=4).map(tuple)
+texts = st.one_of(st.sampled_from(["", "shown", "a b\u2028c\n", "\ud800"]), tokens.map("it said token={}".format))
+contents = st.one_of(
+    tokens.map(lambda token: f'{{"token": "{token}", "n": 1}}'.encode()),
+    tokens.map(lambda token: f"it is {token}".encode()),
+    st.sampled_from([b"", b"\xff\0", b"page 100% \xe2\x80\xa8" * 500, b"\x89PNG\0\0"]),
+)
+bodies = st.builds(
+    Body, contents, st.sampled_from([None, None, b"coded"]), frame_times=st.sampled_from([(), (), (1.0,)])
+)
+mimes = st.sampled_from(["application/json", "text/html; charset=utf-8", "text/html", "image/png"])
+answers = st.builds(
+    lambda fields, mime, body, trailers: Response(
+        200, "OK", (*fields, ("Content-Type", mime)), body, "HTTP/2", trailers
+    ),
+    fields,
+    mimes,
+    bodies,
+    st.just(()) | st.just(()) | fields,
+)
+requests = st.builds(
+    lambda token, fields, body: Request("POST", f"http://shop.test/\x85?page=2&k%65y={token}&a+b", fields, body),
+    tokens,
+    fields,
+    bodies,
+)
+entries = st.builds(
+    lambda request, answer, origin, is_forwarded, text: Entry(
+        request,
+        answer,
+        Times(1.0, 2.0),
+        "one",
+        replace(origin, body=answer.body) if origin and is_forwarded else origin,
+        comment=text,
+        error=text,
+        trace=({"policy": "cache", "why": text},),
+        connection_info={"server_ip": "127.0.0.1", "server": {"address": text}},
+    ),
+    requests,
+    answers,
+    st.none() | answers,
+    st.booleans(),
+    texts,
+)
+
+
+def a_redactor(rules: Sequence[str] = (), is_strict: bool = False) -> Redactor:
+    return Redactor(parse_rules(list(rules)), Placeholders(b"k" * 32), is_strict)
+
+
+@given(
+    st.lists(entries | capture_entries.entries, min_size=1, max_size=3),
+    st.sampled_from(RULES),
+    st.booleans(),
+    st.data(),
+)
+def test_lines_are_those_of_redacting_the_entry_as_a_whole(
+    some: list[Entry], rules: tuple[str, ...], is_strict: bool, data: st.DataObject
+) -> None:
+    some = [*some, *data.draw(st.permutations(some)), *some]
+    redactor, other = a_redactor(rules, is_strict), a_redactor(rules, is_strict)
+    parts = EntryLines(other)
+    for entry in some:
+        assert parts.of(entry) == entry_lines(write_entry(redactor.entry(entry)))
+    assert other.rules.keys() == redactor.rules.keys()
+
+
+def an_entry(number: int, headers: Headers = (), content: bytes = b"a page", url: str = "") -> Entry:
+    """Return an entry, with another time, URL, ETag and id for each number."""
+    fields = (("Content-Type", "text/html"), ("ETag", f'"{number}"'), *headers)
+    origin = Response(200, "OK", fields, Body(content))
+    request = Request("GET", f"http://shop.test/{number}?{url}", (("Cookie", f"sid={SECRET}"),))
+    answer = replace(origin, headers=(*fields, ("Via", "1.1 proxy")))
+    info = {"client": {"address": "127.0.0.1:1"}, "server_ip": "127.0.0.1"}
+    return Entry(request, answer, Times(1e9 + number, 1e9 + number + 0.5), str(number), origin, connection_info=info)
+
+
+def test_parts_that_repeat_are_redacted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    redactor = a_redactor()
+    parts = EntryLines(redactor)
+    redact = redactor._redact_places
+    asked: list[Entry] = []
+
+    def note(entry: Entry) -> Entry:
+        asked.append(entry)
+        return redact(entry)
+
+    monkeypatch.setattr(redactor, "_redact_places", note)
+    assert b'"_id": "0"' in parts.of(an_entry(0))
+    made = len(asked)
+    for number in range(1, 5):
+        assert f'"_id": "{number}"'.encode() in parts.of(an_entry(number))
+    assert len(asked) == made
+    assert not any(entry.request.url for entry in asked)
+
+
+@pytest.mark.parametrize("place", ["content", "headers", "url"])
+def test_a_secret_that_became_known_later_is_found_in_parts_that_were_made_before(place: str) -> None:
+    found = "gVh3kd7Kq9LmPzT2"
+    echo = {"content": an_entry(1, content=found.encode()), "headers": an_entry(1, (("X-Echo", found),))}
+    entry = echo.get(place, an_entry(1, url=f"page={found}"))
+    parts = EntryLines(a_redactor())
+    assert found.encode() in parts.of(entry)
+    assert found.encode() not in parts.of(an_entry(2, (("Set-Cookie", f"session={found}"),)))
+    assert found.encode() not in parts.of(entry)
+
+
+def test_few_parts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SIZE", 8000)
+    parts, whole = EntryLines(a_redactor()), a_redactor()
+    for number in range(40):
+        entry = an_entry(number, content=b"%d " % number * (3000 if number == 5 else 100))
+        assert parts.of(entry) == entry_lines(write_entry(whole.entry(entry)))
+        for kept in (parts._recent, parts._older):
+            assert sum(len(part.text) + len(part.json) for part in kept.values()) <= 8000
