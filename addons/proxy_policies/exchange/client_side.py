@@ -33,6 +33,8 @@ RECORDED = 1 << 20
 """Bytes of a response that are kept for learning."""
 JOINED = 16384
 """Largest body, in bytes, that is copied to be sent together with its head."""
+HALF_CLOSED = 60.0
+"""Seconds without a response byte after which a half-closed client counts as gone: nginx's proxy_read_timeout."""
 NO_BODY = SentBody(Framing.NONE, NO_FIELDS)
 
 
@@ -118,10 +120,6 @@ class ResponseWriter:
         if len(pieces) > 1 and len(pieces[-1]) <= JOINED:
             pieces = (b"".join(pieces),)
         self._stream.write(*pieces)
-
-
-HALF_CLOSED = 60.0
-"""Seconds without a response byte after which a half-closed client counts as gone: nginx's proxy_read_timeout."""
 
 
 class ClientLeft(Exception):

@@ -13,6 +13,8 @@ from proxy_policies.fields import TOKEN, Fields, RawFields, cached_by_fields, sp
 from proxy_policies.hops.forwarding import ClientInfo, Style, with_forwarded, without_claims
 
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "upgrade"})
+STANDARD_OPTIONS = HOP_BY_HOP | {"close"}
+"""Connection options that are not worth a note."""
 FOR_THIS_PROXY = HOP_BY_HOP | {"proxy-authorization"}
 """In a request, also the credentials for us."""
 FROM_THIS_PROXY = HOP_BY_HOP | {"proxy-authenticate", "proxy-authentication-info"}
@@ -29,6 +31,10 @@ NOT_UPGRADES = ("h2c", "http/", "tls/")
 """Upgrades that would concern the proxy's own connection; it offers none of them."""
 
 SWITCHING_PROTOCOLS, UPGRADE_REQUIRED = 101, 426
+
+AUTO = "auto"
+
+_RECEIVED_BY = re.compile(rf"{TOKEN.pattern}(:\d{{1,5}})?")
 
 
 def named(fields: Fields) -> list[str]:
@@ -82,11 +88,6 @@ def interim_for_next_hop(fields: RawFields, status: int) -> RawFields:
     return response_for_next_hop(passed, status, from_proxy=False).raw
 
 
-AUTO = "auto"
-
-_RECEIVED_BY = re.compile(rf"{TOKEN.pattern}(:\d{{1,5}})?")
-
-
 @functools.cache
 def instance_name() -> str:
     """Return a name unique to this instance: another one must not mistake our messages for its own."""
@@ -118,10 +119,6 @@ def lists_in_via(fields: Fields, name: str) -> bool:
 def _received_by(member: str) -> str:
     parts = member.split()
     return parts[1].lower() if len(parts) > 1 else ""
-
-
-STANDARD_OPTIONS = HOP_BY_HOP | {"close"}
-"""Connection options that are not worth a note."""
 
 
 class Hop(NamedTuple):

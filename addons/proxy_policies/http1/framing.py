@@ -22,6 +22,11 @@ INTERIM_LIMIT = 256
 """Interim responses to one request: over an hour of a 102 every 20 s (RFC 2518, section 10.1); Go accepts 5."""
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 """Methods of requests that may be sent again (RFC 9110, section 9.2.2; RFC 9112, section 9.3.1)."""
+CR, LF, NUL = b"\r\n\0"
+"""As integers: before bytes are looked for in bytes, an exception is raised and dropped."""
+CHUNKED = None
+UNTIL_CLOSE = -1
+"""Special sizes, as in h11; others are in bytes."""
 FRAMING_FIELDS = frozenset(("content-length", "transfer-encoding"))
 OPTIONS_OF_OURS = ("close", "keep-alive")
 """The connection options about persistence, which each sender sets itself."""
@@ -212,10 +217,6 @@ def write_head(status: int, reason: bytes, fields: RawFields) -> bytes:
     return b"%s %d %s\r\n%s\r\n" % (RAW_VERSION, status, reason, field_lines(fields))
 
 
-CR, LF, NUL = b"\r\n\0"
-"""As integers: before bytes are looked for in bytes, an exception is raised and dropped."""
-
-
 def would_split(fields: Iterable[tuple[bytes, bytes]]) -> bool:
     """Return True if a field contains CR, LF or NUL, which would end its line once it is written."""
     text = b"".join(chain.from_iterable(fields))
@@ -223,10 +224,6 @@ def would_split(fields: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 # Received bodies
-
-CHUNKED = None
-UNTIL_CLOSE = -1
-"""Special sizes, as in h11; others are in bytes."""
 
 
 class BodyReader(Protocol):

@@ -20,6 +20,13 @@ from proxy_policies.patch import Replacement
 ATOMS = frozenset({type(None), bool, int, float, str})
 """Types whose values a deep copy returns unchanged."""
 
+LONGEST = 255
+"""Characters of a host (RFC 1035, section 2.3.4); longer ones are not cached."""
+
+AuthorityText = str | bytes
+ParseAuthority = Callable[[AuthorityText, bool], tuple[str, int | None]]
+_Hook = Callable[[Onboarding, http.HTTPFlow], Awaitable[None]]
+
 
 def quick_current(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a function that returns an option's value, copied only if it is mutable."""
@@ -132,13 +139,6 @@ HEADERS = (
 )
 
 
-LONGEST = 255
-"""Characters of a host (RFC 1035, section 2.3.4); longer ones are not cached."""
-
-AuthorityText = str | bytes
-ParseAuthority = Callable[[AuthorityText, bool], tuple[str, int | None]]
-
-
 def remembered(original: ParseAuthority) -> ParseAuthority:
     """Return a parser that caches recent authorities, as each request needs its own several times."""
     remembering = functools.lru_cache(256)(original)
@@ -157,9 +157,6 @@ AUTHORITIES = Replacement(
     seen_on="12.2",
     why="a Host is parsed again for each addon that needs it",
 )
-
-
-_Hook = Callable[[Onboarding, http.HTTPFlow], Awaitable[None]]
 
 
 def quick_request(original: _Hook) -> Callable[[Onboarding, http.HTTPFlow], Awaitable[None] | None]:
