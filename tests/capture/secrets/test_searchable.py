@@ -24,6 +24,16 @@ WHY: dict[str, tuple[Body, Headers, str]] = {
         (("Content-Type", "multipart/x; boundary=b"),),
         "binary",
     ),
+    "parts were left out": (
+        Body(b"--b\r\n\r\na\r\n--b--\r\n", dropped=9),
+        (("Content-Type", "multipart/mixed; boundary=b"),),
+        "",
+    ),
+    "cut after the end": (
+        Body(b"--b\r\n\r\na\r\n--b--\r\nmore", dropped=9),
+        (("Content-Type", "multipart/mixed; boundary=b"),),
+        "cut",
+    ),
     "an encoded part": (
         Body(b"--b\r\nContent-Transfer-Encoding: base64\r\n\r\n//79\r\n--b--"),
         (("Content-Type", "multipart/mixed; boundary=b"),),

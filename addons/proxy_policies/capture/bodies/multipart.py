@@ -88,9 +88,9 @@ def map_parts(
 
 
 def is_multipart(content: bytes, mime: str) -> bool:
-    """Return whether content is a multipart body with its closing delimiter, which a truncated one does not have."""
+    """Return whether content is a multipart body that ends with its closing delimiter, as a truncated one does not."""
     boundary = boundary_of(content, mime) if mime.lower().startswith("multipart/") else b""
-    return bool(boundary) and b"--" + boundary + b"--" in content
+    return bool(boundary) and content.rstrip().endswith(b"--" + boundary + b"--")
 
 
 def parts_of(content: bytes, mime: str) -> Iterator[MultipartPart]:
