@@ -49,9 +49,10 @@ def quantity(count: int, noun: str) -> str:
 
 
 def error_text(error: Exception) -> str:
-    """Return an error's text; for an OSError, with the file's name."""
+    """Return an error's text; for an OSError, with the file's name, which is not a number of an open file."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        is_named = error.filename and not isinstance(error.filename, int)
+        return f"{error.filename}: {error.strerror}" if is_named else error.strerror
     return str(error)
 
 

@@ -108,6 +108,7 @@ def test_the_exit_code_is_the_sub_commands(monkeypatch: pytest.MonkeyPatch) -> N
         (ValueError("too many"), "too many"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "/x"), "/x: No such file or directory"),
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", 14), "Is a directory"),
         (OSError("odd"), "odd"),
         (ValueError("a\x1b[31mb"), r"a\x1b[31mb"),
     ],

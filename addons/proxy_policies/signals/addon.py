@@ -16,6 +16,7 @@ from mitmproxy.addonmanager import Loader
 from proxy_policies.background.tasks import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.finished.reporting import PROXY_ENDED
+from proxy_policies.log_lines import error_text
 from proxy_policies.patches import closing_alerts
 from proxy_policies.patches.client_handlers import end_clients
 from proxy_policies.service import sd_notify
@@ -163,6 +164,6 @@ def reload_certificates() -> None:
     except (exceptions.OptionsError, OSError, ValueError) as error:
         if tls:
             tls.certstore = before
-        logger.error(f"SIGHUP: {error}; the previous certificates stay in use")
+        logger.error(f"SIGHUP: {error_text(error)}; the previous certificates stay in use")
     else:
         logger.info("SIGHUP: certificates read again")

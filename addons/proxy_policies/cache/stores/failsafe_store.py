@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.selectors import ALL, Selector
 from proxy_policies.cache.stores.store import BodyWriter, Checkpoint, OnWrite, Store, StoredBody, StoreStats, SyncView
+from proxy_policies.log_lines import error_text
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Failures:
         if self._clock() - self._told_at >= (TOLD_EVERY if self._is_told else INTERMITTENT_EVERY):
             self._told_at, self._is_told = self._clock(), True
             times = f" ({self._count} times by now)" if self._count > 1 else ""
-            reason = str(error).rpartition(QUOTED_BEFORE)[2] or type(error).__name__
+            reason = error_text(error).rpartition(QUOTED_BEFORE)[2] or type(error).__name__
             logger.warning(f"cache: {self._what}, {self._meaning}{times}: {reason}")
 
     def over(self, how: str) -> None:

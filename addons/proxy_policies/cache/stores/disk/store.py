@@ -35,7 +35,7 @@ from proxy_policies.cache.stores.store import (
     name_of,
     unheard,
 )
-from proxy_policies.log_lines import Throttle
+from proxy_policies.log_lines import Throttle, error_text
 
 try:
     import resource
@@ -196,7 +196,9 @@ class DiskStore:
         self._thread.submit(self.mended, lambda: self._delete(self._index.remove(entry.id)))
 
     def _tell_damage(self, entry: StoredResponse, error: Exception) -> None:
-        line = self._damage.admit(f"cache: {self.path(entry.id)} is fetched anew: {error}", time.monotonic())
+        line = self._damage.admit(
+            f"cache: {self.path(entry.id)} is fetched anew: {error_text(error)}", time.monotonic()
+        )
         if line:
             logger.warning(line)
 
