@@ -11,8 +11,8 @@ LONGEST_TEXT = 2048
 """Bytes kept of each text from a client, so that lines waiting to be written are bounded: an old limit on URLs."""
 LONGEST_TRACEPARENT = 128
 """Bytes of a traceparent that is kept; it is never cut. Version 00 has 55, later versions may be longer."""
-_PARTIAL = re.compile(rb"[^/?&=;#, ]*\Z")
-"""An incomplete token at the end of a text that was cut: no redaction would recognise a part of a secret."""
+_WHOLE_TOKENS = re.compile(rb"(?:.*[/?&=;#, ])?", re.DOTALL)
+"""A text that was cut, but for an incomplete token at its end: no redaction would recognise a part of a secret."""
 
 
 @dataclass(slots=True)
@@ -52,4 +52,7 @@ class RequestSummary:
 
 def _cut(value: bytes) -> bytes:
     """Return a text; one that is too long is cut between two tokens."""
-    return value if len(value) <= LONGEST_TEXT else _PARTIAL.sub(b"...", value[:LONGEST_TEXT], count=1)
+    if len(value) <= LONGEST_TEXT:
+        return value
+    whole = _WHOLE_TOKENS.match(value[:LONGEST_TEXT])
+    return (whole[0] if whole else b"") + b"..."

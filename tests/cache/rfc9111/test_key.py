@@ -240,3 +240,17 @@ def test_a_blank_in_what_is_no_list_is_part_of_it(name: str) -> None:
     lines, line = fields(f"{name}: a", f"{name}: b"), fields(f"{name}: a, b")
     assert normalise(name.lower(), lines) != normalise(name.lower(), line)
     assert len({normalise("x-list", fields(f"X-List: {value}")) for value in ("a, b", "a,b", "a ,b")}) == 1
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("inner", [" ", "\t", ", ", '" ', "a ", "\\", '"'])
+def test_the_time_does_not_grow_with_the_square_of_a_value(inner: str) -> None:
+    """60 KB of spaces in If-None-Match took two seconds."""
+    assert normalise("if-none-match", fields(f"If-None-Match: a{inner * 400_000}a"))
+
+
+@given(st.text(' \t,"\\ab', max_size=20))
+def test_white_space_is_removed_at_once(value: str) -> None:
+    once = normalise("x", fields(f"X: {value}"))[1:]
+    assert normalise("x", fields(f"X: {once}"))[1:] == once
+    assert [part for part in (once, value) if '"' not in part and re.search(r"[ \t],|,[ \t]", part)] in ([], [value])

@@ -196,13 +196,15 @@ def normalise(name: str, request: Fields) -> str:
     return "=" + _NORMALISERS.get(name, _as_list)(request.get(name) or "")
 
 
-_QUOTED_OR_COMMA = re.compile(r"""("(?:[^"\\]|\\.)*+(?:"|\\?\Z))|[ \t]*+,[ \t]*+""", re.DOTALL)
+_QUOTED_OR_COMMAS = re.compile(r"""("(?:[^"\\]|\\.)*+(?:"|\\?\Z))|(?<![ \t])[ \t]*+,[ \t,]*+""", re.DOTALL)
+"""A quoted string, or commas with the white space around them, found from its beginning: else each space is tried."""
+_WITHOUT_SPACE = str.maketrans("", "", " \t")
 _WEIGHTED = re.compile(rf"{TOKEN.pattern}(?:[ \t]*+;[ \t]*+[qQ]=(?:0(?:\.[0-9]{{0,3}})?|1(?:\.0{{0,3}})?))?")
 
 
 def _as_list(value: str) -> str:
     """Remove white space around commas. Empty members stay: not every field is a list (Origin, Cookie, …)."""
-    return _QUOTED_OR_COMMA.sub(lambda match: match[1] or ",", value.strip(" \t"))
+    return _QUOTED_OR_COMMAS.sub(lambda match: match[1] or match[0].translate(_WITHOUT_SPACE), value.strip(" \t"))
 
 
 def _weighted(value: str, alias: dict[str, str]) -> str:
