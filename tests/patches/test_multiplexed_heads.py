@@ -25,6 +25,11 @@ def test_a_head_without_a_pseudo_field(missing: tuple[bytes, bytes]) -> None:
         read_request(SimpleNamespace(headers=[line for line in HEAD if line != missing]), b"HTTP/3")
 
 
+def test_host_is_passed_on_as_the_authority_is_spelt() -> None:
+    request = read_request(SimpleNamespace(headers=[*HEAD, (b"host", b"A.TEST:8443")]), b"HTTP/3")
+    assert request.headers.get_all("host") == ["a.test:8443"]
+
+
 def test_a_long_head_is_refused() -> None:
     fields = [(b"n", b"v" * 1000)] * (HEAD_LIMIT // 1000 + 1)
     with pytest.raises(Invalid, match="over 65536 bytes") as error:

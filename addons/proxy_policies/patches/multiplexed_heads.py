@@ -36,6 +36,8 @@ def read_request(event: Any, version: bytes) -> http.Request:
     validity.check_multiplexed(method, scheme, authority, path, fields)
     if len(lines) > len(pseudo) + len(fields) or not pseudo.keys() <= set(PSEUDO):
         raise Invalid("The pseudo-fields are not valid.")
+    if authority:  # which Host may only spell differently
+        fields = tuple((name, authority if name == b"host" else value) for name, value in fields)
     host, port = validity.parse_authority(authority) if authority else (b"", 0)
     return http.Request(
         host=name_of(host),
