@@ -347,6 +347,8 @@ def test_only_the_binary_parts_of_an_upload_are_left_out_when_strict() -> None:
             b'Content-Disposition: form-data; name="password"\r\n\r\n' + password.encode(),
             b'Content-Disposition: form-data; name="f"\r\nContent-Type: image/png\r\n\r\n' + picture,
             b'Content-Disposition: form-data; name="g"\r\n\r\n\x01' + picture,
+            b'Content-Disposition: form-data; name="h"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+            + base64.b64encode(b"\0" + picture),
         ]
         delimiter = b"--" + boundary.encode()
         body = b"".join(delimiter + b"\r\n" + part + b"\r\n" for part in parts) + delimiter + b"--\r\n"
@@ -358,6 +360,7 @@ def test_only_the_binary_parts_of_an_upload_are_left_out_when_strict() -> None:
         kept = strict.entry(Entry(upload(picture, "b"), Response(200), Times(1.0)))
         assert kept.extra["_unsearched"] == {"request": "binary"}
         assert picture not in kept.request.body.content
+        assert base64.b64encode(b"\0" + picture) not in kept.request.body.content
         assert HOLDER.encode() in kept.request.body.content
         assert kept.request.body.dropped
         assert strict.entry(kept).request == kept.request

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-from proxy_policies.capture.bodies.multipart import boundary_of, is_multipart, read_part
+from proxy_policies.capture.bodies.multipart import boundary_of, decoded, is_multipart, read_part
 from proxy_policies.capture.har.body import decode_text
 from proxy_policies.capture.json_text import document_of
 from proxy_policies.capture.model import Body, Headers, header, media_type
@@ -146,16 +146,21 @@ def _part(part: bytes) -> list[str]:
     head = part[: end.start()].decode("utf-8", "replace") if end else ""
     named = _NAME.search(head)
     read = read_part(part)
-    content = _content_of(part[end.end() :] if end else part, read.media_type if read else "")
+    body = part[end.end() :] if end else part
+    content = _content_of(body, read.media_type, read.transfer_encoding) if read else _content_of(body)
     return [(named[1] or named[2] or "") if named else "", head, content]
 
 
-def _content_of(content: bytes, mime: str = "") -> str:
+def _content_of(content: bytes, mime: str = "", encoding: str = "") -> str:
     text = decode_text(content, "")
-    if text is not None and _SUMMARY.fullmatch(text):
+    if text is not None and (_SUMMARY.fullmatch(text) or not _is_data(decoded(content, encoding), mime)):
         return text
-    is_binary = text is None or is_media(mime) or CONTROL_CHARACTER.search(text) is not None
-    return summary_of(content) if text is None or is_binary else text
+    return summary_of(content)
+
+
+def _is_data(content: bytes, mime: str) -> bool:
+    text = decode_text(content, "")
+    return text is None or is_media(mime) or CONTROL_CHARACTER.search(text) is not None
 
 
 def summary_of(content: bytes) -> str:
