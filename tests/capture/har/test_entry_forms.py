@@ -1,4 +1,4 @@
-"""An entry that is made of filled forms is the one that is written as a whole."""
+"""An entry that is made of its parts is the one that is written as a whole."""
 
 from dataclasses import replace
 
@@ -26,23 +26,20 @@ def with_fields(form: bytes, headers: Headers) -> bytes:
 
 
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
-def test_filled_forms_are_the_entry(entry: Entry) -> None:
+def test_the_parts_together_are_the_entry(entry: Entry) -> None:
     request, response = entry.request, entry.response
     has_body = bool(request.body.content)
-    sent = entry_forms.filled_request(
-        with_fields(entry_forms.request_form(request, has_body), request.headers),
-        request.url,
-        b"%d" % len(request.body.content),
-        entry_forms.request_content(request.body, "text/plain") if has_body else b"",
-    )
+    size = b"%d" % len(request.body.content)
+    sent = with_fields(entry_forms.request_form(request, has_body), request.headers)
     head = with_fields(entry_forms.response_form(response), response.headers)
     content = entry_forms.response_content(response.body, response.headers[0][1])
-    filled = entry_forms.filled_entry(
-        entry_forms.entry_form(entry),
-        entry,
-        sent,
+    parts = [
+        sent % ((size, entry_forms.request_content(request.body, "text/plain")) if has_body else (size,)),
         head % (content, b"%d" % len(response.body.content)),
-        head % (entry_forms.SAME_CONTENT, b"0") if entry.origin else b"",
-        entry_forms.connections(entry),
-    )
-    assert filled == line_framing.entry_lines(write_entry(entry))
+        *([b'"127.0.0.1"'] if "server_ip" in entry.connection_info else ()),
+        *([head % (entry_forms.SAME_CONTENT, b"0")] if entry.origin else ()),
+        *([entry_forms.connections(entry)] if entry.connection_info else ()),
+    ]
+    pieces = entry_forms.split(entry_forms.entry_form(entry) % tuple(parts))
+    completed = entry_forms.complete(pieces, request.url, entry.times, entry.id)
+    assert completed == line_framing.entry_lines(write_entry(entry))

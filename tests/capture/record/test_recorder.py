@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from tests.support.waiting import wait_until
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har.reader import open_capture
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
-from proxy_policies.capture.record.recorder import MAX_GATHERED, MAX_INLINE, MAX_QUEUED, CaptureRecorder
+from proxy_policies.capture.record.recorder import MAX_GATHERED, MAX_INLINE, MAX_QUEUED, CaptureRecorder, Recorded
+from proxy_policies.capture.record.recording import Repeatable
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
 from proxy_policies.capture.streams.arrivals import Arrival
@@ -40,7 +42,7 @@ def sized(number: int, size: int) -> Entry:
 
 def coded(number: int, content: bytes) -> Entry:
     fields = (("Content-Encoding", "gzip"), ("Content-Type", "application/json"))
-    return replace(an_entry(number), response=Response(200, "OK", fields, Body(gzip.compress(content))))
+    return replace(an_entry(number), response=Response(200, "OK", fields, Body(gzip.compress(content, mtime=0))))
 
 
 async def test_large_coded_and_small_entries_keep_their_order(tmp_path: Path) -> None:
@@ -148,3 +150,27 @@ async def test_an_entry_that_cannot_be_redacted_takes_no_other_along(
     with pytest.raises(RecursionError):
         made.close()
     assert [entry.id for entry in open_capture(path)] == ["0", "2"]
+
+
+async def test_an_entry_that_repeats_is_written_without_being_made(tmp_path: Path) -> None:
+    path = tmp_path / "a.har"
+    made: list[int] = []
+    recorder = a_recorder(path)
+
+    def make(number: int) -> Recorded:
+        made.append(number)
+        return replace(coded(0, b"{}"), id=str(number), connection_info={"client": {}}), {}
+
+    for number in range(4 * MAX_GATHERED):
+        found = Repeatable(("same",), f"http://shop.test/{number}", Times(1.0), str(number))
+        recorder.write(partial(make, number), 0, lambda found=found: found)  # type: ignore[misc]
+        await recorder.has_room()
+        recorder._write_gathered()
+        while recorder._queued:
+            await asyncio.sleep(0)
+            recorder._forget_written()
+    recorder.close()
+    written = list(open_capture(path))
+    assert [entry.id for entry in written] == [str(number) for number in range(4 * MAX_GATHERED)]
+    assert {entry.response.body.content for entry in written} == {b"{}"}
+    assert made == [0, 1]

@@ -1,12 +1,17 @@
 """What was collected of an exchange becomes its entry."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 from mitmproxy import http
 from mitmproxy.flow import Error
 from mitmproxy.test import tflow
 
+from proxy_policies import trace
 from proxy_policies.capture.model import Body, Response
-from proxy_policies.capture.record.recording import Recording, begin, entry_of, origin_entry_of
+from proxy_policies.capture.record.bounded_body import BoundedBody
+from proxy_policies.capture.record.recording import Recording, begin, entry_of, origin_entry_of, repeatable
 from proxy_policies.fields import Fields
 from proxy_policies.flows import flow_state
 
@@ -123,3 +128,80 @@ def test_the_arrivals_of_what_may_be_a_stream_are_noted(fields: dict[str, str], 
     recording.watch(flow.response, recording.client)
     recording.client.feed(b"data:")
     assert [offset for offset, _ in recording.arrivals.get("response", [])] == ([5] if is_timed else [])
+
+
+def a_repeatable_flow(path: str = "/x", *, body: bytes = b"same") -> tuple[http.HTTPFlow, Recording]:
+    flow = a_flow()
+    flow.request = http.Request.make("GET", f"http://a.test{path}")
+    flow.request.headers.clear()
+    flow_state.state_of(flow).origin = flow_state.OriginHead(200, "OK", Fields(), "HTTP/1.1")
+    recording = begin(flow, LIMIT)
+    for taken in (recording.origin, recording.client):
+        taken.feed(body)
+        taken.finish()
+    return flow, recording
+
+
+def test_exchanges_with_the_same_key_have_the_same_entry_but_for_url_times_and_id() -> None:
+    (one, first), (other, second) = a_repeatable_flow("/x"), a_repeatable_flow("/y")
+    found, again = repeatable(one, first), repeatable(other, second)
+    assert found is not None
+    assert again is not None
+    assert (found.key, again.url, again.times, again.entry_id) == (
+        again.key,
+        "http://a.test/y",
+        entry_of(other, second).times,
+        other.id,
+    )
+    same = replace(entry_of(other, second), id=one.id, times=found.times)
+    assert replace(same, request=replace(same.request, url=found.url)) == entry_of(one, first)
+
+
+def receive(recording: Recording, body: bytes) -> None:
+    """Put a body in place of the one that was received and sent."""
+    recording.origin.kept = recording.client.kept = body
+
+
+CHANGES: dict[str, Callable[[http.HTTPFlow, Recording], object]] = {
+    "fields": lambda flow, recording: flow.response and flow.response.headers.update({"x": "y"}),
+    "status": lambda flow, recording: setattr(flow.response, "status_code", 201),
+    "reason": lambda flow, recording: setattr(flow.response, "reason", "Fine"),
+    "origin": lambda flow, recording: setattr(flow_state.state_of(flow), "origin", None),
+    "comment": lambda flow, recording: setattr(flow, "comment", "it"),
+    "trace": lambda flow, recording: trace.note(flow, "cache", "hit"),
+    "peer": lambda flow, recording: setattr(flow.server_conn, "peername", ("10.0.0.2", 80)),
+    "client": lambda flow, recording: setattr(flow.client_conn, "peername", ("10.0.0.2", 80)),
+    "request": lambda flow, recording: setattr(recording.request, "headers", (("A", "b"),)),
+    "method": lambda flow, recording: setattr(recording.request, "method", "HEAD"),
+    "body": lambda flow, recording: receive(recording, b"other"),
+}
+UNUSUAL: dict[str, Callable[[http.HTTPFlow, Recording], object]] = {
+    "error": lambda flow, recording: setattr(flow, "error", Error("cut")),
+    "no response": lambda flow, recording: setattr(flow, "response", None),
+    "trailers": lambda flow, recording: setattr(flow.response, "trailers", http.Headers(a="b")),
+    "sent body": lambda flow, recording: setattr(recording, "sent", BoundedBody(1)),
+    "other body": lambda flow, recording: setattr(recording.origin, "kept", b"other"),
+    "long body": lambda flow, recording: recording.client.feed(b"x" * LIMIT),
+    "cut body": lambda flow, recording: setattr(recording.client, "is_whole", False),
+    "arrivals": lambda flow, recording: recording.client.arrivals.append((1, 1.0)),
+    "target": lambda flow, recording: setattr(recording.request, "target", "*"),
+    "surrogates": lambda flow, recording: setattr(flow, "comment", "\ud800"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_another_entry_has_another_key(change: Callable[[http.HTTPFlow, Recording], object]) -> None:
+    flow, recording = a_repeatable_flow()
+    before = repeatable(flow, recording)
+    change(flow, recording)
+    after = repeatable(flow, recording)
+    assert before is not None
+    assert after is not None
+    assert before.key != after.key
+
+
+@pytest.mark.parametrize("change", UNUSUAL.values(), ids=UNUSUAL)
+def test_an_unusual_exchange_has_no_key(change: Callable[[http.HTTPFlow, Recording], object]) -> None:
+    flow, recording = a_repeatable_flow()
+    change(flow, recording)
+    assert repeatable(flow, recording) is None

@@ -119,7 +119,12 @@ def times_of(flow: http.HTTPFlow) -> Times:
 
 def connection_info_of(flow: http.HTTPFlow) -> dict[str, Any]:
     """Return the addresses and the TLS parameters of both connections as a JSON value."""
-    return _connection_info(_side_of(flow.client_conn), _side_of(flow.server_conn))
+    return _connection_info(*sides_of(flow))
+
+
+def sides_of(flow: http.HTTPFlow) -> tuple[_Side, _Side]:
+    """Return what `connection_info_of` says of the client and of the server."""
+    return _side_of(flow.client_conn), _side_of(flow.server_conn)
 
 
 def _side_of(conn: connection.Connection) -> _Side:

@@ -1,69 +1,54 @@
-"""The JSON of an entry as forms: format strings to be filled in with what differs between exchanges that are alike."""
+"""The JSON of an entry in parts, most of which are the same in many entries.
 
+A part is a format string for other parts. What differs between entries that are else the same (URL, times, id) is left
+out until all parts are filled in.
+"""
+
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import orjson
 
 from proxy_policies.capture.har import entry_writer
 from proxy_policies.capture.har.body import write_body
-from proxy_policies.capture.har.line_framing import FIELDS, GAP, form, laid_out, pair_lines, text_line
-from proxy_policies.capture.model import Body, Entry, Request, Response, query_of
+from proxy_policies.capture.har.line_framing import FIELDS, GAP, PART, form, laid_out, pair_lines, text_line
+from proxy_policies.capture.model import Body, Entry, Request, Response, Times, query_of
 
 SAME_CONTENT = laid_out({"_same": True}, depth=2)
 """The content of an origin's response whose body the client received unchanged."""
-_GAPS: dict[str, Any] = {
-    **dict.fromkeys(("startedDateTime", "time", "request", "response", "serverIPAddress", "_id", "_origin"), GAP),
+_LEFT_OUT: dict[str, Any] = {
+    **dict.fromkeys(("startedDateTime", "time", "_id"), GAP),
+    **dict.fromkeys(("request", "response", "serverIPAddress", "_origin", "_facts"), PART),
     "timings": dict.fromkeys(("send", "wait", "receive"), GAP),
     "_times": [GAP] * 4,
-    "_facts": GAP,
 }
 
 
 def entry_form(entry: Entry) -> bytes:
-    """Return the form of an entry with these notes, and with an origin's response and connections if it has them.
+    """Return the form of an entry, for a request and a response, and all that it has of the following.
 
-    This and the other functions raise TypeError for values that only `json` can write.
+    That is the address of the server, the origin's response, and the connections. This and the other functions raise
+    TypeError for values that only `json` can write.
     """
     fields = entry_writer.write_entry(entry)
-    return form(fields | {name: gap for name, gap in _GAPS.items() if name in fields})
-
-
-def filled_entry(
-    form: bytes, entry: Entry, request: bytes, response: bytes, origin: bytes, connections: bytes
-) -> bytes:
-    """Return a form with the times and the id of an entry; `origin` and `connections` are empty if it has none."""
-    times, server_ip = entry.times, entry.connection_info.get("server_ip")
-    timings, moments = entry_writer.timings(times), entry_writer.moments(times)
-    numbers = orjson.dumps([entry_writer.milliseconds(times.seconds), *timings.values(), *moments])[1:-1].split(b",")
-    values = [
-        b'"%b"' % entry_writer.date_time(times.request_start).encode(),
-        numbers[0],
-        request,
-        response,
-        *numbers[1:4],
-    ]
-    if server_ip:
-        values.append(text_line(server_ip))
-    values += (text_line(entry.id), *numbers[4:])
-    values += [part for part in (origin, connections) if part]
-    return form % tuple(values)
+    return form(fields | {name: gap for name, gap in _LEFT_OUT.items() if name in fields})
 
 
 def request_form(request: Request, has_body: bool) -> bytes:
-    """Return the form of a request with this head."""
-    fields = entry_writer.request_object(request) | {"url": GAP, "headers": FIELDS, "queryString": GAP, "bodySize": GAP}
-    return form(fields | {"postData": GAP} if has_body else fields, depth=1)
-
-
-def filled_request(form: bytes, url: str, size: bytes, content: bytes) -> bytes:
-    """Return a form with a URL, and a content, which is empty if there is none."""
-    query = pair_lines(entry_writer.query_pairs(query_of(url)))
-    return form % (text_line(url), query, size, *([content] if content else []))
+    """Return the form of a request, for the size of its body, and for its content if it has one."""
+    fields = entry_writer.request_object(request) | {
+        "url": GAP,
+        "headers": FIELDS,
+        "queryString": GAP,
+        "bodySize": PART,
+    }
+    return form(fields | {"postData": PART} if has_body else fields, depth=1)
 
 
 def response_form(response: Response) -> bytes:
-    """Return the form of a response with this head, to be filled in with its content and its size."""
-    fields = entry_writer.response_object(response) | {"headers": FIELDS, "content": GAP, "bodySize": GAP}
+    """Return the form of a response, for its content and its size."""
+    fields = entry_writer.response_object(response) | {"headers": FIELDS, "content": PART, "bodySize": PART}
     return form(fields, depth=1)
 
 
@@ -78,5 +63,20 @@ def response_content(body: Body, media_type: str) -> bytes:
 
 
 def connections(entry: Entry) -> bytes:
-    """Return what an entry says about its connections; empty if that is nothing."""
-    return laid_out(dict(entry.connection_info), depth=1) if entry.connection_info else b""
+    """Return what an entry says about its connections."""
+    return laid_out(dict(entry.connection_info), depth=1)
+
+
+def split(filled: bytes) -> Sequence[bytes]:
+    """Return a form of an entry that is filled in as the pieces around what is left out."""
+    return filled.split(b"\0")
+
+
+def complete(pieces: Sequence[bytes], url: str, times: Times, entry_id: str) -> bytes:
+    """Return an entry with what was left out."""
+    timings, moments = entry_writer.timings(times).values(), entry_writer.moments(times)
+    numbers = orjson.dumps([entry_writer.milliseconds(times.seconds), *timings, *moments])[1:-1].split(b",")
+    started = f'"{entry_writer.date_time(times.request_start)}"'.encode()
+    query = pair_lines(entry_writer.query_pairs(query_of(url)))
+    left_out = (started, numbers[0], text_line(url), query, *numbers[1:4], text_line(entry_id), *numbers[4:], b"")
+    return b"".join(chain.from_iterable(zip(pieces, left_out, strict=True)))

@@ -44,9 +44,11 @@ class OneLine(list[float]):
 
 
 GAP = orjson.Fragment(b"\0")
-"""A value that is filled in later; in JSON there is no NUL."""
-FIELDS = orjson.Fragment(b"\1")
-"""Likewise, header fields, which are filled in first."""
+"""A value that differs between entries, filled in last; in JSON there is no NUL."""
+PART = orjson.Fragment(b"\1")
+"""A part of an entry."""
+FIELDS = orjson.Fragment(b"\2")
+"""Header fields, which are filled in first."""
 
 
 def head_line(log: dict[str, Any]) -> bytes:
@@ -86,13 +88,13 @@ def laid_out(fields: dict[str, Any], depth: int = 0) -> bytes:
 
 
 def form(fields: dict[str, Any], depth: int = 0) -> bytes:
-    """Return the JSON of an object as a format string, to be filled in where it has a `GAP`. Raise TypeError."""
-    return _escaped(laid_out(fields, depth)).replace(b"\0", b"%b")
+    """Return the JSON of an object as a format string, to be filled in where it has a `PART`. Raise TypeError."""
+    return _escaped(laid_out(fields, depth)).replace(b"\1", b"%b")
 
 
 def with_fields(form: bytes, lines: Sequence[bytes]) -> bytes:
     """Return a form with header fields, whose JSON these lines are."""
-    return form.replace(b"\1", _escaped(joined_pairs(lines)))
+    return form.replace(b"\2", _escaped(joined_pairs(lines)))
 
 
 def _escaped(text: bytes) -> bytes:

@@ -146,7 +146,7 @@ class Capture:
             made = make()  # a policy may still answer in place of the error, and messages are dropped
             self._recorder.write(lambda: made, begun.size)
         else:  # the caller of the pipeline is still to set the length of the final body
-            self._recorder.write(make, begun.size)
+            self._recorder.write(make, begun.size, functools.partial(recording.repeatable, flow, begun))
 
     def _stopped(self, path: Path, error: OSError) -> None:
         """Log that writing failed; traffic goes on."""

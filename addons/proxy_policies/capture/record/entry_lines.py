@@ -19,7 +19,7 @@ from proxy_policies.capture.secrets.redact import UNSEARCHED, RedactedPart, Reda
 from proxy_policies.capture.secrets.searchable import unsearched_reason
 
 MAX_SIZE = 4 << 20
-"""Maximum characters of the recent parts; those that were recent before them are kept until there are new ones."""
+"""Maximum characters of the recent parts; those that were recent before them are kept until these are as many."""
 _NO_REQUEST, _NO_RESPONSE, _NO_TIMES = Request("", ""), Response(0), Times(0)
 
 _SHAPING = frozenset(
@@ -27,7 +27,8 @@ _SHAPING = frozenset(
 )
 """Fields that an entry also has in another form, or on which the redaction of others depends."""
 
-type _Key = tuple[Any, ...]
+type PartKey = tuple[Any, ...]
+"""All that a part is made of."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +37,8 @@ class _Part(RedactedPart):
 
     json: bytes = b""
     """A form, if it is a head or notes."""
+    pieces: Sequence[bytes] = ()
+    """Of an entry, those around its URL, times and id."""
     content_type: str = ""
     """Of a head."""
     content_coding: str = ""
@@ -53,71 +56,89 @@ class EntryLines:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._recent: dict[_Key, _Part] = {}
-        self._older: dict[_Key, _Part] = {}
+        self._recent: dict[PartKey, _Part] = {}
+        self._older: dict[PartKey, _Part] = {}
         self._size = 0  # of the recent ones
+        self._made = 0  # parts that were not there before
 
-    def of(self, entry: Entry) -> bytes:
-        """Return the lines of an entry."""
+    def of(self, entry: Entry, key: PartKey | None = None) -> bytes:
+        """Return the lines of an entry; entries with the same key differ in their URL, times and id only."""
         if _has_parts(entry) and not (self._redactor.is_strict and unsearched_bodies(entry)):
             try:
-                if lines := self._of_parts(entry):
+                if lines := self._of_parts(entry, key):
                     return lines
             except TypeError:  # a value that only json can write
                 pass
         return line_framing.entry_lines(write_entry(self._redactor.entry(entry)))
 
-    def _of_parts(self, entry: Entry) -> bytes:
-        """Return the lines of an entry; empty if a known secret is left in it."""
+    def again(self, key: PartKey, url: str, times: Times, entry_id: str) -> bytes:
+        """Return the lines of an entry with the key of an earlier one; empty if it has to be made."""
+        try:
+            if (part := self._find(key)) is None:
+                return b""
+            url = self._redactor.url(url)
+            is_clean = not self._redactor.has_known(url, (part,))
+            return entry_forms.complete(part.pieces, url, times, entry_id) if is_clean else b""
+        except TypeError:  # of() writes what only json can write, and field lines of addons that are not tuples
+            return b""
+
+    def _of_parts(self, entry: Entry, key: PartKey | None) -> bytes:
+        """Return the lines of an entry; empty if it has to be redacted as a whole."""
+        url, made = self._redactor.url(entry.request.url), self._made
+        parts, pieces = self._parts(entry)
+        if not parts or self._redactor.has_known(url, parts):
+            return b""
+        if key is not None and made == self._made:
+            self._keep(key, _joined(parts, pieces=pieces))
+        return entry_forms.complete(pieces, url, entry.times, entry.id)
+
+    def _parts(self, entry: Entry) -> tuple[Sequence[_Part], Sequence[bytes]]:
+        """Return the parts of an entry, and its JSON around its URL, times and id; nothing if the parts do not fit."""
         request, response, origin = entry.request, entry.response, entry.origin
-        has_body, url = request.body != NO_BODY, self._redactor.url(request.url)
+        has_body, server_ip = request.body != NO_BODY, entry.connection_info.get("server_ip")
         head = self._head((request.method, request.version, has_body), request.headers, is_response=False)
+        sent = self._content(head, request.body, is_response=False)
         answer_head = self._response_head(response)
         answer = self._content(answer_head, response.body, is_response=True)
-        parts, unsearched, origin_json = [head, answer_head, answer], [("response", answer.unsearched)], b""
-        if has_body:
-            sent = self._content(head, request.body, is_response=False)
-            request_json = entry_forms.filled_request(head.json, url, _size(sent.body), sent.json)
-            parts.append(sent)
-            unsearched.insert(0, ("request", sent.unsearched))
-        else:
-            request_json = entry_forms.filled_request(head.json, url, b"0", b"")
+        parts = [head, sent, answer_head, answer]
+        unsearched = [("request", sent.unsearched), ("response", answer.unsearched)]
+        request_json = head.json % ((_size(sent.body), sent.json) if has_body else (b"0",))
+        filled = [request_json, answer_head.json % (answer.json, _size(answer.body))]
+        if server_ip:
+            filled.append(line_framing.text_line(server_ip))
         if origin is not None:
             origin_head = self._response_head(origin)
             content = self._content(origin_head, origin.body, is_response=True)
             if origin.body == response.body and content is not answer:
-                return b""  # the same content has two media types
+                return (), ()  # the same content has two media types
             parts += (origin_head, content)
             unsearched.append(("origin", content.unsearched))
             is_same = content.body == answer.body
-            origin_json = origin_head.json % (
-                (entry_forms.SAME_CONTENT, b"0") if is_same else (content.json, _size(content.body))
-            )
-        response_json = answer_head.json % (answer.json, _size(answer.body))
+            shown = (entry_forms.SAME_CONTENT, b"0") if is_same else (content.json, _size(content.body))
+            filled.append(origin_head.json % shown)
         notes, connections = self._notes(entry, unsearched), self._connections(entry.connection_info)
-        if self._redactor.has_known(url, (*parts, notes, connections)):
-            return b""
-        return entry_forms.filled_entry(notes.json, entry, request_json, response_json, origin_json, connections.json)
+        pieces = entry_forms.split(notes.json % (*filled, connections.json))
+        return (*parts, notes, connections), pieces
 
     def _response_head(self, response: Response) -> _Part:
         return self._head((response.status, response.reason, response.version), response.headers, is_response=True)
 
-    def _head(self, start: _Key, headers: Headers, is_response: bool) -> _Part:
+    def _head(self, start: PartKey, headers: Headers, is_response: bool) -> _Part:
         """Return the head of a message; `start` is what else it has than fields."""
         key = (*start, headers)
         return self._find(key) or self._keep(key, self._new_head(start, headers, is_response))
 
-    def _new_head(self, start: _Key, headers: Headers, is_response: bool) -> _Part:
+    def _new_head(self, start: PartKey, headers: Headers, is_response: bool) -> _Part:
         lines = [self._field(line, is_response) for line in headers]
         shaping = tuple([line for line, part in zip(headers, lines, strict=True) if part.is_shaping])
         key = (start, shaping)
         bare = self._find(key) or self._keep(key, self._new_bare_head(start, shaping, is_response))
         json = line_framing.with_fields(bare.json, [part.json for part in lines])
-        parts = (bare, *lines)
-        secrets, text = [pair for part in parts for pair in part.secrets], "\0".join([part.text for part in parts])
-        return replace(bare, secrets=secrets, text=text, searched_for=-1, json=json)
+        return replace(
+            _joined((bare, *lines)), json=json, content_type=bare.content_type, content_coding=bare.content_coding
+        )
 
-    def _new_bare_head(self, start: _Key, shaping: Headers, is_response: bool) -> _Part:
+    def _new_bare_head(self, start: PartKey, shaping: Headers, is_response: bool) -> _Part:
         """Return the head of a message without the JSON of its fields."""
         request, response = _NO_REQUEST, _NO_RESPONSE
         if is_response:
@@ -192,26 +213,31 @@ class EntryLines:
         clean, secrets, text = self._redactor.part(Entry(_NO_REQUEST, _NO_RESPONSE, _NO_TIMES, connection_info=info))
         return _Part(secrets, text, json=entry_forms.connections(clean))
 
-    def _find(self, key: _Key) -> _Part | None:
+    def _find(self, key: PartKey) -> _Part | None:
         """Return a part that was made before, as if it was redacted again; None if there is none."""
         part = self._recent.get(key)
         if part is None:
             part = self._older.get(key)
             if part is None:
                 return None
-            self._keep(key, part)
+            self._store(key, part)
         if part.secrets:
             self._redactor.hide_again(part)
         return part
 
-    def _keep(self, key: _Key, part: _Part) -> _Part:
-        size = len(part.text) + len(part.json)
+    def _keep(self, key: PartKey, part: _Part) -> _Part:
+        """Store a new part, and return it."""
+        self._made += 1
+        self._store(key, part)
+        return part
+
+    def _store(self, key: PartKey, part: _Part) -> None:
+        size = len(part.text) + len(part.json) + sum(map(len, part.pieces))
         if self._size + size > MAX_SIZE:
             self._older, self._recent, self._size = self._recent, {}, 0
         if size <= MAX_SIZE:
             self._recent[key] = part
             self._size += size
-        return part
 
 
 def _has_parts(entry: Entry) -> bool:
@@ -225,6 +251,13 @@ def _has_parts(entry: Entry) -> bool:
 
 def _is_whole(body: Body) -> bool:
     return body is NO_BODY or not (body.dropped or body.sha256 or body.cut or body.frame_times)
+
+
+def _joined(parts: Sequence[_Part], pieces: Sequence[bytes] = ()) -> _Part:
+    """Return one part with the secrets and texts of several."""
+    secrets, generations = [pair for part in parts for pair in part.secrets], {part.searched_for for part in parts}
+    searched_for = generations.pop() if len(generations) == 1 else -1
+    return _Part(secrets, "\0".join([part.text for part in parts]), searched_for, pieces=pieces)
 
 
 def _size(body: Body) -> bytes:

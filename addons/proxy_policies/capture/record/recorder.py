@@ -13,7 +13,8 @@ from pathlib import Path
 from proxy_policies.capture.bodies.content_coding import decode_bodies, is_encoded
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import NO_BODY, Entry
-from proxy_policies.capture.record.entry_lines import EntryLines
+from proxy_policies.capture.record.entry_lines import EntryLines, PartKey
+from proxy_policies.capture.record.recording import Repeatable
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.streams.arrivals import Arrival, with_frame_times
 
@@ -23,8 +24,16 @@ MAX_GATHERED = 16  # small entries that are written together
 GATHERED_SECONDS = 0.05  # how long they wait for more; what a process that is killed may lose
 MAX_QUEUED = 16  # entries that may wait for the thread; beyond them, new requests go at its pace
 
-type Recorded = tuple[Entry, Mapping[str, Sequence[Arrival]]]
+type Arrivals = Mapping[str, Sequence[Arrival]]
+type Recorded = tuple[Entry, Arrivals]
 """An entry, its bodies as sent, and when bytes of `request` and `response` arrived, if they may be streams."""
+
+
+type _Gathered = tuple[Callable[[], Recorded], Callable[[], Repeatable | None]]
+
+
+def _new() -> None:
+    """Return nothing: the entry is new."""
 
 
 class CaptureRecorder:
@@ -42,20 +51,21 @@ class CaptureRecorder:
         self._thread = ThreadPoolExecutor(1, "capture")
         self._queued: deque[Future[None]] = deque()
         self._next_sync: asyncio.TimerHandle | None = None
-        self._gathered: list[Callable[[], Recorded]] = []
+        self._gathered: list[_Gathered] = []
         self._room = MAX_INLINE  # bytes that may still be gathered
         self._next_write: asyncio.TimerHandle | None = None
         self._is_broken = False
 
-    def write(self, make: Callable[[], Recorded], size: int = 0) -> None:
+    def write(self, make: Callable[[], Recorded], size: int = 0, find: Callable[[], Repeatable | None] = _new) -> None:
         """Write what `make` will return, decoded and redacted, after earlier ones and at most 50 ms later.
 
         `size` is that of its bodies, in bytes. Several small entries take less time if written one after the other.
+        `make` is not called if an entry was written that is the same by what `find` returns.
         """
         self._forget_written()
         if len(self._gathered) >= MAX_GATHERED or self._room <= 0:
             self._write_gathered()
-        self._gathered.append(make)
+        self._gathered.append((make, find))
         self._room -= size
         if self._next_write is None:
             self._next_write = asyncio.get_running_loop().call_later(GATHERED_SECONDS, self._write_in_time)
@@ -86,19 +96,23 @@ class CaptureRecorder:
         while self._queued and self._queued[0].done():
             self._queued.popleft().result()
 
-    def _put_all(self, gathered: Sequence[Callable[[], Recorded]]) -> None:
+    def _put_all(self, gathered: Sequence[_Gathered]) -> None:
         """Write small entries together, and what follows a large one in the thread. An error takes no other along."""
         self._forget_written()
         small: list[bytes] = []
-        others: list[Recorded] = []
+        others: list[tuple[Entry, Arrivals, PartKey | None]] = []
         errors = []
-        for make in gathered:
+        for make, find in gathered:
             try:
-                recorded = make()
+                same = find()
+                if same is not None and not (others or self._queued) and (lines := self._lines.again(*same)):
+                    small.append(lines)
+                    continue
+                recorded, key = make(), same.key if same is not None else None
                 if others or self._queued or _takes_long(recorded):
-                    others.append(recorded)
+                    others.append((*recorded, key))
                 else:
-                    small.append(self._lines.of(recorded[0]))
+                    small.append(self._lines.of(recorded[0], key))
             except Exception as error:
                 errors.append(error)
         self._writer.write_lines(small)
@@ -106,9 +120,9 @@ class CaptureRecorder:
         if errors:
             raise errors[0]
 
-    def _put(self, entry: Entry, arrivals: Mapping[str, Sequence[Arrival]]) -> None:
+    def _put(self, entry: Entry, arrivals: Arrivals, key: PartKey | None) -> None:
         decoded = with_frame_times(decode_bodies(entry, self._max_body), arrivals)
-        self._writer.write_lines([self._lines.of(decoded)])
+        self._writer.write_lines([self._lines.of(decoded, key)])
 
     def _sync(self) -> None:
         self._next_sync = None

@@ -2,11 +2,14 @@
 
 import time
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
+import orjson
 from mitmproxy import http
 
+from proxy_policies import trace
 from proxy_policies.capture.formats import mitmproxy_flows
-from proxy_policies.capture.model import NO_BODY, Body, Entry, Headers, Request, Response
+from proxy_policies.capture.model import NO_BODY, Body, Entry, Headers, Request, Response, Times
 from proxy_policies.capture.record.bounded_body import BoundedBody
 from proxy_policies.capture.streams.arrivals import Arrival
 from proxy_policies.capture.streams.frames import may_be_framed
@@ -79,6 +82,38 @@ def _has_no_body(request: http.Request) -> bool:
 def recorded(flow: http.HTTPFlow, recording: Recording) -> tuple[Entry, dict[str, list[Arrival]]]:
     """Return the exchange as an entry, and the arrivals of its bodies."""
     return entry_of(flow, recording), recording.arrivals
+
+
+class Repeatable(NamedTuple):
+    """What differs between entries of the same key."""
+
+    key: tuple[Any, ...]
+    """All else that an entry is made of."""
+    url: str
+    times: Times
+    entry_id: str
+
+
+def repeatable(flow: http.HTTPFlow, recording: Recording) -> Repeatable | None:
+    """Return what the entry of the exchange is made of, to find an equal one; None if it is unusual."""
+    request, response, origin = recording.request, flow.response, flow_state.state_of(flow).origin
+    body = recording.client
+    if response is None or response.data.trailers or flow.error or flow.websocket or not body.is_whole or body.dropped:
+        return None
+    if recording.sent is not _NOTHING_SENT or recording.arrivals or request.target or not flow.id:
+        return None
+    if origin is not None and not recording.is_forwarded:
+        return None
+    data = response.data
+    head = (data.status_code, data.reason, data.http_version, data.headers.fields)
+    received = None if origin is None else (origin.status, origin.reason, origin.http_version, origin.fields.raw)
+    try:
+        notes = orjson.dumps((trace.notes(flow), flow.comment))
+    except TypeError:
+        return None
+    sent = (request.method, request.version, request.headers)
+    key = (sent, head, bytes(body.kept), received, notes, mitmproxy_flows.sides_of(flow))
+    return Repeatable(key, request.url, mitmproxy_flows.times_of(flow), flow.id)
 
 
 def entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:

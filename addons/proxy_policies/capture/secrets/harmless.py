@@ -113,7 +113,7 @@ def is_harmless(content: bytes, is_response: bool, is_markup: bool) -> bool:
         or (_AMPERSAND in content and b"&#" in content)
         or (_EQUALS in content and _QUOTED_PRINTABLE in content)
         or (_AT in content and _USERINFO.search(content))
-        or any(byte in content and mark in content for byte, mark in _PGPASS)
+        or any([byte in content and mark in content for byte, mark in _PGPASS])
         or (_DOLLAR in content and CRYPT_START.search(content))
         or (_SLASH in content and _SIGN_IN_PATH.search(content))
         or (_LESS_THAN in content and not (is_markup and _ends_outside_tags(content)))
@@ -133,10 +133,10 @@ def _has_hint(content: bytes, is_response: bool) -> bool:
     if len(text) > MIN_GROUPED:
         groups = set(text.split(b"\n"))
         text = b" ".join(set(b"\r".join(groups).split(b"\r")))
-    found = set(text.split())
-    if not found.isdisjoint(_secret):
+    tokens = text.split()
+    if not _secret.isdisjoint(tokens):
         return True
-    found -= _harmless
+    found = set(tokens) - _harmless
     return bool(found) and _have_hint(found, content, is_response)
 
 
