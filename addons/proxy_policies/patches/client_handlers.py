@@ -62,13 +62,24 @@ def end_client(client_id: str, why: str) -> None:
 
 def end_clients(why: str) -> None:
     """End all clients' connections in this way."""
-    fastlane: Any = ctx.master.addons.get("fastlane")
-    connections = {} if fastlane is None else dict(fastlane.connections)
+    connections, handlers = _all()
     for connection in connections.values():
         connection.end(why)
-    for handler in list(ctx.master.addons.get("proxyserver").connections.values()):
+    for handler in handlers:
         if handler.client.id not in connections:
             _end(handler, why)
+
+
+def are_clients_left() -> bool:
+    """Return whether any client is connected."""
+    return any(_all())
+
+
+def _all() -> tuple[dict[str, Any], list[ConnectionHandler]]:
+    """Return the connections that are served without mitmproxy's layers, by client id, and those that have layers."""
+    fastlane: Any = ctx.master.addons.get("fastlane")
+    server: Any = ctx.master.addons.get("proxyserver")
+    return {} if fastlane is None else dict(fastlane.connections), list(server.connections.values())
 
 
 def _end(handler: ConnectionHandler, why: str) -> None:

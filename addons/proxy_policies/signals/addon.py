@@ -18,7 +18,7 @@ from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.finished.reporting import PROXY_ENDED
 from proxy_policies.log_lines import error_text
 from proxy_policies.patches import closing_alerts
-from proxy_policies.patches.client_handlers import end_clients
+from proxy_policies.patches.client_handlers import are_clients_left, end_clients
 from proxy_policies.service import sd_notify
 from proxy_policies.settings import Setting, parse_duration
 from proxy_policies.signals import flows
@@ -135,7 +135,7 @@ async def end_proxy() -> None:
     try:
         end_clients(PROXY_ENDED)
         until = time.monotonic() + LAST_HOOKS
-        while is_busy() and time.monotonic() < until:  # noqa: ASYNC110 - as above
+        while are_clients_left() and time.monotonic() < until:  # noqa: ASYNC110 - as above
             await asyncio.sleep(POLL_INTERVAL)
     finally:
         ctx.master.shutdown()
