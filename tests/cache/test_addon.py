@@ -114,7 +114,7 @@ async def test_what_goes_wrong_in_a_hook_is_logged_and_the_flow_goes_on(
 
     policy, _ = cache
     flow = tflow.tflow()
-    monkeypatch.setattr("proxy_policies.cache.collapsed_flows.decide", broken)
+    monkeypatch.setattr("proxy_policies.cache.request_phase.decide", broken)
     await policy.request(flow)
     assert flow.response is None
     assert "continues without the cache" in caplog.text

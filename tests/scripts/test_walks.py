@@ -9,7 +9,7 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "scripts" / "walks"
 STREAM = "byte_streams/byte_stream.py"
 CASES = [
-    ("get", STREAM, "cache/stores/memory.py", 40),
+    ("get", STREAM, "cache/stores/memory.py", 38),
     ("hit", STREAM, "cache/stores/memory.py", 12),
     ("connect", "connection/acceptor.py", "relay/sockets.py", 22),
 ]

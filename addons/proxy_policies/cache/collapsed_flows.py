@@ -1,87 +1,23 @@
-"""Collapsed forwarding on flows: leading, following, and sending followers a body that is still arriving."""
+"""Following: a request gets the response to another one, its leader, whose body may still be arriving."""
 
-import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mitmproxy import ctx, http
 
 from proxy_policies.cache import collapsing
-from proxy_policies.cache.collapsing import Identity, Leader, LeaderOutcome
+from proxy_policies.cache.collapsing import Leader, LeaderOutcome
 from proxy_policies.cache.incoming_body import MAX_HELD, IncomingBody, IncomingPart, IncomingReader, Room
 from proxy_policies.cache.response import CachedResponse, build_response
-from proxy_policies.cache.rfc9111.decision import (
-    CacheStatus,
-    Decision,
-    Hit,
-    Request,
-    decide,
-    forward_reason,
-    goes_forward,
-)
+from proxy_policies.cache.rfc9111.decision import CacheStatus, Hit, Request
 from proxy_policies.cache.rfc9111.entry import StoredResponse
-from proxy_policies.cache.rfc9111.key import VaryKey
 from proxy_policies.cache.transactions import CacheEngine, Transaction, put_bytes
 from proxy_policies.flows import flow_state
 from proxy_policies.patches.client_handlers import set_write_limit
 
 
-async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction) -> Decision:
-    """Decide; a request to be forwarded follows a leader whose response may serve it, else it leads itself."""
-    asked, waits, conditions = engine.collapsed.moment(), 0, collapsing.conditions_of(transaction.request)
-    tried: list[Leader] = []
-    while True:
-        stored, now = await engine.store.lookup(transaction.request.key), time.time()
-        decision = decide(transaction.request, stored, now)
-        if not goes_forward(decision):
-            return decision
-        await engine.store.read_checkpoint()
-        heads = [leader.entry for leader in tried if leader.entry]
-        names = collapsing.names_in((*stored, *heads))
-        identity = collapsing.identity_of(transaction.request, names)
-        is_vain = waits >= collapsing.MAX_WAITS or _is_unshared(engine, identity, conditions)
-        if is_vain or not collapsing.may_follow(transaction.request, decision, heads):
-            break
-        fresh = waits == 0 and collapsing.expects_fresh(decision)
-        leader = _leader_for(engine, transaction.request, names, identity, conditions, asked, fresh, tried)
-        if leader is None:
-            break
-        if await _is_purged(engine, leader):
-            leader.shareable = False
-            continue
-        tried.append(leader)
-        is_headless = leader.entry is None
-        transaction.waited = transaction.waited or forward_reason(decision)
-        if hit := await _follow(engine, transaction, leader, asked):
-            return hit
-        waits += is_headless or leader.outcome is LeaderOutcome.FAILED
-    return await _lead(engine, flow, transaction, decision, identity, conditions)
-
-
-def _is_unshared(engine: CacheEngine, identity: Identity, conditions: VaryKey) -> bool:
-    return engine.collapsed.is_unshared(identity, time.monotonic(), conditions)
-
-
-def _leader_for(
-    engine: CacheEngine,
-    request: Request,
-    names: Collection[str],
-    identity: Identity,
-    conditions: VaryKey,
-    asked: int,
-    fresh: bool,
-    tried: Sequence[Leader],
-) -> Leader | None:
-    """Return the leader to follow: one with the same identity, or one that fetches the whole of a requested part."""
-    now = time.monotonic()
-    found = engine.collapsed.find(identity, asked, now, fresh=fresh, excluded=tried, conditions=conditions)
-    if found is None and "range" in request.fields:
-        found = engine.collapsed.find_whole(request, names, now)
-    return None if found in tried else found
-
-
-async def _is_purged(engine: CacheEngine, leader: Leader) -> bool:
+async def is_purged(engine: CacheEngine, leader: Leader) -> bool:
     """Return whether a known purge, by any process, selects a leader's response, or may."""
     known = engine.store.checkpoint
     if leader.checkpoint == known:
@@ -93,7 +29,7 @@ async def _is_purged(engine: CacheEngine, leader: Leader) -> bool:
     return False
 
 
-async def _follow(engine: CacheEngine, transaction: Transaction, leader: Leader, asked: int) -> Hit | None:
+async def follow(engine: CacheEngine, transaction: Transaction, leader: Leader, asked: int) -> Hit | None:
     """Wait for a leader's response; None if it does not serve this request."""
     await leader.until(lambda: leader.entry)
     validated = leader.began is None or leader.began >= asked
@@ -136,36 +72,7 @@ async def _stored(engine: CacheEngine, transaction: Transaction, entry: StoredRe
     return _served(transaction, found[0], validated) if found else None
 
 
-async def _lead(
-    engine: CacheEngine,
-    flow: http.HTTPFlow,
-    transaction: Transaction,
-    decision: Decision,
-    identity: Identity,
-    conditions: VaryKey,
-) -> Decision:
-    """Forward the request as a leader; beside others, without the client's conditions, so that all may use it."""
-    request = transaction.request
-    if not collapsing.may_lead(request, decision):
-        return decision
-    asks, beside = request, engine.collapsed.is_led(identity) and not _is_unshared(engine, identity, conditions)
-    if beside:
-        asks = request._replace(fields=request.fields.without(collapsing.CONDITIONS))
-        conditions = collapsing.conditions_of(asks)
-    known = engine.store.checkpoint
-    leader = engine.collapsed.lead(identity, flow.client_conn.id, time.monotonic(), conditions, known)
-    state, transaction.leader = flow_state.state_of(flow), leader
-    state.wanted, state.backlog = lambda: leader.is_needed, _backlog
-    if beside and collapsing.may_gather(request, decision):
-        await asyncio.sleep(collapsing.gathering_time(decision))
-    leader.began = engine.collapsed.moment()
-    if not beside or asks.fields == request.fields:
-        return decision
-    transaction.unconditional = True
-    return decide(asks, await engine.store.lookup(request.key), time.time())
-
-
-def _backlog() -> tuple[IncomingBody, IncomingReader]:
+def backlog() -> tuple[IncomingBody, IncomingReader]:
     """Create the buffer for a leader's slow client, as for a slow follower."""
     body = IncomingBody(Room(), lambda: None)
     return body, body.open_alone()

@@ -1,13 +1,15 @@
-"""The request side: look up, decide, and execute the decision."""
+"""The request side: look up, decide, follow another request or lead others, and execute the decision."""
 
+import asyncio
 import time
+from collections.abc import Collection, Sequence
 
 from mitmproxy import http
 
 from proxy_policies import subrequest, trace
 from proxy_policies.background.tasks import spawn
-from proxy_policies.cache import collapsed_flows
-from proxy_policies.cache.collapsing import CONDITIONS
+from proxy_policies.cache import collapsed_flows, collapsing
+from proxy_policies.cache.collapsing import Identity, Leader, LeaderOutcome
 from proxy_policies.cache.response import CachedResponse, build_response, hit_status
 from proxy_policies.cache.rfc9111 import validation
 from proxy_policies.cache.rfc9111.decision import (
@@ -22,7 +24,10 @@ from proxy_policies.cache.rfc9111.decision import (
     Request,
     Validate,
     decide,
+    forward_reason,
+    goes_forward,
 )
+from proxy_policies.cache.rfc9111.key import VaryKey
 from proxy_policies.cache.rules import NO_EFFECTS, RuleEffects, effects_for
 from proxy_policies.cache.transactions import (
     REFETCH,
@@ -70,7 +75,90 @@ async def _decide(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transac
             transaction.request,
             decide(transaction.request, await engine.store.lookup(transaction.request.key), time.time()),
         )
-    return await collapsed_flows.collapse(engine, flow, transaction)
+    return await _look_up(engine, flow, transaction)
+
+
+async def _look_up(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction) -> Decision:
+    """Decide; a request to be forwarded follows a leader whose response may serve it, else it leads itself."""
+    asked, waits, conditions = engine.collapsed.moment(), 0, collapsing.conditions_of(transaction.request)
+    tried: list[Leader] = []
+    while True:
+        stored, now = await engine.store.lookup(transaction.request.key), time.time()
+        decision = decide(transaction.request, stored, now)
+        if not goes_forward(decision):
+            return decision
+        await engine.store.read_checkpoint()
+        heads = [leader.entry for leader in tried if leader.entry]
+        names = collapsing.names_in((*stored, *heads))
+        identity = collapsing.identity_of(transaction.request, names)
+        is_vain = waits >= collapsing.MAX_WAITS or _is_unshared(engine, identity, conditions)
+        if is_vain or not collapsing.may_follow(transaction.request, decision, heads):
+            break
+        fresh = waits == 0 and collapsing.expects_fresh(decision)
+        leader = _leader_for(engine, transaction.request, names, identity, conditions, asked, fresh, tried)
+        if leader is None:
+            break
+        if await collapsed_flows.is_purged(engine, leader):
+            leader.shareable = False
+            continue
+        tried.append(leader)
+        is_headless = leader.entry is None
+        transaction.waited = transaction.waited or forward_reason(decision)
+        if hit := await collapsed_flows.follow(engine, transaction, leader, asked):
+            return hit
+        waits += is_headless or leader.outcome is LeaderOutcome.FAILED
+    return await _lead(engine, flow, transaction, decision, identity, conditions)
+
+
+def _is_unshared(engine: CacheEngine, identity: Identity, conditions: VaryKey) -> bool:
+    return engine.collapsed.is_unshared(identity, time.monotonic(), conditions)
+
+
+def _leader_for(
+    engine: CacheEngine,
+    request: Request,
+    names: Collection[str],
+    identity: Identity,
+    conditions: VaryKey,
+    asked: int,
+    fresh: bool,
+    tried: Sequence[Leader],
+) -> Leader | None:
+    """Return the leader to follow: one with the same identity, or one that fetches the whole of a requested part."""
+    now = time.monotonic()
+    found = engine.collapsed.find(identity, asked, now, fresh=fresh, excluded=tried, conditions=conditions)
+    if found is None and "range" in request.fields:
+        found = engine.collapsed.find_whole(request, names, now)
+    return None if found in tried else found
+
+
+async def _lead(
+    engine: CacheEngine,
+    flow: http.HTTPFlow,
+    transaction: Transaction,
+    decision: Decision,
+    identity: Identity,
+    conditions: VaryKey,
+) -> Decision:
+    """Forward the request as a leader; beside others, without the client's conditions, so that all may use it."""
+    request = transaction.request
+    if not collapsing.may_lead(request, decision):
+        return decision
+    asks, beside = request, engine.collapsed.is_led(identity) and not _is_unshared(engine, identity, conditions)
+    if beside:
+        asks = request._replace(fields=request.fields.without(collapsing.CONDITIONS))
+        conditions = collapsing.conditions_of(asks)
+    known = engine.store.checkpoint
+    leader = engine.collapsed.lead(identity, flow.client_conn.id, time.monotonic(), conditions, known)
+    state, transaction.leader = flow_state.state_of(flow), leader
+    state.wanted, state.backlog = lambda: leader.is_needed, collapsed_flows.backlog
+    if beside and collapsing.may_gather(request, decision):
+        await asyncio.sleep(collapsing.gathering_time(decision))
+    leader.began = engine.collapsed.moment()
+    if not beside or asks.fields == request.fields:
+        return decision
+    transaction.unconditional = True
+    return decide(asks, await engine.store.lookup(request.key), time.time())
 
 
 def _refreshed(request: Request, decision: Decision) -> Decision:
@@ -93,7 +181,7 @@ async def _execute(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transa
         case Validate(fields=fields) | CompletePartial(fields=fields):
             flow.request.headers = http.Headers(fields.raw)
         case Miss() if transaction.unconditional:
-            flow.request.headers = http.Headers(transaction.request.fields.without(CONDITIONS).raw)
+            flow.request.headers = http.Headers(transaction.request.fields.without(collapsing.CONDITIONS).raw)
 
 
 async def _serve(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, hit: Hit) -> None:
