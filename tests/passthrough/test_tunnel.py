@@ -7,6 +7,7 @@ from mitmproxy import flow
 from mitmproxy.test import tflow
 
 from proxy_policies import trace
+from proxy_policies.finished.flow_records import of_stream
 from proxy_policies.flows.flow_state import state_of
 from proxy_policies.passthrough.tunnel import Tunnel
 
@@ -46,6 +47,11 @@ def test_its_flow_has_no_content(tunnel: Tunnel) -> None:
     assert shown.error.msg == "the client reset the connection"
     assert [note["verdict"] for note in trace.notes(shown)] == ["untouched", "closed"]
     assert (trace.notes(shown)[1]["bytes_up"], trace.notes(shown)[1]["why"]) == (3, "the client reset the connection")
+
+
+def test_a_flow_that_is_made_at_the_end_is_as_old_as_the_tunnel(tunnel: Tunnel) -> None:
+    tunnel.opened -= 60
+    assert 60 <= of_stream(tunnel.make_flow()).seconds < 120
 
 
 def test_an_error_that_an_addon_has_set_is_kept(tunnel: Tunnel, caplog: pytest.LogCaptureFixture) -> None:

@@ -60,6 +60,7 @@ class Tunnel(ByteCounts):
     def make_flow(self) -> tcp.TCPFlow:
         """Return a new flow for the open tunnel."""
         flow = tcp.TCPFlow(self.client, self.server, live=True)
+        flow.timestamp_created = self.opened
         state_of(flow).tunnel = self
         trace.note(flow, POLICY, "untouched", self.why)
         return flow

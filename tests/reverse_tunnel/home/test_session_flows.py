@@ -6,6 +6,7 @@ from mitmproxy.tcp import TCPFlow
 from mitmproxy.test import taddons
 
 from proxy_policies import trace
+from proxy_policies.finished.flow_records import of_stream
 from proxy_policies.reverse_tunnel.home.session_flows import SessionFlows
 from proxy_policies.reverse_tunnel.home.sessions import Session
 
@@ -66,6 +67,25 @@ async def test_a_flow_is_made_when_an_addon_looks_at_it() -> None:
         session.counts.up = 3
         await flows.closed(session)
     assert [(up, comment.partition(",")[0]) for up, comment in late.seen] == [(3, "ssh@office: 3 bytes up")]
+
+
+@pytest.mark.parametrize(("is_linked", "status"), [(True, 200), (False, 502)])
+async def test_a_flow_made_at_the_end_says_when_the_session_began_and_if_it_was_connected(
+    is_linked: bool, status: int
+) -> None:
+    flows, watcher = SessionFlows(lambda: 0), Watcher()
+    session = Session("ssh", "office", None, None, list)
+    session.started -= 60
+    with taddons.context() as context:
+        await flows.opened(session)
+        if is_linked:
+            await flows.linked(session)
+        context.master.addons.add(watcher)
+        session.counts.error = "reset"
+        await flows.closed(session)
+    record = of_stream(watcher.seen[0][1])
+    assert record.status == status
+    assert 60 <= record.seconds < 120
 
 
 async def test_nothing_is_kept_unless_that_is_wanted() -> None:

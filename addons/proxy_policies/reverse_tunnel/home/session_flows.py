@@ -39,8 +39,9 @@ class SessionFlows:
 
     async def linked(self, session: Session) -> None:
         """Note on the flow that the service is connected."""
+        session.linked = time.time()
         if shown := self._flows.get(session.number):
-            shown.server_conn.timestamp_tcp_setup = time.time()
+            shown.server_conn.timestamp_tcp_setup = session.linked
             shown.server_conn.state = connection.ConnectionState.OPEN
 
     async def closed(self, session: Session) -> None:
@@ -84,8 +85,10 @@ def _flow_of(session: Session) -> tcp.TCPFlow:
         state=connection.ConnectionState.OPEN,
     )
     server = connection.Server(address=(session.target, session.client_listener[1] if session.client_listener else 0))
-    server.timestamp_start = session.started
-    return tcp.TCPFlow(client, server, live=True)
+    server.timestamp_start, server.timestamp_tcp_setup = session.started, session.linked
+    shown = tcp.TCPFlow(client, server, live=True)
+    shown.timestamp_created = session.started
+    return shown
 
 
 async def _trigger(hook: Hook) -> None:

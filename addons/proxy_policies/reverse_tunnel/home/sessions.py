@@ -28,6 +28,8 @@ class Session:
     close: Callable[[], object]
     number: int = field(default_factory=lambda: next(_numbers))
     started: float = field(default_factory=time.time)
+    linked: float | None = None
+    """When its service was connected."""
     counts: ByteCounts = field(default_factory=ByteCounts)
     tap: OnData | None = None  # called with the bytes, if they are kept
 
