@@ -15,15 +15,15 @@ MAX_ROWS = 500
 """Streams that are shown, the latest ones."""
 
 
-def open_streams() -> dict[str, tcp.TCPFlow | udp.UDPFlow]:
-    """Return the open streams by their ids."""
-    streams: dict[str, tcp.TCPFlow | udp.UDPFlow] = ctx.master.addons.get("finished-flows").streams
+def open_streams() -> list[tcp.TCPFlow | udp.UDPFlow]:
+    """Return the open streams, oldest first."""
+    streams: list[tcp.TCPFlow | udp.UDPFlow] = ctx.master.addons.get("finished-flows").streams
     return streams
 
 
 def rows(now: float) -> list[dict[str, Any]]:
     """Return a row for each stream, the latest first; `now` is POSIX time in seconds."""
-    return [_row(flow, now) for flow in list(open_streams().values())[: -MAX_ROWS - 1 : -1]]
+    return [_row(flow, now) for flow in open_streams()[: -MAX_ROWS - 1 : -1]]
 
 
 def _row(flow: tcp.TCPFlow | udp.UDPFlow, now: float) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def _text(address: Any) -> str:
 
 def close(stream: str) -> str:
     """Close a stream by its id. Raise ValueError if there is none."""
-    flow = open_streams().get(stream)
+    flow = next((flow for flow in open_streams() if flow.id == stream), None)
     if flow is None:
         raise ValueError("it is already closed")
     end_client(flow.client_conn.id, "closed on the dashboard")
