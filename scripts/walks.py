@@ -153,7 +153,7 @@ def check() -> Walk:
         response = {"status": 200, "statusText": "OK", "httpVersion": "HTTP/1.1", "headers": [], "content": {}}
         entry = {"startedDateTime": "2026-01-01T00:00:00Z", "time": 1, "request": request, "response": response}
         capture.write_text(json.dumps({"log": {"version": "1.2", "entries": [entry]}}))
-        with contextlib.redirect_stdout(None):
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             recorder.start()
             run_command(["capture", "check", str(capture), "--target", url, "--confdir", folder])
             recorder.stop()
