@@ -1,5 +1,6 @@
 """An entry is laid out in parts, most of which were redacted before; the result is that of redacting it as a whole."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from proxy_policies.capture.record import entry_lines as module
 from proxy_policies.capture.record.entry_lines import EntryLines
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
+from proxy_policies.capture.secrets.redact_message import MessageRedactor
 
 SECRET = "Wz-zbpjD-jMLZkbxrVhyYQ"
 TOKENS = (SECRET, "hunter2-Q9xZ", "dGhpcyBpcyBub3Qg", "plain")
@@ -136,6 +138,51 @@ def test_parts_that_repeat_are_redacted_once(monkeypatch: pytest.MonkeyPatch) ->
         assert f'"_id": "{number}"'.encode() in parts.of(an_entry(number))
     assert len(asked) == made
     assert not any(entry.request.url for entry in asked)
+
+
+LONG = json.dumps([{"password": f"gVh3kd7Kq9LmPzT{number}", "name": "an item"} for number in range(200)]).encode()
+
+
+def with_content(content: bytes, media_type: str = "application/json") -> Response:
+    return Response(200, "OK", (("Content-Type", media_type),), Body(content))
+
+
+@pytest.mark.parametrize(
+    ("content", "origin_type", "max_size"),
+    [
+        (LONG.replace(b"an item", f"is {SECRET}".encode()), "application/json", module.MAX_SIZE),
+        (LONG, "application/json; charset=utf-8", module.MAX_SIZE),
+        (LONG, "application/json", 1000),
+    ],
+    ids=["a known secret is left", "two media types", "too long to be kept"],
+)
+def test_a_long_content_is_redacted_once(
+    monkeypatch: pytest.MonkeyPatch, content: bytes, origin_type: str, max_size: int
+) -> None:
+    monkeypatch.setattr(module, "MAX_SIZE", max_size)
+    redacted: list[bytes] = []
+    redact = MessageRedactor._content
+
+    def note(redactor: MessageRedactor, mime: str, content: bytes) -> bytes:
+        redacted.append(content)
+        return redact(redactor, mime, content)
+
+    monkeypatch.setattr(MessageRedactor, "_content", note)
+    parts = EntryLines(a_redactor())
+    parts.of(an_entry(0))  # with the secret
+    origin = replace(with_content(content, origin_type), reason="Fine")
+    entry = replace(an_entry(1), response=with_content(content), origin=origin)
+    lines = parts.of(entry)
+    assert b"gVh3kd7Kq9LmPzT1" not in lines
+    assert SECRET.encode() not in lines
+    assert redacted == [content]
+
+
+def test_a_long_entry_is_not_kept_as_a_whole() -> None:
+    parts = EntryLines(a_redactor())
+    for _ in range(2):
+        parts.of(an_entry(1, content=b"page " * (module.MAX_REPEATED // 5)), (1,))
+    assert not parts.again((1,), "http://shop.test/2", Times(2.0), "2")
 
 
 @pytest.mark.parametrize("place", ["content", "headers", "url"])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from proxy_policies.capture.secrets import redaction_cache
 from proxy_policies.capture.secrets.redaction_cache import (
     MAX_CHANGED_SIZE,
     MAX_GROUP_SIZE,
@@ -54,17 +55,18 @@ def test_secrets_are_hidden_each_time() -> None:
     assert looked == ["a hunter2"]
 
 
-def test_a_large_text_with_secrets_is_not_kept() -> None:
+def test_few_large_texts_with_secrets_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction_cache, "MAX_LONG_SIZE", MAX_CHANGED_SIZE + 3)
     cache = RedactionCache(hide)
-    looked: list[bytes] = []
+    looked: list[int] = []
 
     def redact(kind: str, text: bytes) -> bytes:
-        looked.append(text)
+        looked.append(len(text) - MAX_CHANGED_SIZE)
         return b"y"
 
-    for size in (MAX_CHANGED_SIZE, MAX_CHANGED_SIZE + 1) * 2:
-        assert cache.redacted("a", b"x" * size, redact) == b"y"
-    assert [len(text) for text in looked] == [MAX_CHANGED_SIZE, MAX_CHANGED_SIZE + 1, MAX_CHANGED_SIZE + 1]
+    for more in (0, 1, 2, 0, 1, 2, 3, 1, 4, 4):
+        assert cache.redacted("a", b"x" * (MAX_CHANGED_SIZE + more), redact) == b"y"
+    assert looked == [0, 1, 2, 3, 1, 4, 4]  # the third takes the place of the first long one
 
 
 def test_what_could_not_be_looked_through_is_not_taken_for_seen() -> None:

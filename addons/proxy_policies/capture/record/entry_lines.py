@@ -20,6 +20,10 @@ from proxy_policies.capture.secrets.searchable import unsearched_reason
 
 MAX_SIZE = 4 << 20
 """Maximum characters of the recent parts; those that were recent before them are kept until these are as many."""
+MAX_REPEATED = 128 << 10
+"""Maximum bytes of an entry that is kept as a whole: a longer one is searched and written in the thread."""
+PART_SIZE = 512
+"""As how many characters the key and the objects of a part count."""
 _NO_REQUEST, _NO_RESPONSE, _NO_TIMES = Request("", ""), Response(0), Times(0)
 
 _SHAPING = frozenset(
@@ -39,10 +43,8 @@ class _Part(RedactedPart):
     """A form, if it is a head or notes."""
     pieces: Sequence[bytes] = ()
     """Of an entry, those around its URL, times and id."""
-    content_type: str = ""
-    """Of a head."""
-    content_coding: str = ""
-    """Of a head."""
+    content_kind: tuple[str, str] = ("", "")
+    """Of a head, the media type and the content coding."""
     is_shaping: bool = False
     """Of a field line, whether other parts of its head depend on it."""
     body: Body = NO_BODY
@@ -88,7 +90,7 @@ class EntryLines:
         parts, pieces = self._parts(entry)
         if not parts or self._redactor.has_known(url, parts):
             return b""
-        if key is not None and made == self._made:
+        if key is not None and made == self._made and _length(pieces) <= MAX_REPEATED:
             self._keep(key, _joined(parts, pieces=pieces))
         return entry_forms.complete(pieces, url, entry.times, entry.id)
 
@@ -99,6 +101,10 @@ class EntryLines:
         head = self._head((request.method, request.version, has_body), request.headers, is_response=False)
         sent = self._content(head, request.body, is_response=False)
         answer_head = self._response_head(response)
+        origin_head = self._response_head(origin) if origin is not None else answer_head
+        is_forwarded = origin is not None and origin.body == response.body
+        if is_forwarded and origin_head.content_kind != answer_head.content_kind:
+            return (), ()  # the same content has two media types
         answer = self._content(answer_head, response.body, is_response=True)
         parts = [head, sent, answer_head, answer]
         unsearched = [("request", sent.unsearched), ("response", answer.unsearched)]
@@ -107,10 +113,7 @@ class EntryLines:
         if server_ip:
             filled.append(line_framing.text_line(server_ip))
         if origin is not None:
-            origin_head = self._response_head(origin)
-            content = self._content(origin_head, origin.body, is_response=True)
-            if origin.body == response.body and content is not answer:
-                return (), ()  # the same content has two media types
+            content = answer if is_forwarded else self._content(origin_head, origin.body, is_response=True)
             parts += (origin_head, content)
             unsearched.append(("origin", content.unsearched))
             is_same = content.body == answer.body
@@ -134,9 +137,7 @@ class EntryLines:
         key = (start, shaping)
         bare = self._find(key) or self._keep(key, self._new_bare_head(start, shaping, is_response))
         json = line_framing.with_fields(bare.json, [part.json for part in lines])
-        return replace(
-            _joined((bare, *lines)), json=json, content_type=bare.content_type, content_coding=bare.content_coding
-        )
+        return replace(_joined((bare, *lines)), json=json, content_kind=bare.content_kind)
 
     def _new_bare_head(self, start: PartKey, shaping: Headers, is_response: bool) -> _Part:
         """Return the head of a message without the JSON of its fields."""
@@ -155,7 +156,7 @@ class EntryLines:
         media_type, coding = (header(shaping, name) or "" for name in ("content-type", "content-encoding"))
         if media_type != (header(headers, "content-type") or ""):
             raise TypeError("a media type with a secret")
-        return _Part(secrets, text, json=form, content_type=media_type, content_coding=coding)
+        return _Part(secrets, text, json=form, content_kind=(media_type, coding))
 
     def _field(self, line: tuple[str, str], is_response: bool) -> _Part:
         key = (is_response, line)
@@ -168,19 +169,20 @@ class EntryLines:
 
     def _content(self, head: _Part, body: Body, is_response: bool) -> _Part:
         """Return the content of a message with this head."""
-        key = (is_response, head.content_type, head.content_coding, body.content, body.wire)
+        key = (is_response, head.content_kind, body.content, body.wire)
         return self._find(key) or self._keep(key, self._new_content(head, body, is_response))
 
     def _new_content(self, head: _Part, body: Body, is_response: bool) -> _Part:
-        fields = (("Content-Type", head.content_type), ("Content-Encoding", head.content_coding))
+        media_type, coding = head.content_kind
+        fields = (("Content-Type", media_type), ("Content-Encoding", coding))
         if is_response:
             clean, secrets, text = self._redactor.part(Entry(_NO_REQUEST, Response(0, "", fields, body), _NO_TIMES))
             content = clean.response.body
-            json = entry_forms.response_content(content, head.content_type)
+            json = entry_forms.response_content(content, media_type)
         else:
             clean, secrets, text = self._redactor.part(Entry(Request("", "", fields, body), _NO_RESPONSE, _NO_TIMES))
             content = clean.request.body
-            json = entry_forms.request_content(content, head.content_type)
+            json = entry_forms.request_content(content, media_type)
         return _Part(secrets, text, json=json, body=content, unsearched=unsearched_reason(body, fields))
 
     def _notes(self, entry: Entry, unsearched: Sequence[tuple[str, str]]) -> _Part:
@@ -232,7 +234,7 @@ class EntryLines:
         return part
 
     def _store(self, key: PartKey, part: _Part) -> None:
-        size = len(part.text) + len(part.json) + sum(map(len, part.pieces))
+        size = PART_SIZE + len(part.text) + len(part.json) + _length(part.pieces)
         if self._size + size > MAX_SIZE:
             self._older, self._recent, self._size = self._recent, {}, 0
         if size <= MAX_SIZE:
@@ -258,6 +260,10 @@ def _joined(parts: Sequence[_Part], pieces: Sequence[bytes] = ()) -> _Part:
     secrets, generations = [pair for part in parts for pair in part.secrets], {part.searched_for for part in parts}
     searched_for = generations.pop() if len(generations) == 1 else -1
     return _Part(secrets, "\0".join([part.text for part in parts]), searched_for, pieces=pieces)
+
+
+def _length(pieces: Sequence[bytes]) -> int:
+    return sum(map(len, pieces))
 
 
 def _size(body: Body) -> bytes:

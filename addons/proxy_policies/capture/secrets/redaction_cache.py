@@ -15,6 +15,10 @@ MAX_UNHASHED = 128
 """Maximum size of a text in a key; a longer one is replaced by its hash."""
 MAX_CHANGED_SIZE = 2048
 """Maximum size of a text with secrets, in characters or bytes; larger ones are bodies."""
+MAX_LONG_TEXTS = 2
+"""Maximum number of larger texts with secrets: those of the latest entry, which may be redacted twice."""
+MAX_LONG_SIZE = 1 << 20
+"""Maximum size of these."""
 
 type Hide = Callable[[str, str], str]
 """Function that returns the placeholder of a secret found by a rule."""
@@ -33,6 +37,7 @@ class RedactionCache:
         self._hide = hide
         self._hidden: Secrets | None = None  # in the current text
         self._texts = _Outcomes(MAX_TEXTS)
+        self._long_texts = _Outcomes(MAX_LONG_TEXTS)
         self._groups = _Outcomes(MAX_GROUPS)
 
     def hide(self, secret: str, rule: str) -> str:
@@ -44,9 +49,11 @@ class RedactionCache:
     def redacted[Text: (str, bytes)](self, kind: str, text: Text, redact: Callable[[str, Text], Text]) -> Text:
         """Return `redact(kind, text)`, from the cache if possible."""
         key = (kind, text if len(text) <= MAX_UNHASHED else _digest(text))
-        if (outcome := self._texts.get(key)) is not None:
+        if (outcome := self._texts.get(key) or self._long_texts.get(key)) is not None:
             return self._repeat(text, outcome)
-        return self._redact_and_store(self._texts, key, text, len(text) <= MAX_CHANGED_SIZE, lambda: redact(kind, text))
+        is_short, is_kept = len(text) <= MAX_CHANGED_SIZE, len(text) <= MAX_LONG_SIZE
+        changed = self._texts if is_short else self._long_texts if is_kept else None
+        return self._redact_and_store(self._texts, changed, key, text, lambda: redact(kind, text))
 
     def redacted_group[Texts: tuple[Any, ...]](
         self, texts: Texts, size: int, redact: Callable[[Texts], Texts]
@@ -55,7 +62,7 @@ class RedactionCache:
         if size > MAX_GROUP_SIZE:
             return redact(texts)
         if (outcome := self._groups.get(texts)) is None:
-            return self._redact_and_store(self._groups, texts, texts, True, lambda: redact(texts))
+            return self._redact_and_store(self._groups, self._groups, texts, texts, lambda: redact(texts))
         return texts if outcome is _UNCHANGED else self._repeat(texts, outcome)
 
     def _repeat[Value](self, value: Value, outcome: _Redacted) -> Value:
@@ -65,12 +72,19 @@ class RedactionCache:
         return value if replaced is None else replaced
 
     def _redact_and_store[Value](
-        self, outcomes: "_Outcomes", key: Hashable, value: Value, is_short: bool, redact_value: Callable[[], Value]
+        self,
+        unchanged: "_Outcomes",
+        changed: "_Outcomes | None",
+        key: Hashable,
+        value: Value,
+        redact_value: Callable[[], Value],
     ) -> Value:
+        """Store the outcome among those of values that are unchanged or changed by the redaction."""
         outer_hidden, self._hidden = self._hidden, []
         try:
             replaced = redact_value()
-            if replaced == value or is_short:
+            outcomes = unchanged if replaced == value else changed
+            if outcomes is not None:
                 outcome = (None if replaced == value else replaced, self._hidden)
                 outcomes.put(key, outcome if self._hidden or replaced != value else _UNCHANGED)
         finally:
