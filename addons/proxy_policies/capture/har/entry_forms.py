@@ -5,15 +5,24 @@ out until all parts are filled in.
 """
 
 from collections.abc import Sequence
-from itertools import chain
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from proxy_policies.capture.har import entry_writer
 from proxy_policies.capture.har.body import write_body
-from proxy_policies.capture.har.line_framing import FIELDS, GAP, PART, form, laid_out, pair_lines, text_line
-from proxy_policies.capture.model import Body, Entry, Request, Response, Times, query_of
+from proxy_policies.capture.har.line_framing import (
+    FIELDS,
+    GAP,
+    MAX_KNOWN_LINE,
+    PART,
+    form,
+    laid_out,
+    pair_lines,
+    text_line,
+)
+from proxy_policies.capture.model import HEADS, Body, Entry, Request, Response, Times, query_of
 
 SAME_CONTENT = laid_out({"_same": True}, depth=2)
 """The content of an origin's response whose body the client received unchanged."""
@@ -68,15 +77,26 @@ def connections(entry: Entry) -> bytes:
 
 
 def split(filled: bytes) -> Sequence[bytes]:
-    """Return a form of an entry that is filled in as the pieces around what is left out."""
-    return filled.split(b"\0")
+    """Return a form of an entry that is filled in as pieces; every second one is empty, for what is left out."""
+    return filled.replace(b"\0", b"\0\0").split(b"\0")
 
 
 def complete(pieces: Sequence[bytes], url: str, times: Times, entry_id: str) -> bytes:
     """Return an entry with what was left out."""
-    timings, moments = entry_writer.timings(times).values(), entry_writer.moments(times)
-    numbers = orjson.dumps([entry_writer.milliseconds(times.seconds), *timings, *moments])[1:-1].split(b",")
+    spans, moments = entry_writer.timings(times), entry_writer.moments(times)
+    numbers = orjson.dumps([entry_writer.milliseconds(times.seconds), *spans.values(), *moments])[1:-1].split(b",")
     started = f'"{entry_writer.date_time(times.request_start)}"'.encode()
-    query = pair_lines(entry_writer.query_pairs(query_of(url)))
-    left_out = (started, numbers[0], text_line(url), query, *numbers[1:4], text_line(entry_id), *numbers[4:], b"")
-    return b"".join(chain.from_iterable(zip(pieces, left_out, strict=True)))
+    all_pieces, query = list(pieces), _query_lines(query_of(url))
+    all_pieces[1::2] = started, numbers[0], text_line(url), query, *numbers[1:4], text_line(entry_id), *numbers[4:]
+    return b"".join(all_pieces)
+
+
+def _query_lines(query: str) -> bytes:
+    return _known_query(query) if len(query) <= MAX_KNOWN_LINE else _read_query(query)
+
+
+def _read_query(query: str) -> bytes:
+    return pair_lines(entry_writer.query_pairs(query))
+
+
+_known_query = lru_cache(HEADS)(_read_query)

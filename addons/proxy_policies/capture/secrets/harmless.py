@@ -134,6 +134,8 @@ def _has_hint(content: bytes, is_response: bool) -> bool:
         groups = set(text.split(b"\n"))
         text = b" ".join(set(b"\r".join(groups).split(b"\r")))
     tokens = text.split()
+    if _harmless.issuperset(tokens):
+        return False
     if not _secret.isdisjoint(tokens):
         return True
     found = set(tokens) - _harmless
