@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mitmproxy.test import tflow
+from mitmproxy.test import taddons, tflow
 
 from proxy_policies import trace
 from proxy_policies.finished import reporting
@@ -49,6 +49,23 @@ def test_streams_are_those_that_are_open(reports: list[Record]) -> None:
     policy.udp_end(first)
     assert policy.streams == [second]
     assert len(reports) == 1
+
+
+@pytest.mark.parametrize("is_ending", [True, False])
+async def test_what_is_open_is_reported_at_the_proxys_end(is_ending: bool, reports: list[Record]) -> None:
+    policy, stream = FinishedFlows(), tflow.ttcpflow()
+    stream.live = True
+    with taddons.context() as context:
+        policy.tcp_start(stream)
+        if is_ending:
+            context.master.should_exit.set()
+        policy.done()
+    if is_ending:
+        assert [record.error for record in reports] == ["the proxy has ended"]
+    else:
+        assert reports == []
+        assert stream in FinishedFlows().streams, "the script is loaded again"
+    stream.live = False
 
 
 def test_streams_and_their_bytes(reports: list[Record]) -> None:

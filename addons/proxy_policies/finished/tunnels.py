@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 from mitmproxy import ctx, http, tcp, udp
@@ -34,12 +34,16 @@ class FinishedFlows:
     name = "finished-flows"
     fast_paths = NO_OBJECTION
 
+    _connected: ClassVar[dict[str, list[http.HTTPFlow]]] = {}
+    """CONNECTs that were answered, by their client's id: whether requests follow is not known yet."""
+    _streams: ClassVar[WeakSet[tcp.TCPFlow | udp.UDPFlow]] = WeakSet()
+    """Streams that began while there were subscribers; those that end while there are none are not taken out.
+
+    Both are shared: when the script is loaded again, tunnels stay open.
+    """
+
     def __init__(self) -> None:
         self.subscribers = reporting.SUBSCRIBERS
-        self._connected: dict[str, list[http.HTTPFlow]] = {}
-        """CONNECTs that were answered, by their client's id: whether requests follow is not known yet."""
-        self._streams: WeakSet[tcp.TCPFlow | udp.UDPFlow] = WeakSet()
-        """Streams that began while there were subscribers; those that end while there are none are not taken out."""
 
     @property
     def streams(self) -> list[tcp.TCPFlow | udp.UDPFlow]:
@@ -90,12 +94,15 @@ class FinishedFlows:
             reporting.report(record)
 
     def done(self) -> None:
-        """Report the requests and streams in progress: the proxy ends."""
+        """Report the requests and streams in progress if the proxy ends, and not if the script is loaded again."""
+        if not ctx.master.should_exit.is_set():
+            return
         if reporting.SUBSCRIBERS:
             for request in _in_progress():
                 request.report_now(reporting.PROXY_ENDED)
         for stream in self.streams:
             self._report_stream(stream, reporting.PROXY_ENDED)
+        self.subscribers = []  # no stream is reported again when it ends after this
 
     @only_if("subscribers")
     def tcp_end(self, flow: tcp.TCPFlow) -> None:
@@ -124,7 +131,7 @@ class FinishedFlows:
 
     def _report_stream(self, flow: tcp.TCPFlow | udp.UDPFlow, error: str = "") -> None:
         self._streams.discard(flow)
-        if reporting.SUBSCRIBERS:
+        if self.subscribers:
             record = of_stream(flow)
             record.error = error or record.error
             reporting.report(record)

@@ -121,7 +121,7 @@ class FlowState:
     user: str = ""
     """For a stream: the user who opened its tunnel."""
     tunnel: TunnelBytes | None = None
-    """For an untouched tunnel, whose flow keeps none of its bytes; passthrough's own type."""
+    """For an untouched tunnel, whose flow keeps none of its bytes, and for a session of the reverse tunnel."""
     source: Source | None = None
     """The source of a response body that is too large to be put into the response."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.access_lines import AccessLines
 from tests.support.files import rewrite
 from tests.support.mitmdump import ADDONS, Mitmdump
 from tests.support.openings import connect, issuer
@@ -73,7 +74,8 @@ def test_open_tunnels_and_sessions_go_on(mitmdump: Start, free_port: Any, tmp_pa
         target = f"127.0.0.1:{service.getsockname()[1]}"
         ends = [f"home_listen=127.0.0.1:{home}", f"home_clients={clients}=echo", f"work_home=127.0.0.1:{home}"]
         ends += [f"{end}_{name}" for end in ("home", "work") for name in ("tls=secret", f"secret={SECRET}")]
-        settings = [part for option in (*ends, f"work_services=echo={target}") for part in ("--set", option)]
+        options = (*ends, f"work_services=echo={target}", f"access_log={tmp_path / 'log'}")
+        settings = [part for option in options for part in ("--set", option)]
         proxy = mitmdump("-s", str(policy), *settings, mode="regular", script=None)
         proxy.wait_log("work: connected to home")
         tunnel = socket.create_connection(("127.0.0.1", proxy.port), timeout=30)
@@ -89,6 +91,8 @@ def test_open_tunnels_and_sessions_go_on(mitmdump: Start, free_port: Any, tmp_pa
             talk(another, service.accept()[0])
     assert proxy.log().count("work: connected to home") == 1
     assert proxy.stop() == 0
+    lines = AccessLines(tmp_path / "log").take(3)
+    assert sorted(line["bytes"] for line in lines) == [10, 20, 20], "each is whole, and logged once"
     assert "Traceback" not in proxy.log()
 
 

@@ -13,6 +13,7 @@ from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TcpStartHook
 
 from proxy_policies import trace
 from proxy_policies.dispatch.dispatcher import HookTable
+from proxy_policies.flows import flow_state
 from proxy_policies.reverse_tunnel.home.sessions import Session
 from proxy_policies.reverse_tunnel.protocol.frames import Bytes
 
@@ -88,6 +89,7 @@ def _flow_of(session: Session) -> tcp.TCPFlow:
     server.timestamp_start, server.timestamp_tcp_setup = session.started, session.linked
     shown = tcp.TCPFlow(client, server, live=True)
     shown.timestamp_created = session.started
+    flow_state.state_of(shown).tunnel = session.counts
     return shown
 
 
