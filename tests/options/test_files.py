@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from proxy_policies.options.files import expand_home, parse_path, parse_path_to_write, read_bounded, read_text
+from proxy_policies.options.files import (
+    error_of_input,
+    expand_home,
+    parse_path,
+    parse_path_to_write,
+    read_bounded,
+    read_text,
+)
 
 
 def test_paths(tmp_path: Path) -> None:
@@ -30,6 +37,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 def test_what_has_no_end_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
+    assert error_of_input("/dev/zero") == "not a file"
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(OSError, match="not a file"):
             read_bounded(path)
@@ -43,6 +51,7 @@ def test_a_shells_pipe_is_read_where_it_may_be() -> None:
     reading, writing = os.pipe()
     os.write(writing, b"secret\n")
     os.close(writing)
+    assert error_of_input(f"/dev/fd/{reading}") == ""
     assert read_text(Path(f"/dev/fd/{reading}"), allow_pipe=True) == "secret\n"
     os.close(reading)
 

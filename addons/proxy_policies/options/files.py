@@ -48,10 +48,13 @@ def require_file_or_folder(path: Path) -> None:
 
 
 def error_of_input(text: str) -> str:
-    """Return why a file named by an option of mitmproxy cannot be read, "" if it can; `-` is standard input."""
+    """Return why a file named by an option of mitmproxy cannot be read, "" if it can.
+
+    `-` is standard input. mitmproxy reads a pipe to its end, such as a shell's `-r <(zcat flows.gz)`.
+    """
     path = expand_home(text)
     try:
-        if text != "-":
+        if text != "-" and not path.is_fifo():
             require_file_or_folder(path)
     except OSError as error:
         return error.strerror or str(error)
