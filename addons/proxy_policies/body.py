@@ -179,7 +179,7 @@ class Pipeline:
             if part.__class__ is not _TapAdapter and (before is None or stage < before):
                 return False
         for part in self._take(before):
-            _whole(part, body)
+            cast(_TapAdapter, part).pass_whole(body)
         return True
 
     async def run(self, body: bytes, before: Stage | None = None) -> bytes:
@@ -196,9 +196,11 @@ class Pipeline:
 
     def _take(self, before: Stage | None = None) -> "list[Part]":
         """Remove and return parts, so that encoders are freed before the flow; with none left it is finished."""
-        taken = [part for stage, part in self._stages if before is None or stage < before]
-        self._stages = self._stages[len(taken) :]
-        self._finished = self._finished or before is None
+        if before is None:
+            taken, self._stages, self._finished = self._parts(), [], True
+        else:
+            taken = [part for stage, part in self._stages if stage < before]
+            self._stages = self._stages[len(taken) :]
         return taken
 
 
@@ -238,9 +240,7 @@ def _holds_back(part: "Part") -> bool:
 
 def _whole(part: "Part", body: bytes) -> bytes:
     if isinstance(part, _TapAdapter):
-        for piece in _pieces(body):
-            part.feed(piece)
-        part.finish()
+        part.pass_whole(body)
         return body
     return b"".join([*(out for piece in _pieces(body) for out in _passed((part,), piece)), *_ended((part,))])
 
@@ -268,6 +268,15 @@ class _TapAdapter:
             except Exception:
                 self._drop()
         return b""
+
+    def pass_whole(self, body: bytes) -> None:
+        if self._tap is not None:
+            try:
+                for piece in _pieces(body):
+                    self._tap.feed(piece)
+                self._tap.finish()
+            except Exception:
+                self._drop()
 
     def abort(self) -> None:
         if self._tap is not None:

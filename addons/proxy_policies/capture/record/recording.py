@@ -75,8 +75,9 @@ def begin(flow: http.HTTPFlow, limit: int) -> Recording:
 
 def _has_no_body(request: http.Request) -> bool:
     """Return whether a request has no body, by its head; False unless HTTP/1 (RFC 9112 section 6.3)."""
-    is_http1 = request.data.http_version.startswith(b"HTTP/1")
-    return is_http1 and not request.raw_content and not fields_of(request.headers).has_any(_ANNOUNCING)
+    data = request.data
+    is_http1 = data.http_version.startswith(b"HTTP/1")
+    return is_http1 and not data.content and not fields_of(data.headers).has_any(_ANNOUNCING)
 
 
 def recorded(flow: http.HTTPFlow, recording: Recording) -> tuple[Entry, dict[str, list[Arrival]]]:

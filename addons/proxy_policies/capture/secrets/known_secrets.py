@@ -119,7 +119,7 @@ class KnownSecrets:
         self._index_new()
         joined = "\0".join(texts)
         found = [pair for pair in self._few or set(self._candidates(joined)) if pair[0] in joined]  # each one once
-        return sorted(found, key=lambda pair: (-len(pair[0]), pair))
+        return sorted(found, key=lambda pair: (-len(pair[0]), pair)) if found else found
 
     def placeholder_of(self, secret: str) -> str:
         """Return the placeholder of a known secret and mark it as recently seen; empty for any other text."""
