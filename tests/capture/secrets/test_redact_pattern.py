@@ -37,6 +37,23 @@ def test_a_placeholder_is_not_replaced() -> None:
     assert redacted(text, r"\d{2}", "secret_.*?_") == f"a {KEY.of('4711')}, b {KEY.of('47')}{KEY.of('12')}"
 
 
+@pytest.mark.parametrize("pattern", ["customer .*", r"customer \w+ [a-z]+=", "customer J.{30}"])
+def test_a_match_may_have_placeholders_in_it(pattern: str) -> None:
+    known = f"customer Jo token={KEY.of('4711')} x"
+    done = redacted(known, pattern)
+    assert "Jo" not in done
+    assert redacted(done, pattern) == done
+
+
+def test_a_match_may_begin_with_a_placeholder() -> None:
+    token = KEY.of("4711")
+    assert redacted(f"by {token} Jo, by {token}", "(?<=by )[^,]+") == f"by {KEY.of(f'{token} Jo')}, by {token}"
+
+
+def test_a_match_may_be_empty() -> None:
+    assert redacted("ab 12", "(?<=a)") == "ab 12"
+
+
 def test_what_is_beside_a_number_counts() -> None:
     done = redacted('{"pan": 4711, "n": 4711}', r'(?<="pan": )\d+')
     assert json.loads(done) == {"pan": as_number(KEY.of("4711")), "n": 4711}
