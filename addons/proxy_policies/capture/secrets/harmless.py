@@ -133,13 +133,12 @@ def _has_hint(content: bytes, is_response: bool) -> bool:
     if len(text) > MIN_GROUPED:
         groups = set(text.split(b"\n"))
         text = b" ".join(set(b"\r".join(groups).split(b"\r")))
-    tokens = text.split()
-    if _harmless.issuperset(tokens):
+    tokens = set(text.split())
+    if tokens <= _harmless:
         return False
     if not _secret.isdisjoint(tokens):
         return True
-    found = set(tokens) - _harmless
-    return bool(found) and _have_hint(found, content, is_response)
+    return _have_hint(tokens - _harmless, content, is_response)
 
 
 def _have_hint(tokens: set[bytes], content: bytes, is_response: bool) -> bool:
