@@ -15,8 +15,8 @@ from tests.support.waiting import wait_until
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har.reader import open_capture
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
+from proxy_policies.capture.record.entry_lines import Repeatable
 from proxy_policies.capture.record.recorder import MAX_GATHERED, MAX_INLINE, MAX_QUEUED, CaptureRecorder, Recorded
-from proxy_policies.capture.record.recording import Repeatable
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
 from proxy_policies.capture.streams.arrivals import Arrival

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -33,6 +33,16 @@ _SHAPING = frozenset(
 
 type PartKey = tuple[Any, ...]
 """All that a part is made of."""
+
+
+class Repeatable(NamedTuple):
+    """What differs between entries of the same key."""
+
+    key: PartKey
+    """All else that an entry is made of."""
+    url: str
+    times: Times
+    entry_id: str
 
 
 @dataclass(slots=True, eq=False)

@@ -13,8 +13,7 @@ from pathlib import Path
 from proxy_policies.capture.bodies.content_coding import decode_bodies, is_encoded
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import NO_BODY, Entry
-from proxy_policies.capture.record.entry_lines import EntryLines, PartKey
-from proxy_policies.capture.record.recording import Repeatable
+from proxy_policies.capture.record.entry_lines import EntryLines, PartKey, Repeatable
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.streams.arrivals import Arrival, with_frame_times
 

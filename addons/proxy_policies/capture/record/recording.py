@@ -2,15 +2,15 @@
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
 
 import orjson
 from mitmproxy import http
 
 from proxy_policies import trace
 from proxy_policies.capture.formats import mitmproxy_flows
-from proxy_policies.capture.model import NO_BODY, Body, Entry, Headers, Request, Response, Times
+from proxy_policies.capture.model import NO_BODY, Body, Entry, Headers, Request, Response
 from proxy_policies.capture.record.bounded_body import BoundedBody
+from proxy_policies.capture.record.entry_lines import Repeatable
 from proxy_policies.capture.streams.arrivals import Arrival
 from proxy_policies.capture.streams.frames import may_be_framed
 from proxy_policies.fields import fields_of
@@ -83,16 +83,6 @@ def _has_no_body(request: http.Request) -> bool:
 def recorded(flow: http.HTTPFlow, recording: Recording) -> tuple[Entry, dict[str, list[Arrival]]]:
     """Return the exchange as an entry, and the arrivals of its bodies."""
     return entry_of(flow, recording), recording.arrivals
-
-
-class Repeatable(NamedTuple):
-    """What differs between entries of the same key."""
-
-    key: tuple[Any, ...]
-    """All else that an entry is made of."""
-    url: str
-    times: Times
-    entry_id: str
 
 
 def repeatable(flow: http.HTTPFlow, recording: Recording) -> Repeatable | None:
