@@ -1,5 +1,7 @@
 """Tokens in paths: they are replaced, and no other segment is."""
 
+import json
+
 import pytest
 
 from proxy_policies.capture.secrets.decider import Decider
@@ -38,6 +40,8 @@ def test_a_token_is_replaced(path: str, secret: str) -> None:
     assert redactor().url(url.replace("~", secret)) == url
     for text, mime in (
         (f'{{"link": "{url}", "next": 2}}', "application/json"),
+        (f'{{"link": "{url}", "next": 2}}'.replace("/", r"\/"), "application/json"),
+        (json.dumps({"inner": f'{{"link": "{url}"}}'.replace("/", r"\/")}), "application/json"),
         (f'<a href="{url}">Sign in</a>', "text/html"),
         (f"Follow {url} to sign in.", "text/plain"),
     ):

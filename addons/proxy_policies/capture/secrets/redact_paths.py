@@ -9,13 +9,15 @@ PATH_WORDS = (
     *("reset", "verify", "confirm", "activate", "unsubscribe", "invit", "magic", "token", "session"),
     *("hook", "password", "passwd", "secret", "apikey", "api-key", "api_key"),
 )
-_SIGN_IN = r"/(?:log-?in|sign-?in|sso|otp|unlock)/"
+_SLASH = r"\\{0,3}/"
+"""PHP writes a slash in JSON with a backslash before it; a string in a string has three."""
+_SIGN_IN = rf"/(?:log-?in|sign-?in|sso|otp|unlock){_SLASH}"
 SIGN_IN_PATH = re.compile(rf"(?i){_SIGN_IN}[\w~-]{{12}}")
 """Pages of these names are often files of scripts: a token has no dot."""
 _END_OF_SEGMENT = r"(?=[/?#;\s\"'<>\\]|\Z)"
 _PATH_TOKENS = (
     re.compile(
-        rf"(?i)(?P<before>/[\w-]{{0,40}}(?:{'|'.join(PATH_WORDS)})[\w-]{{0,40}}/(?:[\w-]{{1,20}}/){{0,2}}?)"
+        rf"(?i)(?P<before>/[\w-]{{0,40}}(?:{'|'.join(PATH_WORDS)})[\w-]{{0,40}}{_SLASH}(?:[\w-]{{1,20}}{_SLASH}){{0,2}}?)"
         rf"(?P<token>[\w.~-]{{12,}}){_END_OF_SEGMENT}"
     ),
     re.compile(rf"(?i)(?P<before>{_SIGN_IN})(?P<token>[\w~-]{{12,}}){_END_OF_SEGMENT}"),
