@@ -57,11 +57,23 @@ def _with_alert_on_receive(
         # mitmproxy closes connections to origins when their client has left, without a layer's command
         if layer.conn.state is ConnectionState.CLOSED and layer.conn is not layer.context.client:
             yield from _send_alert(layer)
+        _forget_fatal_alert(layer.tls)
         yield from original(layer)
         if is_closed_idle(layer.conn):
             yield from _send_alert(layer)
 
     return receive_close
+
+
+def _forget_fatal_alert(tls: SSL.Connection) -> None:
+    """Distinguish a fatal alert from a closing one: OpenSSL notes both, and mitmproxy would not report the end."""
+    if tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
+        try:
+            tls.recv(1)
+        except SSL.ZeroReturnError:
+            return
+        except SSL.Error:
+            tls.set_shutdown(tls.get_shutdown() & ~SSL.RECEIVED_SHUTDOWN)
 
 
 def _send_alert(layer: TLSLayer) -> CommandGenerator[None]:
@@ -97,7 +109,8 @@ PATCH = Patch(
             attribute="receive_close",
             wrap=_with_alert_on_receive,
             seen_on="12.2.1 to 12.3.1",
-            why="the same when a connection to an origin is closed because its client has left",
+            why="the same when a connection to an origin is closed because its client has left; "
+            "after a fatal alert, no end is noticed",
             test="tests/e2e/messages/test_ends.py::test_a_connection_of_no_more_use_has_an_end",
             source_sha256={"12.2.1 to 12.3.1": "244aa237c481fc55ecb5dcb2cc0f41020ce85190074d53d381507ccf8bf03379"},
         ),
