@@ -10,7 +10,7 @@ Code that relays the bytes without this layer, such as `connection/tunnel_takeov
 import errno
 
 from mitmproxy.connection import Connection, ConnectionState
-from mitmproxy.proxy import commands, events
+from mitmproxy.proxy import events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TCPLayer, TcpStartHook
@@ -57,12 +57,8 @@ class TunnelLayer(TCPLayer):
     def relay_messages(self, event: events.Event) -> CommandGenerator[None]:
         """Relay bytes and half-closes."""
         if isinstance(event, events.DataReceived):
-            client, server = self.context.client, self.context.server
-            from_client = event.connection is client
-            self.relayed(from_client, len(event.data))
-            yield commands.SendData(server if from_client else client, event.data)
-            return
-        if isinstance(event, events.ConnectionClosed):
+            self.relayed(event.connection is self.context.client, len(event.data))
+        elif isinstance(event, events.ConnectionClosed):
             self._closed(event.connection)
         yield from super().relay_messages(event)
         if self._handle_event == self.done and self.shown.live:

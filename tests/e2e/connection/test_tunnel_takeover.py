@@ -50,6 +50,12 @@ async def test_hundreds_of_tunnels_both_ways_at_once(mitmdump: Start, tmp_path: 
     assert "rror" not in proxy.log()
 
 
+async def test_tunnels_beside_inspected_hosts(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, RELAYED), "--set", "inspect_hosts=other.test", script="policy.py")
+    await many(proxy.port, 10, 300_000)
+    await asyncio.to_thread(wait_until, lambda: proxy.log().count("relaying") == 20, 20, "20 directions relayed")
+
+
 async def test_hooks_that_take_their_time_reorder_nothing(mitmdump: Start, tmp_path: Path) -> None:
     proxy = mitmdump(*UNTOUCHED, *script(tmp_path, SLOW_HOOKS), script="fastlane.py")
     await many(proxy.port, 200, 300_000)
