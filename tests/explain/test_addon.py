@@ -106,6 +106,15 @@ def test_a_failure_is_explained(explain: Explain, response: str | None, left: bo
     )
 
 
+def test_a_client_that_we_disconnect_has_not_left(explain: Explain) -> None:
+    flow = tflow.tflow(resp=True, err=True)
+    state = flow_state.state_of(flow)
+    state.client_left, state.origin = True, flow_state.OriginHead(200, "OK", NO_FIELDS, "HTTP/1.1")
+    flow.client_conn.error = "the proxy has ended"
+    explain.error(flow)
+    assert [note["verdict"] for note in trace.notes(flow) if note["policy"] == "proxy"] == ["failed"]
+
+
 def test_a_connect_that_is_refused_says_why(explain: Explain) -> None:
     flow = tflow.tflow(resp=True)
     flow.server_conn.error = "cannot connect to 192.0.2.1:443"

@@ -72,7 +72,8 @@ class Explain:
     def error(self, flow: http.HTTPFlow) -> None:
         """Comment on why a flow broke off, unless another policy answered it."""
         if flow.error is not None and not _is_answered(flow):
-            verdict = "client left" if state_of(flow).client_left else "failed"
+            has_left = state_of(flow).client_left and not flow.client_conn.error  # its error says why we ended it
+            verdict = "client left" if has_left else "failed"
             trace.note(flow, "proxy", verdict, formatting.failure(flow.error.msg))
         self.conclude(flow)
 
