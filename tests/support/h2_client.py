@@ -68,6 +68,13 @@ class H2Client:
             answer.is_connection_over = True
         return answer
 
+    def ask_and_reset(self, lines: Lines) -> None:
+        """Send a request's head, and at once reset its stream."""
+        stream = self._connection.get_next_available_stream_id()
+        self._connection.send_headers(stream, lines)
+        self._connection.reset_stream(stream)
+        self._flush()
+
     def _on_answer(self, answer: H2Answer, stream: int) -> None:
         data = self._sock.recv(65536)
         answer.is_connection_over = not data

@@ -84,6 +84,12 @@ def test_a_stream_that_is_refused_costs_the_others_nothing(raw_origin: RawOrigin
     assert client.ask(request()).body == b"an answer"
 
 
+def test_a_refused_stream_may_be_reset_already(reverse: Mitmdump, client: H2Client) -> None:
+    client.ask_and_reset(request(method=b"G:T"))
+    assert client.ask(request()).body == b"an answer"
+    assert "Traceback" not in reverse.log()
+
+
 def test_a_head_over_the_limit_is_refused_alone(raw_origin: RawOrigin, client: H2Client) -> None:
     assert client.ask([*request(), *[(b"x", b"y" * 1000)] * 70]).status == 431
     assert client.ask([*request(), *[(b"x", b"y" * 1000)] * 60]).status == 200

@@ -113,6 +113,8 @@ class Http2ClientSide(Http2Side, Http2Server):
     def _refuse(self, event: Any, error: Invalid) -> CommandGenerator[None]:
         """Answer a refused request, and ask the client to stop sending it (RFC 9113, section 8.1)."""
         yield from self._note_refusal(error)
+        if self.is_closed(event.stream_id):  # the client has reset it already
+            return
         response, stream_id = error_response(error.status, str(error)), event.stream_id
         fields = [(name.lower(), value) for name, value in response.headers.fields]
         self.h2_conn.send_headers(stream_id, [(b":status", b"%d" % error.status), *fields])
