@@ -6,6 +6,7 @@ Hooks cannot know how much of a response was sent, or that it ended: `response` 
 import copy
 
 from mitmproxy import http
+from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy import events
 from mitmproxy.proxy.commands import Command
 from mitmproxy.proxy.layer import CommandGenerator
@@ -136,7 +137,8 @@ class NamesCauses(layers.HttpStream):
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
         """Replace the error if the client has gone."""
         client = self.context.client
-        if why := client.error or (client.timestamp_end and reporting.CLIENT_LEFT):
+        has_left = client.timestamp_end and client.state is ConnectionState.CLOSED  # that of a replay is open
+        if why := client.error or (has_left and reporting.CLIENT_LEFT):
             event = copy.copy(event)
             event.message = why
         yield from super().handle_protocol_error(event)
