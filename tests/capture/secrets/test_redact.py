@@ -347,6 +347,7 @@ def test_only_the_binary_parts_of_an_upload_are_left_out_when_strict() -> None:
             b'Content-Disposition: form-data; name="password"\r\n\r\n' + password.encode(),
             b'Content-Disposition: form-data; name="f"\r\nContent-Type: image/png\r\n\r\n' + picture,
             b'Content-Disposition: form-data; name="g"\r\n\r\n\x01' + picture,
+            b"\r\n\x02" + picture,
             b'Content-Disposition: form-data; name="h"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
             + base64.b64encode(b"\0" + picture),
         ]

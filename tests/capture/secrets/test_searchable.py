@@ -29,6 +29,16 @@ WHY: dict[str, tuple[Body, Headers, str]] = {
         (("Content-Type", "multipart/mixed; boundary=b"),),
         "",
     ),
+    "one part was left out": (
+        Body(b"--b\r\nContent-Type: image/png\r\n\r\nbytes %b\r\n--b--\r\n" % (b"1" * 77), dropped=9),
+        (("Content-Type", "multipart/mixed; boundary=b"), ("Content-Encoding", "gzip")),
+        "",
+    ),
+    "cut at the end, with a picture": (
+        Body(b"--b\r\nContent-Type: image/png\r\n\r\na\r\n--b--\r\n", dropped=9),
+        (("Content-Type", "multipart/mixed; boundary=b"),),
+        "binary",
+    ),
     "cut after the end": (
         Body(b"--b\r\n\r\na\r\n--b--\r\nmore", dropped=9),
         (("Content-Type", "multipart/mixed; boundary=b"),),

@@ -18,9 +18,7 @@ from proxy_policies.capture.streams.frames import framing_of
 MEDIA = ("image/", "video/", "audio/", "font/")
 CONTROL_CHARACTER = re.compile("[\x00-\x08\x0e-\x1a\x1c\x1d\x1f]")
 """A character that texts do not have; colours begin with an escape (ECMA-48), JSON with RS (RFC 7464)."""
-
-
-_SUMMARY = re.compile(r"bytes \d{60,78}")
+_SUMMARY = re.compile(rb"bytes \d{60,78}")
 """What is recorded of a part that was left out."""
 
 
@@ -125,9 +123,6 @@ def form_pairs(text: str) -> list[tuple[str, str]]:
 
 
 _NAME = re.compile(r"(?mi)^[ \t]*+content-disposition:[^\r\n]*?\bname=(?:\"([^\"\r\n]*)\"|([^\s;\"]+))")
-_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
-_LINE_BREAKS = re.compile(rb"\A[ \t]*\r?\n|\r?\n\Z")
-"""Those of the delimiters before and after a part, which are no part of it (RFC 2046 section 5.1.1)."""
 
 
 def _parts(content: bytes, content_type: str) -> list[list[str]]:
@@ -135,25 +130,25 @@ def _parts(content: bytes, content_type: str) -> list[list[str]]:
     boundary = boundary_of(content, content_type)
     if not boundary:
         return [["", "", _content_of(content)]]
-    _, *parts = content.split(b"--" + boundary)
-    is_closed = bool(parts) and parts[-1].startswith(b"--")
-    found = [_part(_LINE_BREAKS.sub(b"", part)) for part in (parts[:-1] if is_closed else parts)]
+    _, *pieces = content.split(b"--" + boundary)
+    is_closed = bool(pieces) and pieces[-1].startswith(b"--")
+    found = [_part(piece) for piece in (pieces[:-1] if is_closed else pieces)]
     return found if is_closed else [*found, ["", "", "no closing delimiter"]]
 
 
-def _part(part: bytes) -> list[str]:
-    end = _END_OF_HEAD.search(part)
-    head = part[: end.start()].decode("utf-8", "replace") if end else ""
+def _part(piece: bytes) -> list[str]:
+    part = read_part(piece)
+    if part is None:
+        return ["", "", _content_of(piece.strip())]
+    head = part.head.decode("utf-8", "replace").strip()
     named = _NAME.search(head)
-    read = read_part(part)
-    body = part[end.end() :] if end else part
-    content = _content_of(body, read.media_type, read.transfer_encoding) if read else _content_of(body)
-    return [(named[1] or named[2] or "") if named else "", head, content]
+    name = (named[1] or named[2] or "") if named else ""
+    return [name, head, _content_of(part.content, part.media_type, part.transfer_encoding)]
 
 
 def _content_of(content: bytes, mime: str = "", encoding: str = "") -> str:
     text = decode_text(content, "")
-    if text is not None and (_SUMMARY.fullmatch(text) or not _is_data(decoded(content, encoding), mime)):
+    if text is not None and (is_summary(content) or not _is_data(decoded(content, encoding), mime)):
         return text
     return summary_of(content)
 
@@ -166,3 +161,8 @@ def _is_data(content: bytes, mime: str) -> bool:
 def summary_of(content: bytes) -> str:
     """Return what a binary part of a multipart body is compared by, also if it was left out: its hash."""
     return _digits(hashlib.sha256(content).hexdigest())
+
+
+def is_summary(content: bytes) -> bool:
+    """Return whether the content of a part is what is recorded of one that was left out."""
+    return _SUMMARY.fullmatch(content) is not None

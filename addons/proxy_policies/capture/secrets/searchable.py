@@ -13,7 +13,7 @@ from proxy_policies.capture.bodies.multipart import (
     map_parts,
     parts_of,
 )
-from proxy_policies.capture.bodies.parsed_body import CONTROL_CHARACTER, is_media, summary_of
+from proxy_policies.capture.bodies.parsed_body import CONTROL_CHARACTER, is_media, is_summary, summary_of
 from proxy_policies.capture.har.body import charset, decode_text
 from proxy_policies.capture.model import HEADS, SMALL, Body, Entry, Headers, WebSocketMessage, header
 from proxy_policies.capture.streams.events import rewrite_binary
@@ -50,9 +50,9 @@ def unsearched_reason(body: Body, headers: Headers) -> str:
     if not body.content:
         return ""
     is_encoded, mime = _content_fields(headers)
-    if body.dropped:
-        return "" if is_multipart(body.content, mime) else "cut"
-    if is_encoded and body.wire in (None, body.content):
+    if body.dropped and not is_multipart(body.content, mime):
+        return "cut"
+    if is_encoded and not body.dropped and body.wire in (None, body.content):
         return "coding"
     is_small = len(body.content) <= SMALL
     return "binary" if (_is_known_binary if is_small else _has_binary_data)(body.content, mime) else ""
@@ -104,7 +104,9 @@ def _has_binary_data(content: bytes, mime: str) -> bool:
 
 
 def is_binary_part(part: MultipartPart) -> bool:
-    """Return whether a part of a multipart body has no text to search."""
+    """Return whether a part of a multipart body has no text to search, and was not left out for it."""
+    if is_summary(part.content):
+        return False
     return _is_no_text(decoded(part.content, part.transfer_encoding), part.media_type)
 
 
