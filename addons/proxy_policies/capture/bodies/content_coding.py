@@ -74,9 +74,10 @@ def _undecoded(raw: bytes, headers: Headers) -> Body:
 
 def is_encoded(message: Request | Response) -> bool:
     """Return whether a message has an encoded body, whose decoding may take long even if it is short."""
-    return bool(message.body.content) and any(
-        [value for name, value in message.headers if len(name) == 16 and name.lower() == "content-encoding"]
-    )
+    if not message.body.content:
+        return False
+    # header() would group all fields, which are new with almost every response: a twentieth of the time to record it
+    return any([value for name, value in message.headers if name.lower() == "content-encoding"])
 
 
 def decode_bodies(entry: Entry, limit: int) -> Entry:

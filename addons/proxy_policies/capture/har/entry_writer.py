@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl
 
 from proxy_policies.capture.har import body as har_body
@@ -20,7 +20,6 @@ from proxy_policies.capture.model import (
     NO_BODY,
     Body,
     Entry,
-    Headers,
     Request,
     Response,
     Times,
@@ -103,42 +102,22 @@ def _with_foreign(fields: dict[str, Any], extra: Mapping[str, Any]) -> dict[str,
     return {**{name: value for name, value in extra.items() if name not in FOREIGN}, **fields}
 
 
-class _Head(NamedTuple):
-    """What an entry says about the fields of a message."""
-
-    pairs: Pairs
-    media_type: str
-    location: str
-    cookies: Pairs
-    """Those of a request."""
-    set_cookies: list[dict[str, Any]]
-
-
-def _head(headers: Headers) -> _Head:
-    return _Head(
-        Pairs(headers),
-        header(headers, "content-type") or "",
-        header(headers, "location") or "",
-        _cookies(header(headers, "cookie") or ""),
-        [_set_cookie(value) for value in field_lines(headers).get("set-cookie", ())],
-    )
-
-
 def request_object(request: Request, beside: ExternalBodies | None = None) -> dict[str, Any]:
     """Return a request object."""
-    body, head = request.body, _head(request.headers)
+    body, headers = request.body, request.headers
     fields: dict[str, Any] = {
         "method": request.method,
         "url": request.url,
         "httpVersion": request.version,
-        "cookies": head.cookies,
-        "headers": head.pairs,
+        "cookies": _cookies(header(headers, "cookie") or ""),
+        "headers": Pairs(headers),
         "queryString": Pairs(query_pairs(query_of(request.url))),
         "headersSize": -1,
         "bodySize": len(body.content if body.wire is None else body.wire),
     }
     if body is not NO_BODY and body != NO_BODY:
-        fields["postData"] = har_body.write_body(body, head.media_type, "_data", beside.of(body) if beside else None)
+        attach, mime = beside.of(body) if beside else None, header(headers, "content-type") or ""
+        fields["postData"] = har_body.write_body(body, mime, "_data", attach)
     if request.trailers:
         fields["_trailers"] = Pairs(request.trailers)
     if request.target:
@@ -186,18 +165,18 @@ def _moment(date: str) -> str:
 def response_object(response: Response, beside: ExternalBodies | None = None, is_same: bool = False) -> dict[str, Any]:
     """Return a response object; with `is_same`, the origin's, whose body the client received unchanged, without it."""
     body = NO_BODY if is_same else response.body
-    head = _head(response.headers)
-    attach = beside.of(body) if beside else None
+    headers = response.headers
+    attach, mime = beside.of(body) if beside else None, header(headers, "content-type") or ""
     fields: dict[str, Any] = {
         "status": response.status,
         "statusText": response.reason,
         "httpVersion": response.version,
-        "cookies": head.set_cookies,
-        "headers": head.pairs,
+        "cookies": [_set_cookie(value) for value in field_lines(headers).get("set-cookie", ())],
+        "headers": Pairs(headers),
         "content": {"_same": True}
         if is_same
-        else {"size": len(body.content), **har_body.write_body(body, head.media_type, "encoding", attach)},
-        "redirectURL": head.location,
+        else {"size": len(body.content), **har_body.write_body(body, mime, "encoding", attach)},
+        "redirectURL": header(headers, "location") or "",
         "headersSize": -1,
         "bodySize": len(body.content if body.wire is None else body.wire),
     }
@@ -234,7 +213,7 @@ def timings(times: Times) -> dict[str, float]:
 
 
 def _span(start: float | None, end: float | None) -> float:
-    return int((end - start) * 1_000_000 + 0.5) / 1000 if start and end and end > start else 0
+    return milliseconds(end - start) if start and end and end > start else 0
 
 
 def milliseconds(seconds: float) -> float:

@@ -8,9 +8,9 @@ from typing import Any
 MAX_TEXTS = 4096
 """Maximum number of texts; the least recently used one is dropped."""
 MAX_GROUPS = 512
-"""Maximum number of groups of texts, such as the fields of a message."""
+"""Maximum number of groups of texts, such as the notes of an entry, or a small content and its media type."""
 MAX_GROUP_SIZE = 8192
-"""Maximum size of a group, as of header fields in nginx."""
+"""Maximum size of a group."""
 MAX_UNHASHED = 128
 """Maximum size of a text in a key; a longer one is replaced by its hash."""
 MAX_CHANGED_SIZE = 2048
