@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import ipaddress
 import os
@@ -76,7 +77,7 @@ def _error_of_output(path: str) -> str:
         parse_path_to_write(path)
     except ValueError as error:
         return str(error)
-    return "Is a directory" if expand_home(path).is_dir() else ""
+    return os.strerror(errno.EISDIR) if expand_home(path).is_dir() else ""
 
 
 def _error_of_file(path: str) -> str:

@@ -23,13 +23,13 @@ _own: WeakKeyDictionary[Flow, tuple[str, http.HTTPFlow]] = WeakKeyDictionary()
 
 
 def purpose(flow: Flow) -> str:
-    """Return the purpose of a flow of our own; empty for any other."""
-    return _own[flow][0] if flow.is_replay and flow in _own else ""
+    """Return the purpose of a flow of our own, which is a replay; empty for any other."""
+    return _own[flow][0] if flow in _own else ""
 
 
 def template(flow: Flow) -> http.HTTPFlow | None:
     """Return the flow from which a flow of our own was derived; None for any other."""
-    return _own[flow][1] if flow.is_replay and flow in _own else None
+    return _own[flow][1] if flow in _own else None
 
 
 async def send(template: http.HTTPFlow, fields: Fields, purpose: str, timeout: float = TIMEOUT) -> http.HTTPFlow | None:

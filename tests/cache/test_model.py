@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy_policies.cache.response import build_response
-from proxy_policies.cache.rfc9111.decision import CacheStatus, Decision, ForwardReason, Hit, Miss, Request, decide
+from proxy_policies.cache.rfc9111.decision import Decision, ForwardReason, Hit, Miss, Request, decide
 from proxy_policies.cache.rfc9111.freshness import NO_OVERRIDES
 from proxy_policies.cache.rfc9111.invalidation import invalidated
 from proxy_policies.cache.rfc9111.response_decision import (
@@ -27,6 +27,7 @@ from proxy_policies.cache.rfc9111.response_decision import (
     decide_response,
 )
 from proxy_policies.cache.rfc9111.selectors import Selector
+from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.stores.memory import MemoryStore
 from proxy_policies.fields import Fields, format_date
 from tests.support.cache_cases import KEY, NOW

@@ -3,8 +3,8 @@
 import pytest
 
 from proxy_policies.cache.response import build_response, lookup_now
-from proxy_policies.cache.rfc9111.decision import CacheStatus
 from proxy_policies.cache.rfc9111.entry import Span
+from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.stores.memory import MemoryStore
 from tests.support.cache_cases import KEY, NOW, asked, stored
 from tests.support.cache_stores import keep

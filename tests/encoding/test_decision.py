@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.encoding.decision import EncodingDecision, EncodingOptions, ResponseInfo, decide, with_vary
+from proxy_policies.encoding.decision import EncodingDecision, EncodingOptions, ResponseInfo, decide
 from proxy_policies.encoding.types import TEXT_LIKE, parse_types
 from proxy_policies.fields import Fields
 
@@ -112,17 +112,3 @@ def test_a_part_varies_as_its_whole_does(
     whole = decide(ResponseInfo(request, 200, Fields.of(*head), length), WISHES)
     span = ("Content-Range", f"bytes 0-0/{length}")
     assert decide(ResponseInfo(request, 206, Fields.of(*head, span), 1), WISHES).varies == whole.varies
-
-
-@pytest.mark.parametrize(
-    ("vary", "expected"),
-    [
-        ((), "Accept-Encoding"),
-        (("Origin",), "Origin, Accept-Encoding"),
-        (("Origin", "Cookie"), "Origin, Cookie, Accept-Encoding"),
-        (("accept-encoding",), "accept-encoding"),
-        (("*",), "*"),
-    ],
-)
-def test_varying(vary: tuple[str, ...], expected: str) -> None:
-    assert with_vary(Fields.of(*(("Vary", value) for value in vary))).get("vary") == expected

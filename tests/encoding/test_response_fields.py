@@ -15,8 +15,23 @@ from proxy_policies.encoding.response_fields import (
     with_encoding,
     with_origins_tags,
     with_tag,
+    with_vary,
 )
 from proxy_policies.fields import EntityTag, Fields, parse_entity_tag, split_tags
+
+
+@pytest.mark.parametrize(
+    ("vary", "expected"),
+    [
+        ((), "Accept-Encoding"),
+        (("Origin",), "Origin, Accept-Encoding"),
+        (("Origin", "Cookie"), "Origin, Cookie, Accept-Encoding"),
+        (("accept-encoding",), "accept-encoding"),
+        (("*",), "*"),
+    ],
+)
+def test_varying(vary: tuple[str, ...], expected: str) -> None:
+    assert with_vary(Fields.of(*(("Vary", value) for value in vary))).get("vary") == expected
 
 
 def test_encoded() -> None:

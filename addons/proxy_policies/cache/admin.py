@@ -10,11 +10,11 @@ from mitmproxy import http
 
 from proxy_policies import trace
 from proxy_policies.background.tasks import spawn
-from proxy_policies.cache.rfc9111.decision import CacheStatus
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import origin_url_of, url_of, without_query
 from proxy_policies.cache.rfc9111.selectors import Selector, selectors_of, tags_of
 from proxy_policies.cache.rules import NO_EFFECTS
+from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.stores.store import Store
 from proxy_policies.cache.transactions import CacheEngine, key_of_flow, target_of
 from proxy_policies.control.command_results import LinesResult

@@ -10,8 +10,9 @@ from proxy_policies.cache import collapsing
 from proxy_policies.cache.collapsing import Leader, LeaderOutcome
 from proxy_policies.cache.incoming_body import MAX_HELD, IncomingBody, IncomingPart, IncomingReader, Room
 from proxy_policies.cache.response import CachedResponse, build_response
-from proxy_policies.cache.rfc9111.decision import CacheStatus, Hit, Request
+from proxy_policies.cache.rfc9111.decision import Hit, Request
 from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.transactions import CacheEngine, Transaction, put_bytes
 from proxy_policies.flows import flow_state
 from proxy_policies.patches.client_handlers import set_write_limit

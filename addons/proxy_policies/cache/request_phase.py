@@ -14,7 +14,6 @@ from proxy_policies.cache.response import CachedResponse, build_response, hit_st
 from proxy_policies.cache.rfc9111 import validation
 from proxy_policies.cache.rfc9111.decision import (
     Bypass,
-    CacheStatus,
     CompletePartial,
     Decision,
     ForwardReason,
@@ -29,6 +28,7 @@ from proxy_policies.cache.rfc9111.decision import (
 )
 from proxy_policies.cache.rfc9111.key import VaryKey
 from proxy_policies.cache.rules import NO_EFFECTS, RuleEffects, effects_for
+from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.transactions import (
     REFETCH,
     REFRESH,

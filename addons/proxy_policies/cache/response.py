@@ -6,8 +6,9 @@
 from dataclasses import dataclass
 
 from proxy_policies.cache.rfc9111 import ranges, validation
-from proxy_policies.cache.rfc9111.decision import CacheStatus, Hit, Request, decide
+from proxy_policies.cache.rfc9111.decision import Hit, Request, decide
 from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
+from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.stores.store import SyncView
 from proxy_policies.fields import Fields
 

@@ -14,7 +14,7 @@ from proxy_policies.cache import partial_merge, revalidation
 from proxy_policies.cache.body_taps import EncodedVariants, OnComplete, OnFinish, StoreTap
 from proxy_policies.cache.collapsing import LeaderOutcome
 from proxy_policies.cache.rfc9111 import invalidation
-from proxy_policies.cache.rfc9111.decision import CacheStatus, forward_reason
+from proxy_policies.cache.rfc9111.decision import forward_reason
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import key_of, matches, without_query
 from proxy_policies.cache.rfc9111.ranges import strong_validator
@@ -34,6 +34,7 @@ from proxy_policies.cache.rfc9111.response_decision import (
 )
 from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.rules import NO_EFFECTS
+from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.transactions import (
     CacheEngine,
     Transaction,

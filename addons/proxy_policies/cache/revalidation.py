@@ -10,9 +10,10 @@ from proxy_policies.body import Stage
 from proxy_policies.cache.body_taps import MAX_COMPLETED, PrependBody
 from proxy_policies.cache.collapsing import LeaderOutcome
 from proxy_policies.cache.response import CachedResponse, build_response
-from proxy_policies.cache.rfc9111.decision import CacheStatus, ForwardReason, forward_reason
+from proxy_policies.cache.rfc9111.decision import ForwardReason, forward_reason
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.response_decision import Freshen, Join, ServeStale, stale_on_failure
+from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.stores.store import BytesBody, StoredBody, read_whole
 from proxy_policies.cache.transactions import (
     REFETCH,

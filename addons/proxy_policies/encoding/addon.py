@@ -7,14 +7,7 @@ from mitmproxy import ctx, http
 from proxy_policies import subrequest, trace
 from proxy_policies.body import Replace, Stage
 from proxy_policies.dispatch.around_scripts import Hooks
-from proxy_policies.encoding.decision import (
-    NOT_MODIFIED,
-    EncodingDecision,
-    EncodingOptions,
-    ResponseInfo,
-    decide,
-    with_vary,
-)
+from proxy_policies.encoding.decision import NOT_MODIFIED, EncodingDecision, EncodingOptions, ResponseInfo, decide
 from proxy_policies.encoding.negotiation import Accepted, accepted_by, choose
 from proxy_policies.encoding.options import parse_codings, read_rule
 from proxy_policies.encoding.response_fields import (
@@ -22,6 +15,7 @@ from proxy_policies.encoding.response_fields import (
     with_encoding,
     with_origins_tags,
     with_tag,
+    with_vary,
 )
 from proxy_policies.encoding.types import TEXT_LIKE, parse_types
 from proxy_policies.fast_paths import NO_OBJECTION
@@ -114,7 +108,7 @@ class Encoding:
             fields = with_encoding(fields, decision.coding)
         if response.data.status_code == NOT_MODIFIED:
             fields = _confirming(flow, fields, options)
-        elif encodes or "~" in (fields.get("etag") or ""):  # on the plain form, only a tag that looks marked changes
+        else:
             fields = with_tag(fields, decision.coding)
         set_fields(response.data.headers, fields)
         trace.note(flow, self.name, decision.coding, decision.why)

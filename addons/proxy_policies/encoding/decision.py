@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from proxy_policies.encoding.negotiation import IDENTITY, accepted_by, choose
 from proxy_policies.encoding.types import MediaTypeGlobs
-from proxy_policies.fields import Fields, media_type_of, parse_directives, parse_length, tokens
+from proxy_policies.fields import Fields, media_type_of, parse_directives, parse_length
 
 NEVER = frozenset({*range(100, 200), 204, 205})
 """Statuses without a body."""
@@ -64,17 +64,6 @@ def decide(subject: ResponseInfo, options: EncodingOptions) -> EncodingDecision:
     if coding == IDENTITY:
         return EncodingDecision(IDENTITY, True, f"the client accepts none of {', '.join(options.codings)}")
     return EncodingDecision(coding, True, "the client accepts it")
-
-
-def with_vary(fields: Fields) -> Fields:
-    """Add Accept-Encoding to Vary (RFC 9110, section 12.5.5)."""
-    said = fields.get("Vary")
-    if said is None:
-        return fields.adding("Vary", "Accept-Encoding")
-    listed = tokens(said)
-    if "*" in listed or "accept-encoding" in listed:
-        return fields
-    return fields.replacing("Vary", ", ".join((*fields.lines("Vary"), "Accept-Encoding")))
 
 
 def _length_of_whole(subject: ResponseInfo) -> int | None:

@@ -19,10 +19,21 @@ import re
 from collections.abc import Callable, Iterable
 
 from proxy_policies.encoding.negotiation import IDENTITY
-from proxy_policies.fields import EntityTag, Fields, parse_entity_tag, split_tags
+from proxy_policies.fields import EntityTag, Fields, parse_entity_tag, split_tags, tokens
 
 VOID = ("Accept-Ranges", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest")
 """Fields true only of the plain form: ranges and digests of its bytes (RFC 9530, section 2)."""
+
+
+def with_vary(fields: Fields) -> Fields:
+    """Add Accept-Encoding to Vary (RFC 9110, section 12.5.5)."""
+    said = fields.get("Vary")
+    if said is None:
+        return fields.adding("Vary", "Accept-Encoding")
+    listed = tokens(said)
+    if "*" in listed or "accept-encoding" in listed:
+        return fields
+    return fields.replacing("Vary", ", ".join((*fields.lines("Vary"), "Accept-Encoding")))
 
 
 def with_encoding(fields: Fields, coding: str) -> Fields:

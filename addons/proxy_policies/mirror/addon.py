@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import ctx, http
 
-from proxy_policies import rules, settings, subrequest
+from proxy_policies import rules, settings
 from proxy_policies.body import Stage
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.options import REDACT
@@ -142,7 +142,7 @@ class Mirror:
     @only_if("_copies")
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Start recording a request to be copied, before any policy changes it."""
-        if self._copies is None or flow.is_replay or subrequest.purpose(flow):
+        if self._copies is None or flow.is_replay:
             return
         begun = recording.begin(flow, self.mirror_max_body)
         if candidates.is_copied(begun.request.method, begun.request.headers, self.mirror_methods):

@@ -71,20 +71,21 @@ class Tunnel(ByteCounts):
 
     def close(self, flow: tcp.TCPFlow | None) -> None:
         """Log how it has ended, and note that on its flow, if any; an error that the flow has already is kept."""
+        seconds = max(0.0, time.time() - self.opened)
         if flow is not None:
-            self._note_end(flow)
+            self._note_end(flow, seconds)
         because = f": {self.error}" if self.error else ""
         counts = f"{quantity(self.up, 'byte')} up, {quantity(self.down, 'byte')} down"
-        logger.info(f"{self._name} closed, {counts}, {max(0.0, time.time() - self.opened):.1f} s{because}")
+        logger.info(f"{self._name} closed, {counts}, {seconds:.1f} s{because}")
 
-    def _note_end(self, flow: tcp.TCPFlow) -> None:
+    def _note_end(self, flow: tcp.TCPFlow, seconds: float) -> None:
         if flow.error is not None:
             self.error = flow.error.msg
         elif self.error:
             flow.error = flows.Error(self.error)
         flow.live = False
-        seconds = round(time.time() - self.opened, 1)
-        trace.note(flow, POLICY, "closed", self.error, bytes_up=self.up, bytes_down=self.down, seconds=seconds)
+        counts = {"bytes_up": self.up, "bytes_down": self.down}
+        trace.note(flow, POLICY, "closed", self.error, **counts, seconds=round(seconds, 1))
 
 
 class DirectTunnel:

@@ -9,7 +9,6 @@ from tests.support.cache_cases import KEY, NOW, asked, fields, stored
 
 from proxy_policies.cache.rfc9111.decision import (
     Bypass,
-    CacheStatus,
     CompletePartial,
     Decision,
     ForwardReason,
@@ -239,14 +238,3 @@ def test_decide_never_raises(method: str, request: Fields, response: Fields, sta
 
 def test_decide_is_whole_without_fields() -> None:
     assert isinstance(decide(Request("GET", KEY, fields()), [], NOW), Miss)
-
-
-def test_cache_status_is_a_structured_field() -> None:
-    status = CacheStatus(fwd="stale", fwd_status=304, stored=True, collapsed=True, detail='odd "é"\n')
-    expected = r'proxy-policies; fwd=stale; fwd-status=304; stored; collapsed; detail="odd \"?\"?"'
-    assert str(status) == expected
-
-
-def test_a_hit_and_what_waited_in_vain() -> None:
-    assert str(CacheStatus(hit=True, ttl=9.7)) == "proxy-policies; hit; ttl=9"
-    assert str(CacheStatus(fwd="uri-miss", collapsed=False)) == "proxy-policies; fwd=uri-miss; collapsed=?0"

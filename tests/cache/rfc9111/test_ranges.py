@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.support.cache_cases import NOW, fields, stored
 
 from proxy_policies.cache.response import build_response
-from proxy_policies.cache.rfc9111.decision import CacheStatus, Request
+from proxy_policies.cache.rfc9111.decision import Request
 from proxy_policies.cache.rfc9111.entry import Span
 from proxy_policies.cache.rfc9111.ranges import (
     RangeSpec,
@@ -19,6 +19,7 @@ from proxy_policies.cache.rfc9111.ranges import (
     within,
     within_span,
 )
+from proxy_policies.cache.status import CacheStatus
 
 PARSED: list[tuple[str | None, RangeSpec | None]] = [
     ("bytes=0-4", RangeSpec(0, 4)),

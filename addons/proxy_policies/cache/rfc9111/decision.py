@@ -2,14 +2,12 @@
 
     decide(request, candidates, now) -> Hit | Validate | CompletePartial | Miss | Bypass | OnlyIfCached504
 
-Pure: `candidates` are the stored responses under the request's key, `now` is epoch seconds. Cache-Status says what was
-done with it (RFC 9211).
+Pure: `candidates` are the stored responses under the request's key, `now` is epoch seconds.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import NamedTuple
 
 from proxy_policies.cache.rfc9111 import freshness, ranges, validation
@@ -17,7 +15,6 @@ from proxy_policies.cache.rfc9111.directives import RequestDirectives, parse_req
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import matches
 from proxy_policies.fields import Fields
-from proxy_policies.version import NAME
 
 
 class ForwardReason(StrEnum):
@@ -30,44 +27,6 @@ class ForwardReason(StrEnum):
     REQUEST = "request"
     STALE = "stale"
     PARTIAL = "partial"
-
-
-class CacheStatus(NamedTuple):
-    """How a request was handled: from the store (`hit`), forwarded, and why (`fwd`), or else by the proxy itself."""
-
-    hit: bool = False
-    fwd: str = ""
-    fwd_status: int | None = None
-    ttl: float | None = None
-    stored: bool = False
-    collapsed: bool | None = None
-    """True: it got another request's response; False: it waited for one, but was forwarded all the same."""
-    detail: str = ""
-
-    def __str__(self) -> str:
-        """Return the member of the Structured Fields list."""
-        return _member(self if self.ttl is None else self._replace(ttl=int(self.ttl)))
-
-
-@lru_cache(maxsize=256)
-def _member(status: CacheStatus) -> str:
-    parts = (
-        NAME,
-        "hit" if status.hit else "",
-        f"fwd={status.fwd}" if status.fwd else "",
-        f"fwd-status={status.fwd_status}" if status.fwd_status is not None else "",
-        f"ttl={status.ttl}" if status.ttl is not None else "",
-        "stored" if status.stored else "",
-        "" if status.collapsed is None else "collapsed" if status.collapsed else "collapsed=?0",
-        f"detail={_text(status.detail)}" if status.detail else "",
-    )
-    return "; ".join(filter(None, parts))
-
-
-def _text(text: str) -> str:
-    is_plain = text.isascii() and text.isprintable()
-    printable = text if is_plain else "".join(char if " " <= char <= "~" else "?" for char in text)
-    return '"' + printable.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 class Request(NamedTuple):
