@@ -162,9 +162,8 @@ def _marked(request: Request, inserts: dict[str, str], secrets: dict[str, None])
 def _numbers(request: Request) -> set[str]:
     """Return the locations of the numbers in a JSON body."""
     parsed = parse(request.body, request.headers)
-    leaves = json_path.leaves(parsed.value) if parsed.kind is BodyKind.JSON else ()
-    numbers = [steps for steps, value in leaves if type(value) in (int, float) or is_number(value)]
-    return {f"json:{json_path.write(steps)}" for steps in numbers}
+    leaves = json_path.written_leaves(parsed.value) if parsed.kind is BodyKind.JSON else ()
+    return {f"json:{path}" for path, _, value in leaves if type(value) in (int, float) or is_number(value)}
 
 
 def _mark(name: str, where: str = "") -> str:

@@ -16,6 +16,7 @@ from proxy_policies.capture.har import entry_forms, line_framing
 from proxy_policies.capture.har.entry_writer import write_entry
 from proxy_policies.capture.model import NO_BODY, Body, Entry, Headers, Request, Response, Times, header
 from proxy_policies.capture.secrets.redact import UNSEARCHED, RedactedPart, Redactor, unsearched_bodies
+from proxy_policies.capture.secrets.redact_message import CREDENTIALS
 from proxy_policies.capture.secrets.searchable import unsearched_reason
 
 MAX_SIZE = 4 << 20
@@ -25,10 +26,7 @@ MAX_REPEATED = 128 << 10
 PART_SIZE = 512
 """As how many characters the key and the objects of a part count."""
 _NO_REQUEST, _NO_RESPONSE, _NO_TIMES = Request("", ""), Response(0), Times(0)
-
-_SHAPING = frozenset(
-    ("authorization", "proxy-authorization", "content-type", "content-encoding", "cookie", "set-cookie", "location")
-)
+_SHAPING = frozenset((*CREDENTIALS, "content-type", "content-encoding", "cookie", "set-cookie", "location"))
 """Fields that an entry also has in another form, or on which the redaction of others depends."""
 
 type PartKey = tuple[Any, ...]

@@ -41,8 +41,6 @@ CREDENTIALS = ("authorization", "proxy-authorization")
 CREDENTIAL = "credentials"
 _COOKIES = ("cookie", "set-cookie")
 _SUBPROTOCOLS = "sec-websocket-protocol"
-_SPECIAL = frozenset((*CREDENTIALS, *_COOKIES, _SUBPROTOCOLS))
-"""Fields whose values are secrets by their place."""
 MAX_NESTING = 16
 """Maximum nesting of multipart bodies, as each level is read once more; deeper ones are replaced."""
 _JSON_STARTS = ("{", "[")

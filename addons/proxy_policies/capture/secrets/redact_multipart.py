@@ -35,7 +35,7 @@ def _redact_encoded(body: bytes, encoding: str, redact: Callable[[bytes], bytes]
     plain = decoded(body, encoding)
     if (replaced := redact(plain)) == plain:
         return body
-    if plain is body or encoding not in ("base64", "quoted-printable"):
+    if plain is body:  # it is not encoded
         return replaced
     if encoding == "quoted-printable":
         return quopri.encodestring(replaced)

@@ -1,7 +1,6 @@
 """Redact tokens in the paths of URLs: links to reset a password, to sign in, to be called back."""
 
 import re
-from itertools import compress
 
 from proxy_policies.capture.secrets.decider import Decider, Place
 
@@ -15,13 +14,11 @@ _SIGN_IN = rf"/(?:log-?in|sign-?in|sso|otp|unlock){_SLASH}"
 SIGN_IN_PATH = re.compile(rf"(?i){_SIGN_IN}[\w~-]{{12}}")
 """Pages of these names are often files of scripts: a token has no dot."""
 _END_OF_SEGMENT = r"(?=[/?#;\s\"'<>\\]|\Z)"
-_PATH_TOKENS = (
-    re.compile(
-        rf"(?i)(?P<before>/[\w-]{{0,40}}(?:{'|'.join(PATH_WORDS)})[\w-]{{0,40}}{_SLASH}(?:[\w-]{{1,20}}{_SLASH}){{0,2}}?)"
-        rf"(?P<token>[\w.~-]{{12,}}){_END_OF_SEGMENT}"
-    ),
-    re.compile(rf"(?i)(?P<before>{_SIGN_IN})(?P<token>[\w~-]{{12,}}){_END_OF_SEGMENT}"),
+_AFTER_WORD = re.compile(
+    rf"(?i)(?P<before>/[\w-]{{0,40}}(?:{'|'.join(PATH_WORDS)})[\w-]{{0,40}}{_SLASH}(?:[\w-]{{1,20}}{_SLASH}){{0,2}}?)"
+    rf"(?P<token>[\w.~-]{{12,}}){_END_OF_SEGMENT}"
 )
+_AFTER_SIGN_IN = re.compile(rf"(?i)(?P<before>{_SIGN_IN})(?P<token>[\w~-]{{12,}}){_END_OF_SEGMENT}")
 _LONG_SEGMENT = re.compile(r"/[\w.~-]{12}")
 
 
@@ -33,7 +30,6 @@ def in_paths(text: str, decider: Decider) -> str:
     def token(found: re.Match[str]) -> str:
         return found["before"] + decider.replace("token", found["token"], Place.CODE)
 
-    has_word = any(map(text.lower().__contains__, PATH_WORDS)), SIGN_IN_PATH.search(text) is not None
-    for pattern in compress(_PATH_TOKENS, has_word):
-        text = pattern.sub(token, text)
-    return text
+    if any(map(text.lower().__contains__, PATH_WORDS)):
+        text = _AFTER_WORD.sub(token, text)
+    return text if SIGN_IN_PATH.search(text) is None else _AFTER_SIGN_IN.sub(token, text)
