@@ -1,7 +1,8 @@
 """Flow-control windows of QUIC streams (RFC 9000, section 4), reopened as the other side accepts their data.
 
 aioquic doubles a stream's window whenever half of it is used, even if none of its data has been passed on: a peer that
-has sent a gigabyte may send the next one at once.
+has sent a gigabyte may send the next one at once. It also fails if a peer stops a stream (STOP_SENDING) that is reset,
+or on which something is still sent.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from proxy_policies.patches.generators import in_place_of
 
 
 class WindowedConnection(QuicConnection):
-    """A connection whose streams' windows slide; `_write_stream_limits` overrides aioquic's."""
+    """A connection whose streams' windows slide; `send_stream_data` and what begins with `_` override aioquic's."""
 
     holds_back: Callable[[int], bool] | None = None
     """Return whether the other side holds back too much of a stream's data."""
@@ -44,6 +45,21 @@ class WindowedConnection(QuicConnection):
         """Return the bytes that wait, by stream."""
         return {stream_id: unsent for stream_id, stream in self._streams.items() if (unsent := _unsent(stream))}
 
+    def send_stream_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
+        """Send data, unless the peer has just refused it (STOP_SENDING), which the layers do not know yet."""
+        if not _is_reset(self._get_or_create_stream_for_send(stream_id)):
+            super().send_stream_data(stream_id, data, end_stream)
+
+    def _handle_stop_sending_frame(self, context: Any, frame_type: int, buf: Any) -> None:
+        """Reset a stream, unless it is reset already: the frame is repeated, or has crossed our reset."""
+        begin = buf.tell()
+        stream = self._streams.get(buf.pull_uint_var())
+        if stream is not None and _is_reset(stream):
+            buf.pull_uint_var()
+            return
+        buf.seek(begin)
+        super()._handle_stop_sending_frame(context, frame_type, buf)
+
     def _write_stream_limits(self, builder: Any, space: Any, stream: QuicStream) -> None:
         """Reopen a stream's window once half of it is used, unless its data is held back."""
         stream_id, receiver, received = stream.stream_id or 0, stream.receiver, stream.receiver.highest_offset
@@ -61,8 +77,12 @@ class WindowedConnection(QuicConnection):
 
 
 def _unsent(stream: QuicStream) -> int:
-    sender = stream.sender
-    return sender._buffer_stop - sender.highest_offset if sender._reset_error_code is None else 0
+    return 0 if _is_reset(stream) else stream.sender._buffer_stop - stream.sender.highest_offset
+
+
+def _is_reset(stream: QuicStream) -> bool:
+    """Return whether nothing more can be sent: aioquic would fail to send, and to reset it again."""
+    return stream.sender._reset_error_code is not None
 
 
 def quic_connection(context: Context, connection: Connection) -> WindowedConnection | None:
@@ -77,7 +97,8 @@ COMPANION = Companion(
     attribute="QuicConnection",
     wrap=in_place_of(WindowedConnection),
     seen_on="12.2.1 to 12.3.1",
-    why="an HTTP/3 peer's data fills the memory if the other side does not read it",
+    why="an HTTP/3 peer's data fills the memory if the other side does not read it; "
+    "a traceback, and a lost packet, if a peer stops a stream twice, or one that we reset or refuse",
     test="tests/e2e/limits/test_slow_streams_http3.py::test_an_unread_download",
     source_sha256={"12.2.1 to 12.3.1": "0e428605730a08649634c3fab37ece89bdfe0a64d0422f331ae07c1ed7e5a6ee"},
 )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import trustme
 from aioquic.asyncio.client import connect
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.asyncio.server import serve
-from aioquic.h3.connection import H3_ALPN, H3Connection
+from aioquic.h3.connection import H3_ALPN, ErrorCode, H3Connection
 from aioquic.h3.events import HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, ProtocolNegotiated, QuicEvent, StreamReset
@@ -58,13 +60,36 @@ class Client(QuicConnectionProtocol):
         self.transmit()
         return await asyncio.wait_for(self._status, TIMEOUT)
 
+    async def status_unread(self, pseudo: dict[str, bytes]) -> bytes:
+        """Ask in this way, and say twice, in the same packet, that no response is wanted."""
+        write_data: Any = self._quic._write_stream_frame
 
-async def statuses(port: int, requests: Sequence[dict[str, bytes]]) -> list[bytes]:
+        def write(builder: Any, space: Any, stream: Any, max_offset: int) -> Any:
+            size = write_data(builder, space, stream, max_offset)
+            for _ in range(2 if size and stream.stream_id % 4 == 0 else 0):  # a request's
+                stream.receiver.stop(ErrorCode.H3_REQUEST_CANCELLED)
+                self._quic._write_stop_sending_frame(builder, stream)
+            return size
+
+        self._quic._write_stream_frame = write  # type: ignore[method-assign]
+        try:
+            return await self.status(pseudo)
+        finally:
+            self._quic._write_stream_frame = write_data  # type: ignore[method-assign]
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[Client]:
     configuration = QuicConfiguration(
         alpn_protocols=H3_ALPN, verify_mode=ssl.CERT_NONE, server_name="localhost", idle_timeout=TIMEOUT
     )
     async with connect("127.0.0.1", port, configuration=configuration, create_protocol=Client) as client:
         assert isinstance(client, Client)
+        yield client
+
+
+async def statuses(port: int, requests: Sequence[dict[str, bytes]]) -> list[bytes]:
+    async with connected(port) as client:
         return [await client.status(request) for request in requests]
 
 
@@ -76,6 +101,17 @@ def test_a_bad_target_is_refused(mitmdump: Callable[..., Mitmdump]) -> None:
     assert asyncio.run(statuses(proxy.port, [{}, *BAD, *MALFORMED, {}])) == expected
     wait_until(lambda: proxy.log().count('"request":null') == len(BAD) + len(MALFORMED))
     assert "Lowercased" not in proxy.log()
+    assert "Traceback" not in proxy.log()
+
+
+def test_a_refusal_may_be_unwanted(mitmdump: Callable[..., Mitmdump]) -> None:
+    proxy = mitmdump(mode="reverse:http3://127.0.0.1:9")
+
+    async def ask() -> tuple[bytes, bytes]:
+        async with connected(proxy.port) as client:
+            return await client.status_unread({":path": b"/a b"}), await client.status({})
+
+    assert asyncio.run(ask()) == (b"reset", b"502")
     assert "Traceback" not in proxy.log()
 
 
