@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 import trustme
+from mitmproxy.io import FlowWriter
+from mitmproxy.proxy.mode_specs import ProxyMode
+from mitmproxy.test import tflow, tutils
 from tests.support.access_lines import AccessLines
 from tests.support.mitmdump import Mitmdump
 from tests.support.openings import connect, trusting_anyone
+from tests.support.raw_origin import RawOrigin
 from tests.support.socket_server import SocketServer
 from tests.support.sockets import reset, reset_when_closed, wait_until_read
 
@@ -124,3 +128,17 @@ def test_the_cause_is_named(tmp_path: Path, ca: trustme.CA, lane: str) -> None:
     assert re.search(r"tunnel .* closed, .*: the proxy has ended\n", proxy.log())
     plain.close()
     secure.close()
+
+
+@pytest.mark.parametrize("ended_by_us", [None, "the proxy has ended"])
+def test_a_flow_that_is_sent_again_has_no_client_to_blame(tmp_path: Path, ended_by_us: str | None) -> None:
+    flow, next_proxy = tflow.tflow(req=tutils.treq(scheme=b"https", port=443)), RawOrigin()
+    next_proxy.answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+    mode = f"upstream:{next_proxy.url}"
+    flow.client_conn.error, flow.client_conn.proxy_mode = ended_by_us, ProxyMode.parse(mode)
+    with (tmp_path / "flows").open("wb") as file:
+        FlowWriter(file).add(flow)
+    proxy = Mitmdump(["-n", "-C", str(tmp_path / "flows")], mode=mode, confdir=tmp_path, wait=False)
+    assert proxy.wait_exit(60) == 0
+    assert re.search(r"<< .*refused HTTP CONNECT request: 403 Forbidden", proxy.log())
+    next_proxy.close()

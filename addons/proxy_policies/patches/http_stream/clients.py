@@ -135,10 +135,11 @@ class NamesCauses(layers.HttpStream):
     """Ends an exchange with the reason for which its client was disconnected, whichever side's end is noticed first."""
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
-        """Replace the error if the client has gone."""
+        """Replace the error if the client has gone; that of a flow that is sent again did so before."""
         client = self.context.client
-        has_left = client.timestamp_end and client.state is ConnectionState.CLOSED  # that of a replay is open
-        if why := client.error or (has_left and reporting.CLIENT_LEFT):
+        has_left = client.timestamp_end and client.state is ConnectionState.CLOSED
+        why = client.error or (has_left and reporting.CLIENT_LEFT)
+        if why and self.flow.is_replay != "request":
             event = copy.copy(event)
             event.message = why
         yield from super().handle_protocol_error(event)
